@@ -1,0 +1,43 @@
+# One word a task. `make demo` and `make test` start from a bare Debian or Ubuntu machine; see README.md.
+
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap demo test lint unit boot boot-all fuzz bench clean
+
+# The tools that bootstrap put into .venv come first; a Go of the user's own is found if the wheel isn't there.
+export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/local/go/bin
+
+WORKERS ?= 2
+FUZZ_SEEDS ?= 200
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
+
+bootstrap: ## install what is missing: Python packages, QEMU, Go
+	@tools/bootstrap
+
+demo: bootstrap ## build the kernel and examples/hello, and boot them
+	goanna run ./examples/hello
+
+test: lint unit boot ## all tests
+
+lint: bootstrap ## ruff and mypy
+	ruff check .
+	mypy src/goanna benchmarks
+
+unit: bootstrap ## tests that boot nothing
+	pytest -q -n $(WORKERS) --ignore=tests/boot tests
+
+boot: bootstrap ## guest programs, here and in the image, with the newest Go and some with 1.21
+	pytest -q -n $(WORKERS) --dist worksteal tests/boot
+
+boot-all: bootstrap ## every guest program with both Go versions, on every machine type
+	GOANNA_BOOT_ALL=1 pytest -q -n $(WORKERS) --dist worksteal tests/boot
+
+fuzz: bootstrap ## random system calls, FUZZ_SEEDS seeds (default 200)
+	python -m tests.boot.fuzz --seeds $(FUZZ_SEEDS)
+
+bench: bootstrap ## measure, print the table, write benchmarks/results.json and benchmarks/results.svg
+	python -m benchmarks
+
+clean: ## remove .venv and build leftovers
+	rm -rf .venv build
