@@ -1,0 +1,191 @@
+"""What a metal module declares besides types: functions, statics, hooks, symbols from assembly. All inert until compiled."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from .types import Type, caller_environment, resolve
+
+__all__ = ["Constant", "Hook", "MetalFunction", "Static", "constant", "extern", "extern_static", "hook", "metal"]
+
+
+class MetalFunction:
+    """A function to be compiled. Names are looked up in its live globals and closure when it is."""
+
+    def __init__(
+        self,
+        python: FunctionType,
+        *,
+        owner: Type | None = None,
+        environment: Any = None,
+        inline: bool | None = None,
+        naked: bool = False,
+        export: str | None = None,
+        section: str | None = None,
+        cold: bool = False,
+        external: str | None = None,
+    ) -> None:
+        self.python, self.owner, self.environment = python, owner, environment
+        self.inline, self.naked, self.export, self.section, self.cold = inline, naked, export, section, cold
+        self.external = external
+        self.name, self.module, self.__doc__ = python.__qualname__, python.__module__, python.__doc__
+        self.code = python.__code__
+
+    def __repr__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+    def __call__(self, *_: Any) -> Any:
+        raise TypeError(f"{self!r} is a metal function: compile it, in tests by jit({self.python.__name__}).call(...)")
+
+    @property
+    def symbol(self) -> str:
+        """The name in the object file, without the mark of a specialisation."""
+        return self.export or self.external or f"{self.module.removeprefix('goanna.')}.{self.name}".replace("<locals>.", "")
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The closure's variables."""
+        closure = self.python.__closure__ or ()
+        found = {}
+        for name, cell in zip(self.code.co_freevars, closure, strict=True):
+            try:
+                found[name] = cell.cell_contents
+            except ValueError:
+                continue
+        return found
+
+    def lookup(self, name: str) -> Any:
+        """What a global or closure name stands for. Raises KeyError."""
+        variables = self.variables
+        if name in variables:
+            return variables[name]
+        if name in self.python.__globals__:
+            return self.python.__globals__[name]
+        if self.environment is not None and name in self.environment:
+            return self.environment[name]
+        builtins = self.python.__globals__["__builtins__"]
+        return (builtins if isinstance(builtins, dict) else vars(builtins))[name]
+
+    def signature(self) -> tuple[list[tuple[str, Any]], Any]:
+        """The parameters (name, type or TypeVar) and the result. Raises LayoutError for what is no type."""
+        environment = self.environment if self.environment is not None else self.python.__globals__
+        scope = _Scope(self, environment)
+        annotations = self.python.__annotations__
+        parameters = []
+        for index, name in enumerate(inspect.signature(self.python).parameters):
+            if index == 0 and self.owner is not None and name not in annotations:
+                parameters.append((name, self.owner))
+            elif name not in annotations:
+                from .types import LayoutError
+
+                raise LayoutError(f"parameter {name!r} has no type")
+            else:
+                parameters.append((name, resolve(annotations[name], scope)))
+        return parameters, resolve(annotations.get("return"), scope)
+
+
+class _Scope(dict[str, Any]):
+    """Names for the quoted annotations of a function."""
+
+    def __init__(self, function: MetalFunction, environment: Any) -> None:
+        super().__init__()
+        self.function, self.environment = function, environment
+
+    def __missing__(self, key: str) -> Any:
+        return self.function.lookup(key)
+
+
+def metal(python: Any = None, **options: Any) -> Any:
+    """Mark a function for compilation. Options: inline, naked, export, section, cold (see docs/metal.md)."""
+    environment = caller_environment()
+    if python is not None:
+        return MetalFunction(python, environment=environment)
+    return lambda python: MetalFunction(python, environment=environment, **options)
+
+
+def extern(symbol: str) -> Callable[[Any], MetalFunction]:
+    """Declare a function that assembly text or the linker provides under `symbol`; its body is `...`."""
+    environment = caller_environment()
+    return lambda python: MetalFunction(python, environment=environment, external=symbol)
+
+
+class Static:
+    """A variable of the kernel: zero or a constant at start, one for the machine or one a processor."""
+
+    def __init__(
+        self,
+        type_: Any,
+        initial: Any = None,
+        *,
+        environment: Any,
+        align: int = 1,
+        section: str | None = None,
+        export: str | None = None,
+        per_processor: bool = False,
+        external: str | None = None,
+    ) -> None:
+        self._type, self.initial, self.environment = type_, initial, environment
+        self.align, self.section, self.export = align, section, export
+        self.per_processor, self.external = per_processor, external
+        self.module = environment.live.get("__name__", "?")
+        self.name = ""
+
+    @property
+    def type(self) -> Type:
+        """The variable's type."""
+        if not isinstance(self._type, Type):
+            self._type = resolve(self._type, self.environment)
+        return self._type  # type: ignore[no-any-return]
+
+
+class Constant(Static):
+    """A read-only table in the image."""
+
+
+def static(type_: Any, initial: Any = None, *, align: int = 1, section: str | None = None, export: str | None = None) -> Any:
+    """A variable of the whole machine. Zero unless `initial` is given."""
+    return Static(type_, initial, environment=caller_environment(), align=align, section=section, export=export)
+
+
+def per_processor(type_: Any) -> Any:
+    """A variable of which each processor has its own, zero at start."""
+    return Static(type_, environment=caller_environment(), per_processor=True)
+
+
+def constant(type_: Any, value: Any, *, align: int = 1, section: str | None = None, export: str | None = None) -> Any:
+    """A read-only table, filled from Python numbers, bytes, sequences, mappings, metal functions and other statics."""
+    return Constant(type_, value, environment=caller_environment(), align=align, section=section, export=export)
+
+
+def extern_static(symbol: str, type_: Any) -> Any:
+    """A symbol that the linker or assembly text provides."""
+    return Static(type_, environment=caller_environment(), external=symbol)
+
+
+class Hook:
+    """A function that a higher room fills in at import, so that a lower one can call it. Set once; calls are direct."""
+
+    def __init__(self, type_: Any, environment: Any) -> None:
+        self._type, self.environment = type_, environment
+        self.function: MetalFunction | None = None
+        self.name = ""
+
+    @property
+    def type(self) -> Any:
+        """The function type."""
+        return resolve(self._type, self.environment)
+
+    def set(self, function: MetalFunction) -> MetalFunction:
+        """Fill it in. Raises TypeError if another function is there already. Serves as a decorator too."""
+        if self.function is not None and self.function is not function:
+            raise TypeError(f"this hook is already {self.function!r}; it cannot be {function!r} too")
+        self.function = function
+        return function
+
+
+def hook(type_: Any) -> Hook:
+    """Declare a hook of the given Fn type."""
+    return Hook(type_, caller_environment())
