@@ -1,0 +1,124 @@
+"""From IR text to object files: llvmlite verifies and optimises, the clang inside the ziglang wheel emits.
+
+Two tools, because llvmlite's LLVM has an assembly parser for x86 alone and ziglang has no optimiser that can be told
+which passes to run. They speak bitcode of the same LLVM release.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import ziglang
+
+from .errors import InternalError
+from .target import Target
+
+__all__ = ["assemble", "emit_object", "optimize", "parse", "run_passes", "zig"]
+
+
+@cache
+def zig() -> str:
+    """The path of the zig program, which is clang and ld.lld too."""
+    return str(Path(ziglang.__file__).parent / "zig")
+
+
+def run_zig(arguments: list[str], stdin: bytes | None = None) -> None:
+    """Run a tool of zig's. Raises InternalError if it fails or has anything to say: a warning here is an
+    unknown feature or a directive that was ignored, and each has cost somebody a day."""
+    done = subprocess.run([zig(), *arguments], input=stdin, capture_output=True, check=False)
+    text = (done.stderr + done.stdout).decode(errors="replace")
+    if done.returncode or text.strip():
+        raise InternalError(f"{' '.join(arguments[:2])} on {arguments[-1]} (status {done.returncode}):\n{text}")
+
+
+@cache
+def _machine(target: Target, level: int) -> llvm.TargetMachine:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    llvm.initialize_native_asmparser()
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu or llvm.get_host_cpu_name(),
+        features=",".join(target.features),
+        opt=level,
+        reloc=target.relocation,
+        codemodel=target.code_model,
+        jit=target.profile == "host",
+        abiname=target.abi,
+    )
+
+
+def parse(ir_text: str, target: Target) -> llvm.ModuleRef:
+    """Parse and verify. The text must not name a triple or data layout of its own.
+
+    Raises InternalError that quotes the verifier and names a file with the whole text.
+    """
+    text = target.header + ir_text
+    try:
+        module = llvm.parse_assembly(text)
+        module.verify()
+    except RuntimeError as error:
+        descriptor, path = tempfile.mkstemp(suffix=".ll", prefix="goanna-")
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        raise InternalError(f"LLVM refuses the module ({path}):\n{error}") from None
+    return module
+
+
+def run_passes(module: llvm.ModuleRef, target: Target, level: int) -> None:
+    """Run LLVM's pipeline for an optimisation level (0 to 3) without vectorisation, which pays off in no kernel."""
+    tuning = llvm.create_pipeline_tuning_options(level)
+    tuning.loop_vectorization = tuning.slp_vectorization = False
+    builder = llvm.create_pass_builder(_machine(target, level), tuning)
+    builder.getModulePassManager().run(module, builder)
+
+
+def optimize(ir_text: str, target: Target, level: int = 2) -> bytes:
+    """Verify and optimise IR text, and give it back as bitcode.
+
+    Symbols become hidden (in the vDSO, which exports some, only where the text says so), so that code reaches them
+    directly and not through a table of addresses. Raises InternalError if LLVM refuses the text.
+    """
+    module = parse(ir_text, target)
+    if target.profile == "kernel":
+        for values in (module.functions, module.global_variables):
+            for value in values:
+                local = value.linkage in (llvm.Linkage.internal, llvm.Linkage.private)
+                if not local and not value.name.startswith("llvm."):
+                    value.visibility = "hidden"
+    run_passes(module, target, level)
+    return bytes(module.as_bitcode())
+
+
+def _machine_flags(target: Target) -> list[str]:
+    flags = ["-triple", target.triple, "-target-cpu", target.cpu]
+    for feature in target.features:
+        flags += ["-target-feature", feature]
+    if target.abi:
+        flags += ["-target-abi", target.abi]
+    return flags
+
+
+def emit_object(bitcode: bytes, target: Target, out_path: str | os.PathLike[str], level: int = 2) -> None:
+    """Make an object file of optimised bitcode: a section for each function and variable, frame pointers kept.
+
+    Raises InternalError if clang fails or warns.
+    """
+    flags = [
+        "clang", "-cc1", *_machine_flags(target), "-emit-obj", "-disable-llvm-passes", f"-O{level}",
+        f"-mcmodel={target.code_model}", "-mrelocation-model", target.relocation, "-mframe-pointer=all",
+        "-ffunction-sections", "-fdata-sections", "-Wno-override-module",
+    ]  # fmt: skip
+    if target.relocation == "pic":
+        flags += ["-pic-level", "2"]
+    run_zig([*flags, "-o", os.fspath(out_path), "-x", "ir", "-"], bitcode)
+
+
+def assemble(text: str, target: Target, out_path: str | os.PathLike[str]) -> None:
+    """Make an object file of assembly text (AT&T syntax on x86-64). Raises InternalError if clang fails or warns."""
+    flags = ["clang", "-cc1as", *_machine_flags(target), "-filetype", "obj"]
+    run_zig([*flags, "-o", os.fspath(out_path), "-"], text.encode())
