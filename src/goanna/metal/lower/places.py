@@ -1,0 +1,292 @@
+"""Names, attributes, indexes and slices: where things are and what a name stands for."""
+
+from __future__ import annotations
+
+import ast
+import types
+from typing import Any, TypeVar
+
+from ..function import Hook, MetalFunction, Static
+from ..intrinsics import Intrinsic
+from ..structure import StructType
+from ..types import ArrayType, CellType, EnumType, IntType, PtrType, SliceType, Type, slice_of, u64
+from .operators import Operators
+from .values import POISON, Bound, Const, Operand, Place, Value
+
+CELL_METHODS = {
+    "Atomic": {"load", "store", "add", "sub", "and_", "or_", "xor", "exchange", "compare_exchange"},
+    "Volatile": {"read", "write"},
+}
+
+
+class Places(Operators):
+    """Everything that can stand left of an assignment, and the names."""
+
+    def expression(self, node: ast.expr, want: Type | None = None) -> Operand:
+        self.at(node)
+        match node:
+            case ast.Constant():
+                if isinstance(node.value, (str, float, complex)) or node.value is ...:
+                    self.error(node, f"metal has no values like {node.value!r}", "bytes are written b\"...\"")
+                return Const(node.value)
+            case ast.Name():
+                return self.name(node)
+            case ast.Attribute():
+                return self.attribute(self.expression(node.value), node.attr, node)
+            case ast.Subscript():
+                return self.subscript(node)
+            case ast.Call():
+                return self.call(self.expression(node.func), node)
+            case ast.BinOp():
+                left = self.expression(node.left, want)
+                shift = isinstance(node.op, (ast.LShift, ast.RShift))
+                hint = None if shift else getattr(left, "type", None) or want
+                right = self.expression(node.right, hint)
+                self.at(node)
+                return self.binary(node.op, left, right, node, want)
+            case ast.UnaryOp():
+                return self.unary(node.op, node, want)
+            case ast.Compare():
+                return self.compare(node)
+            case ast.BoolOp():
+                return self.boolean(node)
+            case ast.IfExp():
+                return self.select(node, want)
+            case ast.Tuple():
+                return self.tuple_of(node, want)
+            case ast.NamedExpr():
+                value = self.rvalue(self.expression(node.value, want), node)
+                self.assign_name(node.target, value, node)
+                return value
+        refused = {
+            ast.Lambda: "a lambda", ast.ListComp: "a comprehension", ast.SetComp: "a comprehension",
+            ast.DictComp: "a comprehension", ast.GeneratorExp: "a generator", ast.JoinedStr: "an f-string",
+            ast.Await: "await", ast.Yield: "yield", ast.Dict: "a dict", ast.List: "a list", ast.Set: "a set",
+        }  # fmt: skip
+        what = refused.get(type(node), f"this ({type(node).__name__})")
+        self.error(node, f"metal has no place for {what}", "compute it at the top level, where Python runs")
+
+    def assign_name(self, target: ast.Name, value: Value, node: ast.AST) -> None:
+        """Give a local its value."""
+        raise NotImplementedError
+
+    def value(self, node: ast.expr, want: Type) -> Value:
+        result = self.coerce(self.expression(node, want), want, node)
+        return result
+
+    def tuple_of(self, node: ast.Tuple, want: Type | None) -> Operand:
+        """Several values side by side."""
+        from ..types import TupleType
+
+        wanted: list[Type | None] = list(want.elements) if isinstance(want, TupleType) else [None] * len(node.elts)
+        if len(wanted) != len(node.elts):
+            self.error(node, f"expected {len(wanted)} values, found {len(node.elts)}")
+        operands = [self.expression(each, hint) for each, hint in zip(node.elts, wanted, strict=True)]
+        if want is None and all(isinstance(each, Const) for each in operands):
+            return Const(tuple(each.value for each in operands if isinstance(each, Const)))
+        values = [
+            self.coerce(operand, hint, each) if hint is not None else self.rvalue(operand, each)
+            for operand, hint, each in zip(operands, wanted, node.elts, strict=True)
+        ]
+        type_ = want if isinstance(want, TupleType) else TupleType([each.type for each in values])
+        return self.pack(type_, [each.text for each in values])
+
+    def name(self, node: ast.Name) -> Operand:
+        """A local, or what the name stands for in the module."""
+        if node.id in self.locals:
+            local = self.locals[node.id]
+            if node.id not in self.assigned:
+                self.error(node, f"{node.id!r} may have no value here", "give it one on every way that leads here")
+            if local.type.aggregate:
+                return Place(local.type, self.op(f"load ptr, ptr {local.slot}"), local.type.alignment, frame=local.owned)
+            return Place(local.type, local.slot, max(local.type.alignment, 1))
+        if node.id in self.function.code.co_varnames and node.id not in self.instance.bindings:
+            if node.id in self.unit_poison():
+                self.poisoned()
+            self.error(node, f"{node.id!r} has no value here", f"for a static write `global {node.id}` first")
+        if node.id in self.instance.bindings:
+            return self.known(self.instance.bindings[node.id], node)
+        try:
+            return self.known(self.function.lookup(node.id), node, node.id)
+        except KeyError:
+            self.error(node, f"{node.id!r} is not known here", self.suggestion(node.id))
+
+    def unit_poison(self) -> set[str]:
+        """Locals whose only assignments failed."""
+        return self.failed
+
+    failed: set[str]
+
+    def suggestion(self, name: str) -> str:
+        """The closest known name, as a hint."""
+        import difflib
+
+        names = [*self.locals, *self.function.python.__globals__]
+        close = difflib.get_close_matches(name, names, 1)
+        return f"did you mean {close[0]!r}?" if close else ""
+
+    def known(self, value: Any, node: ast.AST, name: str = "") -> Operand:
+        """A compile-time object; statics become places."""
+        if isinstance(value, TypeVar):
+            value = self.instance.bindings.get(value.__name__, value)
+        if isinstance(value, Static):
+            value.name = value.name or name
+            return self.static_place(value)
+        if isinstance(value, Hook):
+            value.name = value.name or name
+        return Const(value)
+
+    def attribute(self, base: Operand, name: str, node: ast.AST) -> Operand:
+        """`base.name`."""
+        if isinstance(base, Const):
+            return self.known_attribute(base.value, name, node)
+        if isinstance(base, Bound):
+            self.error(node, "a method has no attributes")
+        type_ = base.type
+        if isinstance(type_, PtrType):
+            if name == "value" and not type_.target.aggregate:
+                target = self.not_null(self.rvalue(base, node), node)
+                return Place(type_.target, target.text, type_.target.alignment)
+            target = self.not_null(self.rvalue(base, node), node)
+            base, type_ = Place(type_.target, target.text, type_.target.alignment), type_.target
+        if isinstance(type_, CellType) and name in CELL_METHODS.get(type_.kind, ()):
+            return Bound(base, name)
+        if isinstance(type_, StructType):
+            address = base.address if isinstance(base, Place) else base.text
+            if name in type_.fields:
+                field = type_.fields[name]
+                align = base.align if isinstance(base, Place) else type_.alignment
+                while field.offset % align:
+                    align //= 2
+                align = min(align, max(field.type.alignment, 1)) if align else 1
+                readonly, frame = (base.readonly, base.frame) if isinstance(base, Place) else (False, False)
+                return Place(field.type, self.offset(address, field.offset), align, readonly, frame=frame)
+            found = type_.attributes.get(name)
+            if isinstance(found, MetalFunction):
+                return Bound(Value(type_, address), found) if found.owner is not None else Const(found)
+            if name in type_.attributes:
+                return self.known(found, node, name)
+            import difflib
+
+            close = difflib.get_close_matches(name, [*type_.fields, *type_.attributes], 1)
+            self.error(node, f"{type_} has no {name!r}", f"did you mean {close[0]!r}?" if close else "")
+        self.error(node, f"{type_} has no attribute {name!r}")
+
+    def known_attribute(self, value: Any, name: str, node: ast.AST) -> Operand:
+        """An attribute of a module, a type, or any Python object at hand."""
+        if value is POISON:
+            self.poisoned()
+        if isinstance(value, TypeVar) and value.__name__ in self.instance.bindings:
+            value = self.instance.bindings[value.__name__]
+        if isinstance(value, IntType) and name == "wrap":
+            return Const(Intrinsic(f"wrap {value.name}"))
+        try:
+            return self.known(getattr(value, name), node, name)
+        except AttributeError:
+            what = f"module {value.__name__}" if isinstance(value, types.ModuleType) else repr(value)
+            self.error(node, f"{what} has no {name!r}")
+
+    def subscript(self, node: ast.Subscript) -> Operand:
+        """`base[index]` or `base[i:j]`."""
+        base = self.expression(node.value)
+        if isinstance(base, Const) and not isinstance(base.value, (Static, bytes)):
+            return self.constant_subscript(base, node)
+        if isinstance(base, Const) and isinstance(base.value, bytes) and not isinstance(node.slice, ast.Slice):
+            index = self.expression(node.slice)
+            if isinstance(index, Const):
+                return self.constant_subscript(base, node)
+        if isinstance(node.slice, ast.Slice):
+            return self.slice_range(base, node.slice, node)
+        return self.index(base, node)
+
+    def constant_subscript(self, base: Const, node: ast.Subscript) -> Operand:
+        """A subscript of something known: a constant table, or a composed type."""
+        if base.value is POISON:
+            self.poisoned()
+        if isinstance(node.slice, ast.Tuple):
+            operands = [self.expression(each) for each in node.slice.elts]
+            if all(isinstance(each, Const) for each in operands):
+                key: Any = tuple(each.value for each in operands if isinstance(each, Const))
+                return Const(base.value[key])
+        if isinstance(node.slice, ast.List):
+            self.error(node, "write this type at the top level and use its name here")
+        operand = self.expression(node.slice)
+        if not isinstance(operand, Const):
+            self.error(
+                node, "a Python object can't be indexed at run time", "make it a table: constant(Array[u8, 3], [1, 2, 3])"
+            )
+        try:
+            key = operand.value
+            if isinstance(key, TypeVar):
+                key = self.instance.bindings.get(key.__name__, key)
+            return self.known(base.value[key], node)
+        except (TypeError, LookupError) as error:
+            self.error(node, f"this constant can't be computed: {error}")
+
+    def sequence(self, base: Operand, node: ast.AST) -> tuple[Value, Type, str, str, bool, int]:
+        """An array or slice taken apart: value, element type, address, length, readonly, alignment."""
+        readonly = isinstance(base, Place) and base.readonly
+        if isinstance(base, Const) and isinstance(base.value, bytes):
+            readonly = True
+        value = self.rvalue(base, node)
+        if isinstance(value.type, PtrType) and isinstance(value.type.target, ArrayType):
+            value = self.not_null(value, node)
+        if not isinstance(value.type, (ArrayType, SliceType)):
+            hint = "`.value` is what it points to" if isinstance(value.type, PtrType) else ""
+            self.error(node, f"{value.type} can't be indexed", hint)
+        element = value.type.element
+        address, length = self.slice_parts(value)
+        align = element.alignment if not isinstance(base, Place) else min(base.align, element.alignment) or 1
+        if isinstance(value.type, SliceType):
+            align = element.alignment
+        return value, element, address, length, readonly and isinstance(value.type, ArrayType), align
+
+    def index(self, base: Operand, node: ast.Subscript) -> Place:
+        """One element, its index checked."""
+        _, element, address, length, readonly, align = self.sequence(base, node.value)
+        operand = self.expression(node.slice, u64)
+        if isinstance(operand, Const) and isinstance(operand.value, int):
+            if operand.value < 0:
+                self.error(node.slice, "indexes count from 0", "s[len(s) - 1] is the last element")
+            if length.isdigit() and operand.value >= int(length):
+                self.error(node.slice, f"index {operand.value} is past the end of {length} elements")
+        index = self.index_value(operand, node.slice)
+        if not (length.isdigit() and index.isdigit()):
+            self.check(self.op(f"icmp ult i64 {index}, {length}"), "index out of range", node)
+        return Place(element, self.element(address, element, index), align, readonly)
+
+    def index_value(self, operand: Operand, node: ast.AST) -> str:
+        """An index as i64: any unsigned integer serves."""
+        if isinstance(operand, Const):
+            return self.coerce(operand, u64, node).text
+        value = self.rvalue(operand, node)
+        if isinstance(value.type, EnumType):
+            value = Value(value.type.base, value.text)
+        if not isinstance(value.type, IntType) or value.type.signed:
+            self.error(node, f"an index is an unsigned integer, this is {value.type}", "convert it: u64(...)")
+        if value.type.bits < 64:
+            return self.op(f"zext {value.type.llvm} {value.text} to i64")
+        return value.text
+
+    def element(self, address: str, element: Type, index: str) -> str:
+        """The address of an element."""
+        if index == "0":
+            return address
+        size = element.size
+        if index.isdigit():
+            return self.offset(address, int(index) * size)
+        return self.op(f"getelementptr inbounds [{size} x i8], ptr {address}, i64 {index}")
+
+    def slice_range(self, base: Operand, range_: ast.Slice, node: ast.AST) -> Value:
+        """A part of an array or slice: start <= end <= length, checked."""
+        if range_.step is not None:
+            self.error(node, "a slice has no step")
+        _, element, address, length, _, _ = self.sequence(base, node)
+        low = self.index_value(self.expression(range_.lower, u64), range_.lower) if range_.lower else "0"
+        high = self.index_value(self.expression(range_.upper, u64), range_.upper) if range_.upper else length
+        if high != length and not (high.isdigit() and length.isdigit() and int(high) <= int(length)):
+            self.check(self.op(f"icmp ule i64 {high}, {length}"), "slice end past the length", node)
+        if low != "0" and not (low.isdigit() and high.isdigit() and int(low) <= int(high)):
+            self.check(self.op(f"icmp ule i64 {low}, {high}"), "slice start past its end", node)
+        start = self.element(address, element, low)
+        return self.make_slice(slice_of(element), start, high if low == "0" else self.op(f"sub i64 {high}, {low}"))
