@@ -1,0 +1,1 @@
+"""What every room of the kernel stands on: error numbers, locks, lists, trees, text, log and panic."""

@@ -1,0 +1,72 @@
+"""The spin lock, and the one list that says in which order locks are taken.
+
+Kernel mode runs with interrupts disabled, so a lock is never taken again by an interrupt on the processor that holds
+it. Nobody sleeps, touches user memory or waits for another processor's answer while holding one.
+
+The order of locks
+------------------
+A lock may be taken while holding only locks that stand above it here:
+
+1. process tree            thread/: parents, children, process table
+2. signals of a process    signal/: actions, pending signals
+3. descriptor table        file/: then the lock inside one open file, pipe, eventfd or epoll
+4. address space           memory/space.py
+5. futex bucket            thread/futex.py
+6. timers                  time/
+7. run queue, wait queue   thread/: a wait queue's own lock is the caller's; the run queue comes after it
+8. object cache            memory/objects.py
+9. physical pages          memory/pages.py
+10. log and console        base/log.py, device/
+
+Two locks of one line are taken in the order of their addresses.
+"""
+
+from goanna.kernel.arch import pause, processor_index
+from goanna.metal import ACQUIRE, RELAXED, RELEASE, Atomic, likely, struct, u32
+
+__all__ = ["SpinLock"]
+
+
+@struct
+class SpinLock:
+    """A lock held for a few hundred instructions. Zeroed memory is an open lock. `with lock:` takes and releases it."""
+
+    owner: Atomic[u32]  # 0 if open, else 1 + the index of the processor that holds it
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lock, spinning until it is free. Panics if this processor holds it already."""
+        me = processor_index() + 1
+        _, taken = self.owner.compare_exchange(0, me, order=ACQUIRE)
+        if likely(taken):
+            return
+        self.spin(me)
+
+    def spin(self, me: u32) -> None:
+        """The slow half of acquire: read until the lock looks free, so that waiting costs the holder no cache line."""
+        while True:
+            holder = self.owner.load(order=RELAXED)
+            assert holder != me, "a spin lock was taken twice by one processor"
+            if holder == 0:
+                _, taken = self.owner.compare_exchange(0, me, order=ACQUIRE)
+                if taken:
+                    return
+            pause()
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free; whether it was."""
+        _, taken = self.owner.compare_exchange(0, processor_index() + 1, order=ACQUIRE)
+        return taken
+
+    def release(self) -> None:
+        """Open the lock. Only its holder may."""
+        self.owner.store(0, order=RELEASE)
+
+    def held(self) -> bool:
+        """Whether this processor holds the lock: for assertions."""
+        return self.owner.load(order=RELAXED) == processor_index() + 1

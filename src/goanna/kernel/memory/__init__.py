@@ -1,0 +1,1 @@
+"""Physical pages, kernel objects, address spaces, copies from and to the program's memory."""

@@ -1,0 +1,177 @@
+"""What a machine is told at its start: the image's header, which the image writer fills in, and the boot information.
+
+Boot information comes twice in the same form: from the image (always), and from the runner (QEMU's fw_cfg file
+`opt/goanna/boot`, if there is one). A text with offset 0, a number 0 and a seed of zeros mean "not said": the other one
+counts. No seed is ever in an image. All numbers are little-endian; texts are bytes without a final zero.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from goanna.metal import Array, Slice, sizeof, struct, u8, u32, u64, unsafe
+
+__all__ = [
+    "BOOT_MAGIC",
+    "BOOT_VERSION",
+    "CHECKSUM_BLOCK",
+    "FLAG_CONTROL",
+    "FLAG_DEBUG_EXIT",
+    "FLAG_TRACE",
+    "FLAG_VERBOSE",
+    "IMAGE_MAGIC",
+    "IMAGE_VERSION",
+    "BootInformation",
+    "ImageHeader",
+    "Region",
+    "Text",
+    "boot_information",
+]
+
+IMAGE_MAGIC = int.from_bytes(b"GoannaIm", "little")
+IMAGE_VERSION = 1
+BOOT_MAGIC = int.from_bytes(b"GoannaBt", "little")
+BOOT_VERSION = 1
+HEADER_SIZE = 128  # bytes of ImageHeader
+FIXED_SIZE = 128  # bytes of BootInformation before the string area
+CHECKSUM_BLOCK = 65536  # bytes of the bundle under one entry of the checksum table
+
+FLAG_TRACE = 1  # print each system call
+FLAG_VERBOSE = 2  # the kernel says what it does
+FLAG_CONTROL = 4  # the control channel's port is there
+FLAG_DEBUG_EXIT = 8  # isa-debug-exit is there
+
+
+@struct
+class Region:
+    """A stretch of physical memory in the loaded image. Size 0: there is none."""
+
+    address: u64  # physical, bytes
+    size: u64  # bytes
+
+
+@struct
+class ImageHeader:
+    """Where the parts of the image lie. The kernel exports it as `image_header`; the image writer patches it."""
+
+    magic: u64 = IMAGE_MAGIC
+    version: u32 = IMAGE_VERSION
+    size: u32 = HEADER_SIZE
+    boot: Region  # BootInformation
+    bundle: Region  # the EROFS tree, on a page boundary
+    checksums: Region  # u64 xxh64 (seed 0) of each CHECKSUM_BLOCK bytes of the bundle, the last one cut short
+    panic_table: Region
+    image_end: u64  # physical address after the last byte
+    boot_checksum: u64  # xxh64 of the boot information
+    table_checksum: u64  # xxh64 of the checksum table
+    panic_checksum: u64  # xxh64 of the panic table
+    bundle_blocks: u64  # entries of the checksum table
+    reserved: u64
+
+    def valid(self) -> bool:
+        """Whether an image writer of this version has filled the header in."""
+        known = self.magic == IMAGE_MAGIC and self.version == IMAGE_VERSION and self.size == HEADER_SIZE
+        return known and self.image_end != 0
+
+
+@struct
+class Text:
+    """A piece of the string area. Offset 0: not said, which an empty text is not."""
+
+    offset: u32  # bytes from the start of the boot information
+    length: u32  # bytes
+
+
+@struct
+class BootInformation:
+    """The fixed part; the string area follows at once. `check` before anything else is read."""
+
+    magic: u64 = BOOT_MAGIC
+    version: u32 = BOOT_VERSION
+    size: u32  # bytes, the string area counted in
+    flags: u32  # FLAG_*
+    processors: u32  # at most so many; 0: all there are
+    arguments: Text  # each followed by a zero byte; the first is argv[0]
+    environment: Text  # KEY=VALUE, each followed by a zero byte
+    program: Text  # path of the program in the bundle
+    hostname: Text
+    wall_time: u64  # ns since 1970 when the machine started
+    memory_limit: u64  # bytes for the program; 0: all there is
+    stack_limit: u64  # bytes, RLIMIT_STACK; 0: 8 MiB
+    open_files: u64  # RLIMIT_NOFILE; 0: the default
+    seed: Array[u8, 32]  # from the runner's random source
+    reserved: u64
+
+    def check(self, available: u64) -> bool:
+        """Whether magic, version, size (at most `available` bytes) and all texts are sound. To be called first."""
+        if available < FIXED_SIZE or self.magic != BOOT_MAGIC or self.version != BOOT_VERSION:
+            return False
+        if self.size < FIXED_SIZE or u64(self.size) > available:
+            return False
+        return (
+            self.sound(self.arguments, True)
+            and self.sound(self.environment, True)
+            and self.sound(self.program, False)
+            and self.sound(self.hostname, False)
+        )
+
+    def sound(self, text: Text, terminated: bool) -> bool:
+        """Whether a text lies inside, and ends in a zero byte where it is made of strings."""
+        if text.offset == 0:
+            return text.length == 0
+        if text.offset < FIXED_SIZE or u64(text.offset) + u64(text.length) > u64(self.size):
+            return False
+        if not terminated or text.length == 0:
+            return True
+        return self.bytes_of(text)[u64(text.length) - 1] == 0
+
+    def bytes_of(self, text: Text) -> Slice[u8]:
+        """The bytes of a text of this boot information; empty if it was not said."""
+        return unsafe.slice(u8, unsafe.address(self) + u64(text.offset), u64(text.length))
+
+    def has_seed(self) -> bool:
+        """Whether the runner gave a seed."""
+        said: u8 = 0
+        for byte in self.seed:
+            said |= byte
+        return said != 0
+
+
+assert sizeof(ImageHeader) == HEADER_SIZE and sizeof(BootInformation) == FIXED_SIZE
+
+
+def boot_information(
+    *,
+    arguments: Iterable[bytes] | None = None,
+    environment: Mapping[bytes, bytes] | None = None,
+    program: bytes | None = None,
+    hostname: bytes | None = None,
+    **numbers: object,
+) -> bytes:
+    """Boot information packed by the host: what is None is "not said". Other fields by name: flags, seed, wall_time, …
+
+    Raises ValueError for a zero byte in a text, and OverflowError for a number that does not fit.
+    """
+    area = bytearray()
+    start = FIXED_SIZE
+
+    def text(data: bytes | None) -> dict[str, int]:
+        if data is None:
+            return {"offset": 0, "length": 0}
+        area.extend(data)
+        return {"offset": start + len(area) - len(data), "length": len(data)}
+
+    def strings(items: Iterable[bytes] | None) -> bytes | None:
+        return None if items is None else b"".join(plain(each) + b"\0" for each in items)
+
+    def plain(data: bytes | None) -> bytes:
+        if data and b"\0" in data:
+            raise ValueError(f"{data!r} contains a zero byte, which no program can receive")
+        return data or b""
+
+    pairs = None if environment is None else [key + b"=" + value for key, value in environment.items()]
+    texts = {
+        "arguments": text(strings(arguments)),
+        "environment": text(strings(pairs)),
+        "program": text(None if program is None else plain(program)),
+        "hostname": text(None if hostname is None else plain(hostname)),
+    }
+    return BootInformation.pack(size=start + len(area), **texts, **numbers) + bytes(area)
