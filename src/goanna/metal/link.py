@@ -155,6 +155,9 @@ SECTIONS {
   .dynamic : { *(.dynamic) } :all :dynamic
   .rodata : { *(.rodata .rodata.* .srodata .srodata.*) } :all
   .text : { *(.text .text.*) } :all
+  .symtab : { *(.symtab) }
+  .strtab : { *(.strtab) }
+  .shstrtab : { *(.shstrtab) }
   /DISCARD/ : { *(.comment .note.GNU-stack .eh_frame .llvm_addrsig .riscv.attributes .goanna.traps .debug_*) }
 }
 """
