@@ -18,7 +18,7 @@ import ziglang
 from .errors import InternalError
 from .target import Target
 
-__all__ = ["assemble", "emit_object", "optimize", "parse", "run_passes", "zig"]
+__all__ = ["assemble", "emit_object", "machine", "optimize", "parse", "run_passes", "zig"]
 
 
 @cache
@@ -37,7 +37,8 @@ def run_zig(arguments: list[str], stdin: bytes | None = None) -> None:
 
 
 @cache
-def _machine(target: Target, level: int) -> llvm.TargetMachine:
+def machine(target: Target, level: int) -> llvm.TargetMachine:
+    """LLVM's code generator for a target."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     llvm.initialize_native_asmparser()
@@ -73,7 +74,7 @@ def run_passes(module: llvm.ModuleRef, target: Target, level: int) -> None:
     """Run LLVM's pipeline for an optimisation level (0 to 3) without vectorisation, which pays off in no kernel."""
     tuning = llvm.create_pipeline_tuning_options(level)
     tuning.loop_vectorization = tuning.slp_vectorization = False
-    builder = llvm.create_pass_builder(_machine(target, level), tuning)
+    builder = llvm.create_pass_builder(machine(target, level), tuning)
     builder.getModulePassManager().run(module, builder)
 
 

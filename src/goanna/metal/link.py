@@ -1,8 +1,8 @@
 """Links objects with the lld of the ziglang wheel, and writes the linker script that lays out a kernel.
 
-The layout is the same on all machines: identity-mapped start code, then text, read-only data, data and zeroed data, each
-from a page border on, so that page tables can give each its own rights. A section that the script doesn't know is an
-error: statics with a place of their own use the names `.boot.*`, `.text.*`, `.rodata.*`, `.data.*`, `.bss.*`.
+The layout is the same on all machines: identity-mapped start code, then text, read-only data, data and zeroed data,
+each from a page border on, so that page tables can give each its own rights. A section that the script doesn't know is
+an error: statics with a place of their own use the names `.boot.*`, `.text.*`, `.rodata.*`, `.data.*`, `.bss.*`.
 """
 
 from __future__ import annotations
@@ -168,10 +168,10 @@ def link_vdso(
 ) -> None:
     """Link a vDSO: a shared object of one segment without relocations, data or imports.
 
-    `versions` maps a symbol version to the symbols that carry it: {"LINUX_2.6": ["__vdso_clock_gettime"]}. Its addresses
-    are offsets into the file. Raises InternalError with lld's words; writable data has no place and is such an error.
+    `versions` maps a symbol version to the symbols that carry it: {"LINUX_2.6": ["__vdso_clock_gettime"]}. Addresses in
+    it are offsets into the file. Raises InternalError with lld's words; writable data has no place and is an error.
     """
-    nodes = [f"{version} {{ global: {' '.join(f'{name};' for name in names)} }};" for version, names in versions.items()]
+    nodes = [f"{version} {{ global: {'; '.join(names)}; }};" for version, names in versions.items()]
     nodes[-1] = nodes[-1].replace(" };", " local: *; };")
     flags = ["-shared", "-Bsymbolic", "--hash-style=both", "-soname", "linux-vdso.so.1", "--orphan-handling=error"]
     flags += ["--gc-sections", "--no-undefined", "-z", "text", "--strip-all"]
