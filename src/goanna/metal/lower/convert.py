@@ -166,12 +166,12 @@ class Converter(Emitter):
         align = max(static.align, static.type.alignment)
         if not static.per_processor:
             return Place(static.type, symbol, align, readonly=isinstance(static, Constant))
-        if static.type.aggregate or self.unit.processor_space is None:
-            base = self.op(self.unit.processor_base())
-            offset = f"ptrtoint (ptr {symbol} to i64)"
-            return Place(static.type, self.op(f"inttoptr i64 {self.op(f'add i64 {base}, {offset}')} to ptr"), align)
         space = self.unit.processor_space
-        return Place(static.type, f"inttoptr (i64 ptrtoint (ptr {symbol} to i64) to {space})", align, space=space)
+        if static.type.aggregate or space is None:
+            base = self.op(self.unit.processor_base())
+            offset = self.unit.processor_pointer(symbol)
+            return Place(static.type, self.op(f"inttoptr i64 {self.op(f'add i64 {base}, {offset}')} to ptr"), align)
+        return Place(static.type, symbol, align, space=space)
 
     def make_slice(self, type_: Type, address: str, length: str) -> Value:
         """A slice from its two halves."""

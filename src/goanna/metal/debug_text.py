@@ -1,0 +1,3 @@
+"""Placeholder until debug.py lands."""
+class DebugText:
+    def __init__(self, unit): ...

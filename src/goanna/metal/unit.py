@@ -1,0 +1,296 @@
+"""A compilation unit: from its roots it finds every function and static that is reached, and writes one LLVM text."""
+
+from __future__ import annotations
+
+import ctypes
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from .debug_text import DebugText
+from .errors import CompileErrors, Diagnostic, MetalError
+from .function import Constant, Hook, MetalFunction, Static
+from .initializer import Initializer
+from .lower.body import lower
+from .structure import StructType
+from .target import Target
+from .types import (
+    ArrayType,
+    CellType,
+    FnType,
+    LayoutError,
+    PtrType,
+    SliceType,
+    TupleType,
+    Type,
+    TypeParameter,
+    slice_of,
+)
+
+__all__ = ["Instance", "Trap", "Unit"]
+
+PROCESSOR_BLOCK = 16384  # bytes a simulated processor has for its variables, in the host profile
+PROCESSORS = 16
+
+_MEMORY = {
+    "memcmp": "declare i32 @memcmp(ptr, ptr, i64)",
+}
+
+
+class Instance:
+    """A function with its type variables bound."""
+
+    def __init__(self, function: MetalFunction, bindings: dict[str, Any], symbol: str) -> None:
+        self.function, self.bindings, self.symbol = function, bindings, symbol
+
+    @property
+    def title(self) -> str:
+        """Name and bindings, for notes."""
+        return f"{self.function.name}[{', '.join(f'{k}={v}' for k, v in self.bindings.items())}]"
+
+
+class Trap:
+    """What a failed check says: one for each number."""
+
+    def __init__(self, reason: str, function: str, file: str, line: int) -> None:
+        self.reason, self.function, self.file, self.line = reason, function, file, line
+
+
+class Unit:
+    """Everything that is compiled together."""
+
+    def __init__(self, target: Target, roots: Iterable[Any], *, debug: bool = False) -> None:
+        """Compile `roots` (functions, structures with all their methods, statics). Raises CompileErrors."""
+        self.target = target
+        self.diagnostics: list[Diagnostic] = []
+        self.traps: list[Trap] = []
+        self.instances: dict[Any, Instance] = {}
+        self.statics: dict[Static, str] = {}
+        self._symbols: set[str] = set()
+        self._queue: deque[Instance] = deque()
+        self._signatures: dict[MetalFunction, tuple[list[tuple[str, Any]], Any]] = {}
+        self._bytes: dict[bytes, str] = {}
+        self._texts: list[str] = []
+        self._globals: list[str] = []
+        self._declared: dict[str, str] = {}
+        self._offset = 8
+        self.roots: list[MetalFunction] = []
+        self.debug = DebugText(self) if debug else None
+        host = target.profile == "host"
+        self.processor_space = "ptr addrspace(256)" if target.per_processor_space and not host else None
+        for root in roots:
+            self._add_root(root)
+        self._compile()
+        if self.diagnostics:
+            unique = {(each.file, each.line, each.column, each.message): each for each in self.diagnostics}
+            raise CompileErrors(sorted(unique.values(), key=lambda each: (each.file, each.line, each.column)))
+
+    def _add_root(self, root: Any) -> None:
+        if isinstance(root, MetalFunction):
+            self.roots.append(root)
+            try:
+                parameters, result = self.signature(root)
+            except MetalError:
+                parameters, result = [], None
+            if not any(self.has_variables(each) for each in [*(t for _, t in parameters), result]):
+                self.reference(root, {})
+        elif isinstance(root, StructType):
+            for each in root.attributes.values():
+                if isinstance(each, MetalFunction):
+                    self._add_root(each)
+        elif isinstance(root, Static):
+            self.static_symbol(root)
+        elif isinstance(root, Hook) and root.function is not None:
+            self._add_root(root.function)
+        else:
+            raise TypeError(f"{root!r} is not a root: a metal function, a structure or a static is")
+
+    def _compile(self) -> None:
+        while self._queue:
+            instance = self._queue.popleft()
+            text = lower(self, instance)
+            if text:
+                self._texts.append(text)
+
+    # Types.
+    def signature(self, function: MetalFunction) -> tuple[list[tuple[str, Any]], Any]:
+        """Parameters and result; a mistake in it is reported once, at the function."""
+        if function not in self._signatures:
+            try:
+                self._signatures[function] = function.signature()
+            except LayoutError as error:
+                code = function.code
+                line = code.co_firstlineno
+                self.diagnostics.append(Diagnostic(code.co_filename, line, 0, 200, f"{function.name}: {error}"))
+                raise MetalError(None, f"{function.name} has a signature that metal can't read: {error}") from None
+        return self._signatures[function]
+
+    def has_variables(self, type_: Any) -> bool:
+        """Whether a type still holds type variables."""
+        match type_:
+            case TypeVar() | TypeParameter():
+                return True
+            case PtrType():
+                return not isinstance(type_._target, (str, StructType)) and self.has_variables(type_.target)
+            case ArrayType() | SliceType():
+                return not isinstance(type_._element, str) and self.has_variables(type_.element)
+            case CellType():
+                return self.has_variables(type_.inner)
+            case TupleType():
+                return any(map(self.has_variables, type_.elements))
+            case FnType():
+                parameters, result = type_.signature
+                return any(map(self.has_variables, [*parameters, result]))
+        return False
+
+    def substitute(self, type_: Any, bindings: dict[str, Any]) -> Any:
+        """A type with its variables replaced as far as they are bound."""
+        if not bindings or not self.has_variables(type_):
+            return type_
+        match type_:
+            case TypeVar():
+                return bindings.get(type_.__name__, type_)
+            case PtrType():
+                return PtrType(self.substitute(type_.target, bindings), {})
+            case ArrayType():
+                return ArrayType(self.substitute(type_.element, bindings), type_.length, {})
+            case SliceType():
+                return slice_of(self.substitute(type_.element, bindings))
+            case CellType():
+                return CellType(type_.kind, self.substitute(type_.inner, bindings), {})
+            case TupleType():
+                return TupleType([self.substitute(each, bindings) for each in type_.elements])
+            case FnType():
+                parameters, result = type_.signature
+                return FnType([self.substitute(each, bindings) for each in parameters], self.substitute(result, bindings), {})
+        return type_
+
+    # Symbols.
+    def reference(self, function: MetalFunction, bindings: dict[str, Any]) -> str:
+        """The symbol of a function, which is compiled if it is not yet."""
+        bound = {name: type_ for name, type_ in bindings.items()}
+        key = (function, tuple(sorted((name, repr(type_)) for name, type_ in bound.items())))
+        if key not in self.instances:
+            symbol = function.symbol
+            if bound:
+                symbol += "[" + ",".join(str(each) for name, each in sorted(bound.items())) + "]"
+            if function.external is None and function.export is None:
+                symbol = self._unique(symbol)
+            instance = self.instances[key] = Instance(function, bound, symbol)
+            if function.external is not None:
+                parameters, result = self.signature(function)
+                types = ", ".join(each.llvm for _, each in parameters)
+                self._declared[symbol] = f'declare {result.llvm} @"{symbol}"({types})'
+            else:
+                self._queue.append(instance)
+        return f'@"{self.instances[key].symbol}"'
+
+    def _unique(self, symbol: str) -> str:
+        number, made = 1, symbol
+        while made in self._symbols:
+            number += 1
+            made = f"{symbol}.{number}"
+        self._symbols.add(made)
+        return made
+
+    def linkage(self, instance: Instance) -> str:
+        """Roots and exported functions are seen outside, the rest is internal."""
+        outside = instance.function.export is not None or instance.function in self.roots
+        return "" if outside else "internal "
+
+    def static_symbol(self, static: Static) -> str:
+        """The symbol of a static, which is defined if it is not yet."""
+        if static in self.statics:
+            return self.statics[static]
+        name = static.external or static.export or self._unique(f"{static.module.removeprefix('goanna.')}.{static.name or 'static'}")
+        symbol = f'@"{name}"'
+        self.statics[static] = symbol
+        size, align = static.type.size, max(static.type.alignment, static.align)
+        host = self.target.profile == "host"
+        if static.external is not None:
+            self._globals.append(f"{symbol} = external global [{size} x i8], align {align}")
+            return symbol
+        if static.per_processor and host:
+            self._offset = -(-self._offset // align) * align
+            self.statics[static] = f"inttoptr (i64 {self._offset} to ptr)"
+            self._offset += size
+            if self._offset > PROCESSOR_BLOCK:
+                raise CompileErrors([Diagnostic(static.module, 1, 0, 1, f"more than {PROCESSOR_BLOCK} bytes per processor")])
+            return self.statics[static]
+        kind, text = Initializer(self).render(static.type, static.initial)
+        word = "constant" if isinstance(static, Constant) else "global"
+        space = f"{self.target.per_processor_space}" if static.per_processor else ""
+        linkage = "" if static.export or host else "internal "
+        section = ".percpu" if static.per_processor else static.section
+        where = f', section "{section}"' if section else ""
+        self._globals.append(f"{symbol} = {linkage}{space}{word} {kind} {text}{where}, align {align}")
+        if static.per_processor:
+            return symbol
+        return symbol
+
+    def processor_base(self) -> str:
+        """The instruction whose result is the address to add to a per-processor variable's."""
+        if self.target.profile != "host":
+            return self.target.per_processor_base
+        self._declared["metal_percpu"] = (
+            "@metal_percpu_offset = global i64 0\n"
+            f"@metal_percpu = global [{PROCESSORS * PROCESSOR_BLOCK} x i8] zeroinitializer, align 64\n"
+            "define internal i64 @metal_percpu_base() alwaysinline {\n  %o = load i64, ptr @metal_percpu_offset\n"
+            "  %a = add i64 %o, ptrtoint (ptr @metal_percpu to i64)\n  ret i64 %a\n}"
+        )
+        return "call i64 @metal_percpu_base()"
+
+    def processor_pointer(self, symbol: str) -> str:
+        """The offset of a per-processor variable as an i64 constant expression."""
+        space = "ptr addrspace(256)" if self.processor_space and not symbol.startswith("inttoptr") else "ptr"
+        return f"ptrtoint ({space} {symbol} to i64)"
+
+    def bytes_symbol(self, data: bytes) -> str:
+        """The symbol of a bytes literal; equal ones are shared."""
+        if data not in self._bytes:
+            self._bytes[data] = f"@bytes.{len(self._bytes)}"
+            text = "".join(chr(b) if 32 <= b < 127 and b not in (34, 92) else f"\\{b:02X}" for b in data)
+            self._globals.append(f'{self._bytes[data]} = private unnamed_addr constant [{len(data)} x i8] c"{text}"')
+        return self._bytes[data]
+
+    def needs_memory(self, name: str) -> None:
+        """Declare one of the C library's memory functions."""
+        self._declared[name] = _MEMORY[name]
+
+    # Checks and debugging.
+    def trap(self, reason: str, function: str, file: str, line: int) -> list[str]:
+        """The instructions of a failed check, which must end their block (the caller adds `unreachable`)."""
+        self.traps.append(Trap(reason, function, file, line))
+        text = self.target.failure(len(self.traps) - 1)
+        return [each.strip() for each in text.splitlines() if each.strip() != "unreachable"]
+
+    def location(self, line: int, column: int, scope: int) -> str:
+        """The suffix that ties an instruction to its line."""
+        return self.debug.location(line, column + 1, scope) if self.debug and scope else ""
+
+    def local(self, lowering: Any, name: str, type_: Type, slot: str, line: int, argument: int) -> str | None:
+        """The record that tells a debugger of a local."""
+        if not self.debug or not lowering.scope:
+            return None
+        return self.debug.local(name, type_, slot, line, argument, lowering.scope)
+
+    def take_hint(self, lowering: Any) -> str:
+        """The branch weights that likely or unlikely left behind."""
+        hint, lowering.hint = lowering.hint, ""
+        return str(hint)
+
+    # Text.
+    def ir(self) -> str:
+        """The LLVM text of the unit, without target lines."""
+        host = self.target.profile == "host"
+        failure = ["declare void @metal_fail(i32)"] if host else []
+        weights = ['!1 = !{!"branch_weights", i32 2000, i32 1}', '!2 = !{!"branch_weights", i32 1, i32 2000}']
+        attributes = f"attributes #0 = {{ {self.target.attributes} }}"
+        debug = self.debug.lines() if self.debug else []
+        parts = [*failure, *self._declared.values(), *self._globals, *self._texts, attributes, *weights, *debug]
+        return "\n".join(parts) + "\n"
+
+
+def ctypes_bytes(value: Any) -> bytes | None:
+    """The bytes of a host structure, or None."""
+    return bytes(value) if isinstance(value, (ctypes.Structure, ctypes.Union, ctypes.Array)) else None
