@@ -13,7 +13,9 @@ from .unit import Trap, Unit
 __all__ = ["compile_object"]
 
 
-def compile_object(roots: Iterable[Any], target: Target, path: Path, *, level: int = 2, debug: bool = True) -> list[Trap]:
+def compile_object(
+    roots: Iterable[Any], target: Target, path: Path, *, level: int = 2, debug: bool = True
+) -> list[Trap]:
     """Compile everything the roots reach into one object file at `path`, optimised at `level` (0 to 2).
 
     Gives the traps, indexed by the number in each record of the section `.goanna.traps`. Raises CompileErrors with all

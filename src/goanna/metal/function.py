@@ -43,7 +43,11 @@ class MetalFunction:
     @property
     def symbol(self) -> str:
         """The name in the object file, without the mark of a specialisation."""
-        return self.export or self.external or f"{self.module.removeprefix('goanna.')}.{self.name}".replace("<locals>.", "")
+        return (
+            self.export
+            or self.external
+            or f"{self.module.removeprefix('goanna.')}.{self.name}".replace("<locals>.", "")
+        )
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -138,14 +142,16 @@ class Static:
         """The variable's type."""
         if not isinstance(self._type, Type):
             self._type = resolve(self._type, self.environment)
-        return self._type  # type: ignore[no-any-return]
+        return self._type
 
 
 class Constant(Static):
     """A read-only table in the image."""
 
 
-def static(type_: Any, initial: Any = None, *, align: int = 1, section: str | None = None, export: str | None = None) -> Any:
+def static(
+    type_: Any, initial: Any = None, *, align: int = 1, section: str | None = None, export: str | None = None
+) -> Any:
     """A variable of the whole machine. Zero unless `initial` is given."""
     return Static(type_, initial, environment=caller_environment(), align=align, section=section, export=export)
 

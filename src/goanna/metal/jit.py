@@ -54,7 +54,7 @@ class Unit:
         self._first = {static: self._bytes(static) for static in self._compilation.statics if self._resettable(static)}
 
     def call(self, function: MetalFunction, *arguments: Any) -> Any:
-        """Call a root. Raises CheckFailed if a check fails, TypeError or OverflowError for arguments that do not fit."""
+        """Call a root. Raises CheckFailed if a check fails, TypeError or OverflowError for arguments that don't fit."""
         if function not in self._signatures:
             raise TypeError(f"{function!r} is not a root of this unit: name it in jit(...)")
         symbol, types, result = self._signatures[function]
@@ -85,7 +85,11 @@ class Unit:
             case FnType():
                 return [self._function(value)]
             case TupleType():
-                return [word for each, part in zip(type_.elements, value, strict=True) for word in self._words(each, part, keep)]
+                return [
+                    word
+                    for each, part in zip(type_.elements, value, strict=True)
+                    for word in self._words(each, part, keep)
+                ]
         if value is None and isinstance(type_, PtrType):
             return [0]
         if isinstance(value, int):

@@ -38,7 +38,7 @@ class StructType(Type):
         self.name, self.module, self.qualname = cls.__name__, cls.__module__, cls.__qualname__
         self.packed, self.minimum_alignment, self.is_union = packed, align, union
         self.__doc__ = cls.__doc__
-        self._annotations: dict[str, Any] = dict(cls.__dict__.get("__annotations__", {}))
+        self._annotations: dict[str, Any] = dict(vars(cls).get("__annotations__", {}))
         self._environment = environment
         environment[cls.__name__] = self
         self.attributes: dict[str, Any] = {}
@@ -49,7 +49,7 @@ class StructType(Type):
             elif isinstance(value, FunctionType):
                 self.attributes[key] = MetalFunction(value, owner=self, environment=environment)
             elif isinstance(value, staticmethod):
-                self.attributes[key] = MetalFunction(value.__func__, environment=environment)
+                self.attributes[key] = MetalFunction(typing.cast(FunctionType, value.__func__), environment=environment)
             elif isinstance(value, MetalFunction):
                 value.owner = self
                 self.attributes[key] = value
@@ -95,7 +95,7 @@ class StructType(Type):
         return self.fields[name]
 
     @cached_property
-    def ctype(self) -> Any:  # type: ignore[override]
+    def ctype(self) -> Any:
         members: list[tuple[str, Any]] = []
         if self.is_union:
             members = [(each.name, each.type.ctype) for each in self.fields.values()]

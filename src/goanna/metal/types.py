@@ -1,7 +1,8 @@
 """The types of metal: what each one is called, how large it is, how LLVM and ctypes see it.
 
-A type is an object, made when a module is imported, and used in annotations. Structures resolve their fields lazily, on the
-first question about their layout, so that types may name each other in any order. Nothing here knows of compilation.
+A type is an object, made when a module is imported, and used in annotations. Structures resolve their fields lazily, on
+the first question about their layout, so that types may name each other in any order. Nothing here knows of
+compilation.
 """
 
 from __future__ import annotations
@@ -206,7 +207,12 @@ class SliceType(Type):
     def __init__(self, element: Any, environment: dict[str, Any]) -> None:
         self._element, self._environment = element, environment
 
-    element = ArrayType.element
+    @property
+    def element(self) -> Type:
+        """The type of each element."""
+        if not isinstance(self._element, Type):
+            self._element = resolve(self._element, self._environment)
+        return typing.cast(Type, self._element)
 
     @property
     def name(self) -> str:  # type: ignore[override]

@@ -162,7 +162,9 @@ class Unit:
                 return TupleType([self.substitute(each, bindings) for each in type_.elements])
             case FnType():
                 parameters, result = type_.signature
-                return FnType([self.substitute(each, bindings) for each in parameters], self.substitute(result, bindings), {})
+                return FnType(
+                    [self.substitute(each, bindings) for each in parameters], self.substitute(result, bindings), {}
+                )
         return type_
 
     # Symbols.
@@ -202,7 +204,11 @@ class Unit:
         """The symbol of a static, which is defined if it is not yet."""
         if static in self.statics:
             return self.statics[static]
-        name = static.external or static.export or self._unique(f"{static.module.removeprefix('goanna.')}.{static.name or 'static'}")
+        name = (
+            static.external
+            or static.export
+            or self._unique(f"{static.module.removeprefix('goanna.')}.{static.name or 'static'}")
+        )
         symbol = f'@"{name}"'
         self.statics[static] = symbol
         size, align = static.type.size, max(static.type.alignment, static.align)
@@ -215,7 +221,9 @@ class Unit:
             self.statics[static] = f"inttoptr (i64 {self._offset} to ptr)"
             self._offset += size
             if self._offset > PROCESSOR_BLOCK:
-                raise CompileErrors([Diagnostic(static.module, 1, 0, 1, f"more than {PROCESSOR_BLOCK} bytes per processor")])
+                raise CompileErrors(
+                    [Diagnostic(static.module, 1, 0, 1, f"more than {PROCESSOR_BLOCK} bytes per processor")]
+                )
             return self.statics[static]
         kind, text = Initializer(self).render(static.type, static.initial)
         word = "constant" if isinstance(static, Constant) else "global"

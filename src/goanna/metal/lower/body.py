@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import Diagnostic, MetalError, Poisoned
 from ..function import Hook, MetalFunction, Static
 from ..source import function_tree
-from ..types import LayoutError, Type, TypeParameter, TypeVar, VoidType
+from ..types import LayoutError, Type, TypeParameter, VoidType
 from .builtins import escape
 from .statements import Statements
 from .values import Value
@@ -80,7 +80,9 @@ def _body(unit: Unit, instance: Instance, tree: ast.FunctionDef, given: list[tup
         if isinstance(result, VoidType):
             work.emit("ret void")
         else:
-            error = MetalError(tree, f"{instance.function.name} may end without giving {result}", "every way needs a return")
+            error = MetalError(
+                tree, f"{instance.function.name} may end without giving {result}", "every way needs a return"
+            )
             work.report(error, tree)
             work.emit("unreachable")
     lines = [_header(unit, instance, given, result, scope), "entry:", *work.allocas, *work.lines, *work.cold, "}", ""]
@@ -90,11 +92,13 @@ def _body(unit: Unit, instance: Instance, tree: ast.FunctionDef, given: list[tup
 def _naked(unit: Unit, instance: Instance, tree: ast.FunctionDef, given: list[tuple[str, Type]], result: Type) -> str:
     """A function that is one text of assembly; names in braces are symbols or numbers."""
     work = Statements(unit, instance)
-    statements = [each for each in tree.body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
+    statements = [
+        each for each in tree.body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
+    ]
     call = statements[0].value if len(statements) == 1 and isinstance(statements[0], ast.Expr) else None
     try:
         if not isinstance(call, ast.Call) or ast.unparse(call.func) != "unsafe.asm" or len(call.args) != 1:
-            work.error(tree, "a naked function is one unsafe.asm(\"...\", name=...)")
+            work.error(tree, 'a naked function is one unsafe.asm("...", name=...)')
         template = work.assembly_text(call.args[0]).replace("$", "$$")
         symbols: list[str] = []
         names: dict[str, str] = {}

@@ -182,7 +182,9 @@ class Builtins(Places):
         if name == "byte_swap" and value.type.size == 1:
             return value
         kind, extra = value.type.llvm, ", i1 false" if name.endswith("zeros") else ""
-        return Value(value.type, self.op(f"call {kind} @llvm.{INTEGER_INTRINSICS[name]}.{kind}({kind} {value.text}{extra})"))
+        return Value(
+            value.type, self.op(f"call {kind} @llvm.{INTEGER_INTRINSICS[name]}.{kind}({kind} {value.text}{extra})")
+        )
 
     def do_rotate_left(self, node: ast.Call) -> Operand:
         first, second = self.arguments(node, 2)
@@ -190,7 +192,8 @@ class Builtins(Places):
         count = self.coerce(self.expression(second, value.type), value.type, second)
         kind = value.type.llvm
         return Value(
-            value.type, self.op(f"call {kind} @llvm.fshl.{kind}({kind} {value.text}, {kind} {value.text}, {kind} {count.text})")
+            value.type,
+            self.op(f"call {kind} @llvm.fshl.{kind}({kind} {value.text}, {kind} {value.text}, {kind} {count.text})"),
         )
 
     def do_multiply_high(self, node: ast.Call) -> Operand:
@@ -323,7 +326,11 @@ class Builtins(Places):
         kind, where = self.arguments(node, 2)
         type_ = self.type_argument(kind, kind)
         if not type_.aggregate:
-            self.error(node, f"{type_} is a scalar", "unsafe.load and unsafe.store reach scalars, unsafe.pointer points to them")
+            self.error(
+                node,
+                f"{type_} is a scalar",
+                "unsafe.load and unsafe.store reach scalars, unsafe.pointer points to them",
+            )
         return Value(type_, self.address_operand(where))
 
     def do_unsafe_pointer(self, node: ast.Call) -> Operand:
@@ -344,7 +351,11 @@ class Builtins(Places):
             if target is None:
                 self.error(node, "this hook has not been filled in")
             text = self.unit.reference(target, {})
-        elif isinstance(operand, Place) and operand.space == "ptr" and not isinstance(operand.type, (PtrType, SliceType, FnType)):
+        elif (
+            isinstance(operand, Place)
+            and operand.space == "ptr"
+            and not isinstance(operand.type, (PtrType, SliceType, FnType))
+        ):
             if isinstance(argument, ast.Name) and argument.id in self.locals and not operand.type.aggregate:
                 self.error(node, f"{argument.id!r} is a local without an address of its own")
             text = operand.address
@@ -404,7 +415,7 @@ class Builtins(Places):
 
     def do_unsafe_asm(self, node: ast.Call) -> Operand:
         """Inline assembly, LLVM's constraint syntax."""
-        if not 1 <= len(node.args):
+        if not len(node.args) >= 1:
             self.error(node, "unsafe.asm takes a template and constraints")
         template, constraints = self.assembly_text(node.args[0]), ""
         if len(node.args) > 1:
@@ -415,9 +426,10 @@ class Builtins(Places):
                 self.error(node, f"unsafe.asm has no keyword {each.arg!r}", "names in the text are for naked functions")
             result = self.type_argument(each.value, each.value)
         operands = []
-        for each in node.args[2:]:
-            operand = self.expression(each)
-            value = self.coerce(operand, u64, each) if isinstance(operand, Const) and isinstance(operand.value, int) else self.rvalue(operand, each)
+        for argument in node.args[2:]:
+            operand = self.expression(argument)
+            number = isinstance(operand, Const) and isinstance(operand.value, int)
+            value = self.coerce(operand, u64, argument) if number else self.rvalue(operand, argument)
             operands.append(f"{value.type.llvm} {value.text}")
         kind = result.llvm
         line = f'call {kind} asm sideeffect "{escape(template)}", "{constraints}"({", ".join(operands)})'

@@ -1,4 +1,4 @@
-"""Calls: of metal functions (generic ones too), methods, hooks, function values, types, cells, and Python at compile time."""
+"""Calls: of metal functions (generic ones too), methods, hooks, function values, types, cells, Python while compiling."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class Calls(Builtins):
             return self.call_function(target, [], node.args, node, node.keywords)
         if isinstance(target, Hook):
             if target.function is None:
-                self.error(node, f"the hook {target.name or 'called here'} has not been filled in", "hook.set(function)")
+                self.error(
+                    node, f"the hook {target.name or 'called here'} has not been filled in", "hook.set(function)"
+                )
             return self.call_function(target.function, [], node.args, node, node.keywords)
         if isinstance(target, TypeVar):
             target = self.instance.bindings.get(target.__name__, target)
@@ -75,7 +77,9 @@ class Calls(Builtins):
         """A metal function; `leading` are arguments already compiled."""
         parameters, result = self.unit.signature(function)
         name = function.python.__name__
-        given: dict[str, Operand | ast.expr] = dict(zip([each for each, _ in parameters], [*leading, *arguments], strict=False))
+        given: dict[str, Operand | ast.expr] = dict(
+            zip([each for each, _ in parameters], [*leading, *arguments], strict=False)
+        )
         if len(leading) + len(arguments) > len(parameters):
             self.error(node, f"{name} takes {len(parameters) - len(leading)} arguments, not {len(arguments)}")
         for keyword in keywords:
@@ -155,7 +159,8 @@ class Calls(Builtins):
         named = {each.arg: self.expression(each.value) for each in node.keywords if each.arg}
         if not all(isinstance(each, Const) for each in [*arguments, *named.values()]):
             self.error(
-                node, f"{getattr(target, '__name__', target)} is a plain Python function, and an argument is not constant",
+                node,
+                f"{getattr(target, '__name__', target)} is a plain Python function, and an argument is not constant",
                 "mark it @metal",
             )  # fmt: skip
         try:
@@ -202,7 +207,11 @@ class Calls(Builtins):
         if isinstance(value.type, EnumType):
             value = Value(value.type.base, value.text)
         if not isinstance(value.type, IntType):
-            hint = "unsafe.address(...) gives an address" if isinstance(value.type, PtrType) or value.type.aggregate else ""
+            hint = (
+                "unsafe.address(...) gives an address"
+                if isinstance(value.type, PtrType) or value.type.aggregate
+                else ""
+            )
             self.error(node, f"{value.type} can't become {type_}", hint)
         return self.narrow(type_, value, node)
 
@@ -215,9 +224,15 @@ class Calls(Builtins):
         kind = have.llvm
         if want.maximum < have.maximum:
             sign = "s" if have.signed else "u"
-            self.check(self.op(f"icmp {sign}le {kind} {value.text}, {want.maximum}"), f"{have} value does not fit in {want}", node)
+            self.check(
+                self.op(f"icmp {sign}le {kind} {value.text}, {want.maximum}"),
+                f"{have} value does not fit in {want}",
+                node,
+            )
         if have.signed and want.minimum > have.minimum:
-            self.check(self.op(f"icmp sge {kind} {value.text}, {want.minimum}"), f"{have} value does not fit in {want}", node)
+            self.check(
+                self.op(f"icmp sge {kind} {value.text}, {want.minimum}"), f"{have} value does not fit in {want}", node
+            )
         return self.resize(want, value)
 
     def resize(self, want: IntType, value: Value) -> Value:
@@ -308,7 +323,9 @@ class Calls(Builtins):
             arguments = [self.op(f"zext i1 {each} to i8") for each in arguments]
         if place.type.kind == "Volatile":
             if name == "read":
-                return self.from_memory(inner, self.op(f"load volatile {memory}, ptr {address}, align {inner.alignment}"))
+                return self.from_memory(
+                    inner, self.op(f"load volatile {memory}, ptr {address}, align {inner.alignment}")
+                )
             self.emit(f"store volatile {memory} {arguments[0]}, ptr {address}, align {inner.alignment}")
             return Value(void, "")
         return self.atomic(name, inner, memory, address, arguments, order, node)
@@ -332,7 +349,8 @@ class Calls(Builtins):
         if name == "compare_exchange":
             failure = "monotonic" if order is RELAXED or order.llvm == "release" else order.llvm
             pair = self.op(
-                f"cmpxchg ptr {address}, {memory} {arguments[0]}, {memory} {arguments[1]} {order.llvm} {failure}, {align}"
+                f"cmpxchg ptr {address}, {memory} {arguments[0]}, {memory} {arguments[1]} {order.llvm} {failure}, "
+                f"{align}"
             )
             old = self.from_memory(inner, self.op(f"extractvalue {{{memory}, i1}} {pair}, 0"))
             done = self.op(f"extractvalue {{{memory}, i1}} {pair}, 1")
@@ -340,7 +358,10 @@ class Calls(Builtins):
         if isinstance(inner, PtrType) and name != "exchange":
             self.error(node, f"{name} works on integers, not on {inner}")
         return self.from_memory(
-            inner, self.op(f"atomicrmw {ATOMIC_OPERATIONS[name]} ptr {address}, {memory} {arguments[0]} {order.llvm}, {align}")
+            inner,
+            self.op(
+                f"atomicrmw {ATOMIC_OPERATIONS[name]} ptr {address}, {memory} {arguments[0]} {order.llvm}, {align}"
+            ),
         )
 
 
@@ -358,7 +379,9 @@ def unify(template: Any, have: Type, bindings: dict[str, Any]) -> bool:
         return unify(template.element, have.element, bindings)
     if isinstance(template, FnType) and isinstance(have, FnType):
         (p, r), (q, s) = template.signature, have.signature
-        return len(p) == len(q) and all(unify(a, b, bindings) for a, b in zip(p, q, strict=True)) and unify(r, s, bindings)
+        return (
+            len(p) == len(q) and all(unify(a, b, bindings) for a, b in zip(p, q, strict=True)) and unify(r, s, bindings)
+        )
     if isinstance(template, TupleType) and isinstance(have, TupleType):
         return all(unify(a, b, bindings) for a, b in zip(template.elements, have.elements, strict=True))
     return isinstance(template, Type) and (same(template, have) or isinstance(have, PtrType))

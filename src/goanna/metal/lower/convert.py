@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import NoReturn
 
 from ..function import Constant, Hook, MetalFunction, Static
 from ..types import (
@@ -86,7 +87,11 @@ class Converter(Emitter):
         if isinstance(type_, CellType) and type_.kind == "Big":
             self.store(type_.inner, self.swap(type_.inner, value.text), place.address, 1)
         elif isinstance(type_, CellType):
-            self.error(node, f"{type_} is written by a method", "`.store(value)`" if type_.kind == "Atomic" else "`.write(value)`")
+            self.error(
+                node,
+                f"{type_} is written by a method",
+                "`.store(value)`" if type_.kind == "Atomic" else "`.write(value)`",
+            )
         elif type_.aggregate:
             self.copy_bytes(place.address, value.text, type_.size, place.align)
         else:
@@ -221,7 +226,7 @@ class Converter(Emitter):
         """An operand that must be an integer of type `want`."""
         return self.coerce(operand, want, node)
 
-    def mismatch(self, want: Type, operand: Operand, node: ast.AST) -> None:
+    def mismatch(self, want: Type, operand: Operand, node: ast.AST) -> NoReturn:
         """Report a conversion that metal does not make by itself."""
         hint = ""
         have = operand.type if isinstance(operand, (Value, Place)) else None

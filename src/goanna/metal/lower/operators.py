@@ -75,7 +75,9 @@ class Operators(Converter):
             name = CHECKED[type(op)]
             if self.wrapping:
                 return Value(type_, self.op(f"{name} {kind} {a.text}, {b.text}"))
-            both = self.op(f"call {{{kind}, i1}} @llvm.{sign}{name}.with.overflow.{kind}({kind} {a.text}, {kind} {b.text})")
+            both = self.op(
+                f"call {{{kind}, i1}} @llvm.{sign}{name}.with.overflow.{kind}({kind} {a.text}, {kind} {b.text})"
+            )
             result = self.op(f"extractvalue {{{kind}, i1}} {both}, 0")
             over = self.op(f"extractvalue {{{kind}, i1}} {both}, 1")
             self.check(self.op(f"xor i1 {over}, true"), f"overflow: {SIGN[type(op)]} on {type_}", node)
@@ -94,7 +96,9 @@ class Operators(Converter):
             self.check(limit, f"shift count not below {type_.bits}", node)
         count = b.text
         if count_type.bits != type_.bits and not count.isdigit():
-            count = self.op(f"{'zext' if count_type.bits < type_.bits else 'trunc'} {count_type.llvm} {count} to {kind}")
+            count = self.op(
+                f"{'zext' if count_type.bits < type_.bits else 'trunc'} {count_type.llvm} {count} to {kind}"
+            )
         back = "ashr" if type_.signed else "lshr"
         if not left:
             return Value(type_, self.op(f"{back} {kind} {a.text}, {count}"))
@@ -125,7 +129,9 @@ class Operators(Converter):
         signs = self.op(f"icmp slt {kind} {self.op(f'xor {kind} {rest}, {b.text}')}, 0")
         adjust = self.op(f"and i1 {signs}, {self.op(f'icmp ne {kind} {rest}, 0')}")
         if modulo:
-            return Value(type_, self.op(f"select i1 {adjust}, {kind} {self.op(f'add {kind} {rest}, {b.text}')}, {kind} {rest}"))
+            return Value(
+                type_, self.op(f"select i1 {adjust}, {kind} {self.op(f'add {kind} {rest}, {b.text}')}, {kind} {rest}")
+            )
         quotient = self.op(f"sdiv {kind} {a.text}, {b.text}")
         return Value(type_, self.op(f"sub {kind} {quotient}, {self.op(f'zext i1 {adjust} to {kind}')}"))
 
@@ -267,8 +273,10 @@ class Operators(Converter):
         if isinstance(left, Const) and all(isinstance(each, Const) for each in options):
             found = any(isinstance(each, Const) and each.value == left.value for each in options)
             return Const(found == isinstance(op, ast.In))
-        value = self.rvalue(left, whole) if not isinstance(left, Const) else self.coerce(
-            left, self.rvalue(options[0], node).type, whole
+        value = (
+            self.rvalue(left, whole)
+            if not isinstance(left, Const)
+            else self.coerce(left, self.rvalue(options[0], node).type, whole)
         )
         if not isinstance(value.type, (IntType, EnumType, BoolType)):
             self.error(whole, f"`in` compares integers and enumeration members, not {value.type}")
@@ -345,7 +353,13 @@ class Operators(Converter):
         saved = (list(self.lines), list(self.cold), self.count, self.reachable, set(self.assigned))
         try:
             operand = self.expression(node, want)
-            return operand.type if isinstance(operand, Value) else self.wanted_in(operand.type) if hasattr(operand, "type") else None
+            return (
+                operand.type
+                if isinstance(operand, Value)
+                else self.wanted_in(operand.type)
+                if hasattr(operand, "type")
+                else None
+            )
         finally:
             self.lines, self.cold, self.count, self.reachable, self.assigned = saved
 

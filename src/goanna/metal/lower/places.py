@@ -27,7 +27,7 @@ class Places(Operators):
         match node:
             case ast.Constant():
                 if isinstance(node.value, (str, float, complex)) or node.value is ...:
-                    self.error(node, f"metal has no values like {node.value!r}", "bytes are written b\"...\"")
+                    self.error(node, f"metal has no values like {node.value!r}", 'bytes are written b"..."')
                 return Const(node.value)
             case ast.Name():
                 return self.name(node)
@@ -98,7 +98,9 @@ class Places(Operators):
             if node.id not in self.assigned:
                 self.error(node, f"{node.id!r} may have no value here", "give it one on every way that leads here")
             if local.type.aggregate:
-                return Place(local.type, self.op(f"load ptr, ptr {local.slot}"), local.type.alignment, frame=local.owned)
+                return Place(
+                    local.type, self.op(f"load ptr, ptr {local.slot}"), local.type.alignment, frame=local.owned
+                )
             return Place(local.type, local.slot, max(local.type.alignment, 1))
         if node.id in self.function.code.co_varnames and node.id not in self.instance.bindings:
             if node.id in self.unit_poison():
@@ -213,7 +215,9 @@ class Places(Operators):
         operand = self.expression(node.slice)
         if not isinstance(operand, Const):
             self.error(
-                node, "a Python object can't be indexed at run time", "make it a table: constant(Array[u8, 3], [1, 2, 3])"
+                node,
+                "a Python object can't be indexed at run time",
+                "make it a table: constant(Array[u8, 3], [1, 2, 3])",
             )
         try:
             key = operand.value

@@ -1,4 +1,4 @@
-"""Statements: assignment, branches, loops, match, with, return; which locals surely have a value; the exits that run."""
+"""Statements: assignment, branches, loops, match, with, return; which locals surely have a value; which exits run."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Statements(Calls):
             case ast.Break() | ast.Continue():
                 self.leave_loop(isinstance(node, ast.Break), node)
             case ast.Assert():
-                self.assert_(node)
+                self.assertion(node)
             case ast.With():
                 self.with_(node.items, node.body)
             case ast.Match():
@@ -119,7 +119,7 @@ class Statements(Calls):
                     ast.AsyncFor: "async", ast.AsyncWith: "async", ast.AsyncFunctionDef: "async",
                 }  # fmt: skip
                 what = names.get(type(node), type(node).__name__)
-                hint = "errors are values: return them, or panic(\"...\")" if what in ("try", "raise") else ""
+                hint = 'errors are values: return them, or panic("...")' if what in ("try", "raise") else ""
                 self.error(node, f"metal has no {what}", hint)
 
     def expression_statement(self, node: ast.expr) -> None:
@@ -145,10 +145,14 @@ class Statements(Calls):
             if known is None and isinstance(operand, Const) and self.natural_type(operand.value) is None:
                 what = repr(operand.value)
                 if operand.value is None:
-                    self.error(node, f"the type of {target.id!r} is not known here", f"write `{target.id}: Ptr[...] = None`")
+                    self.error(
+                        node, f"the type of {target.id!r} is not known here", f"write `{target.id}: Ptr[...] = None`"
+                    )
                 if not isinstance(operand.value, int):
                     self.error(node, f"{what} is not a value that exists at run time")
-                self.error(node, f"the type of {target.id!r} is not known here", f"write `{target.id}: u64 = {what}`, say")
+                self.error(
+                    node, f"the type of {target.id!r} is not known here", f"write `{target.id}: u64 = {what}`, say"
+                )
             owned = self.in_frame(operand)
             value = self.coerce(operand, want, node.value) if want is not None else self.rvalue(operand, node.value)
             self.assign_name(target, value, node, owned)
@@ -245,7 +249,9 @@ class Statements(Calls):
     def unpack(self, target: ast.Tuple | ast.List, operand: Operand, node: ast.Assign) -> None:
         """`a, b = value`."""
         if isinstance(operand, Const) and isinstance(operand.value, tuple):
-            self.error(node, "the types of these constants are not known here", "assign one at a time, with their types")
+            self.error(
+                node, "the types of these constants are not known here", "assign one at a time, with their types"
+            )
         value = self.rvalue(operand, node.value)
         if not isinstance(value.type, TupleType):
             self.error(node, f"{value.type} can't be taken apart")
@@ -540,7 +546,11 @@ class Statements(Calls):
                 self.error(node, f"this function gives {self.result}")
             operand = self.expression(node.value, self.result)
             if self.in_frame(operand) and (self.result.aggregate or isinstance(self.result, PtrType)):
-                self.error(node.value, "this lives in the frame of the function and ends with it", "fill in one that the caller has")
+                self.error(
+                    node.value,
+                    "this lives in the frame of the function and ends with it",
+                    "fill in one that the caller has",
+                )
             value = self.coerce(operand, self.result, node.value)
             self.run_exits(0)
             self.emit(f"ret {self.result.llvm} {value.text}")
@@ -577,7 +587,7 @@ class Statements(Calls):
             self.at(item.context_expr)
             self.call_method(manager, leave, [], item.context_expr)
 
-    def assert_(self, node: ast.Assert) -> None:
+    def assertion(self, node: ast.Assert) -> None:
         """assert condition, "reason"."""
         reason = "assertion failed: " + ast.unparse(node.test)
         if node.msg is not None:
