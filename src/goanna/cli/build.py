@@ -1,0 +1,27 @@
+"""goanna build: a program becomes an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from goanna.cli.prepare import make_image, parse_environment, program_of
+from goanna.cli.words import Words
+from goanna.failure import Failure
+from goanna.image.reading import is_image
+from goanna.program.elf import is_elf
+
+
+def build(words: Words, output: str | None, env: list[str]) -> int:
+    """Build and write the image; gives the exit status. Raises Failure."""
+    environment = parse_environment(env)
+    finished = words.finished()
+    if finished is not None and is_elf(finished) and is_image(finished):
+        raise Failure(f"{finished}: is an image already", f"Start it with: goanna run {finished}")
+    with program_of(words) as program:
+        destination = Path(output) if output is not None else Path(f"{program.path.name}.img")
+        if output is not None and (output.endswith("/") or destination.is_dir()):
+            destination = destination / f"{program.path.name}.img"
+        if destination.exists() and destination.samefile(program.path):
+            raise Failure(f"{destination}: is the program itself", "Name another place with -o.")
+        make_image(destination, program, words, environment)
+    return 0

@@ -1,0 +1,143 @@
+"""The command line's front: the verbs and their flags. What a verb does is in the module of its name."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from goanna import __version__
+from goanna.cli.command import ProgramCommand, words_of
+from goanna.failure import Failure
+from goanna.machine.qemu import MachineType, parse_memory
+
+# The most processors that the kernel knows (arch: MAXIMUM_PROCESSORS).
+_MOST_PROCESSORS = 16
+_DEFAULT_MEMORY = "256M"
+_USAGE_STATUS = 2
+
+app = typer.Typer(
+    help="Boots an unmodified Go program without an operating system.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+
+
+class _Finished(SystemExit):
+    """A verb came to its end, and this is the exit status: typer's own status for a wrong flag is another matter."""
+
+
+Env = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-e", "--env", metavar="KEY=VALUE", help="Set a variable of the program; KEY alone takes it from here."
+    ),
+]
+
+
+def _memory(text: str) -> int:
+    try:
+        return parse_memory(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"goanna {__version__}")
+        raise _Finished(0)
+
+
+@app.command("build", cls=ProgramCommand)
+def _build(
+    ctx: typer.Context,
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="IMAGE", help="Where to write it.")] = None,
+    env: Env = None,
+) -> None:
+    """Build an image: a package folder, an import path, .go files or a linux ELF file becomes one file that QEMU
+    starts.
+
+    Flags that are not listed here go to `go build` untouched. What follows `--` are the program's arguments.
+    """
+    from goanna.cli.build import build
+
+    raise _Finished(build(words_of(ctx), output, env or []))
+
+
+@app.command("run", cls=ProgramCommand)
+def _run(
+    ctx: typer.Context,
+    memory: Annotated[
+        int,
+        typer.Option("-m", "--memory", metavar="SIZE", parser=_memory, help="The machine's memory, like 64M or 1G."),
+    ] = _DEFAULT_MEMORY,  # type: ignore[assignment]  # the parser makes a number of it
+    cpus: Annotated[
+        int, typer.Option("-c", "--cpus", min=1, max=_MOST_PROCESSORS, metavar="N", help="How many processors it has.")
+    ] = 1,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=0.001, metavar="S", help="Stop it after S seconds, with status 124."),
+    ] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Print each system call on standard error.")] = False,
+    gdb: Annotated[bool, typer.Option("--gdb", help="Wait for gdb before the first instruction.")] = False,
+    env: Env = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Let the kernel say what it does.")] = False,
+    machine: Annotated[MachineType, typer.Option("--machine", help="The machine type.")] = MachineType.MICROVM,
+    accel: Annotated[
+        str, typer.Option("--accel", metavar="NAME", help="auto, tcg (emulation), kvm or hvf; auto obeys GOANNA_ACCEL.")
+    ] = "auto",
+) -> None:
+    """Boot a program, or an image, and be it: its output, input, signals and exit status.
+
+    Flags that are not listed here go to `go build` untouched. What follows `--` are the program's arguments. Goanna's
+    own failures give 125, a program that can't be started 126, one that isn't there 127.
+    """
+    from goanna.cli.run import Options, run
+
+    options = Options(
+        memory=memory, cpus=cpus, timeout=timeout, trace=trace, gdb=gdb, env=env or [], verbose=verbose,
+        machine=machine, accel=accel,
+    )  # fmt: skip
+    raise _Finished(run(words_of(ctx), options))
+
+
+@app.command("inspect", cls=ProgramCommand)
+def _inspect(ctx: typer.Context) -> None:
+    """Say what is in a program or an image, and what it will ask of the kernel and the machine."""
+    from goanna.cli.inspect import inspect
+
+    raise _Finished(inspect(words_of(ctx)))
+
+
+@app.command("doctor")
+def _doctor() -> None:
+    """Say what this computer has and lacks, and the command that mends it."""
+    from goanna.cli.doctor import doctor
+
+    raise _Finished(doctor())
+
+
+def main() -> None:
+    """The `goanna` command."""
+    try:
+        app(prog_name="goanna")
+    except _Finished:
+        raise
+    except SystemExit as ended:
+        sys.exit(Failure.status if ended.code == _USAGE_STATUS else ended.code)
+    except Failure as failure:
+        if failure.message:
+            print(f"goanna: {failure}", file=sys.stderr)
+        sys.exit(failure.status)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()

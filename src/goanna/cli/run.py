@@ -1,0 +1,110 @@
+"""goanna run: a program or an image is booted; its output, input, signals and exit status are this process's."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from goanna.cli.prepare import parse_environment, program_of, temporary_image
+from goanna.cli.words import Words
+from goanna.failure import Failure
+from goanna.image.reading import Image, is_image, read_image
+from goanna.machine.accelerator import choose
+from goanna.machine.information import runner_information
+from goanna.machine.life import Start, live
+from goanna.machine.qemu import MachineType, Settings, find_qemu, memory_text
+from goanna.program.elf import is_elf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The flags of run; `memory` in bytes, `timeout` in seconds."""
+
+    memory: int
+    cpus: int
+    timeout: float | None
+    trace: bool
+    gdb: bool
+    env: list[str]
+    verbose: bool
+    machine: MachineType
+    accel: str
+
+
+def run(words: Words, options: Options) -> int:
+    """Boot and follow to the end; gives the exit status. Raises Failure."""
+    qemu = find_qemu()
+    environment = parse_environment(options.env)
+    with _image_of(words, environment) as (image, symbols):
+        if image.memory > options.memory:
+            needed = memory_text(-(-image.memory // (1 << 20)) << 20)
+            raise Failure(
+                f"{image.path.name} needs at least {needed} of memory, and the machine would have "
+                f"{memory_text(options.memory)}",
+                f"Give it more: -m {needed}",
+            )
+        information = runner_information(
+            image, words.arguments, environment, trace=options.trace, verbose=options.verbose
+        )
+        settings = Settings(
+            machine=options.machine,
+            memory=options.memory,
+            processors=options.cpus,
+            accelerator=choose(qemu, options.accel),
+            gdb_port=_free_port() if options.gdb else None,
+        )
+        if settings.gdb_port is not None:
+            print(_gdb_text(settings.gdb_port, symbols), file=sys.stderr, flush=True)
+        trace = None
+        if options.trace:
+            from goanna.observe.trace import line_of
+
+            trace = line_of
+        start = Start(
+            image=image.path,
+            information=information,
+            settings=settings,
+            timeout=options.timeout,
+            verbose=options.verbose,
+            trace=trace,
+        )
+        return live(qemu, start)
+
+
+@contextmanager
+def _image_of(words: Words, environment: dict[bytes, bytes]) -> Iterator[tuple[Image, Path | None]]:
+    """The image to start, and the file with the program's symbols where there is one."""
+    finished = words.finished()
+    if finished is not None and is_elf(finished) and is_image(finished):
+        yield read_image(finished), None
+        return
+    with program_of(words) as program, temporary_image(program, words, environment) as path:
+        yield read_image(path), program.path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _gdb_text(port: int, program: Path | None) -> str:
+    from goanna.kernel.build import find_kernel
+
+    command = ["gdb"]
+    kernel = find_kernel()
+    if kernel is not None:
+        command += [str(kernel.elf)]
+    if program is not None:
+        command += ["-ex", f"add-symbol-file {os.fspath(program.resolve())}"]
+    command += ["-ex", f"target remote 127.0.0.1:{port}"]
+    return (
+        f"goanna: the machine waits for gdb, started in another terminal by:\n  {shlex.join(command)}\n"
+        "Set breakpoints with `hbreak`: the program's pages are not there before they are used."
+    )

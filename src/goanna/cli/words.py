@@ -1,0 +1,85 @@
+"""Tells apart the words of a command: Goanna's own flags, those of go build, PROGRAM, and what the program gets.
+
+The rule: a flag of Goanna's is taken wherever it stands before `--`. Any other word that begins with `-` is handed to
+go build as it stands, and so is the next word where go's flag takes a value (`-tags x`; the list is in
+program/toolchain.py; `-tags=x` always works). What is left is PROGRAM. After `--`, everything is the program's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from goanna.failure import Failure, NotFound
+from goanna.program.toolchain import VALUE_FLAGS
+
+
+@dataclass
+class Words:
+    """A command's words by what they are. `arguments` is None where there was no `--`."""
+
+    own: list[str] = field(default_factory=list)
+    go_flags: list[str] = field(default_factory=list)
+    programs: list[str] = field(default_factory=list)
+    arguments: list[str] | None = None
+
+    def finished(self) -> Path | None:
+        """PROGRAM as an ELF file or image that is already made; None if go build has to make it.
+
+        Raises Failure if the words name no program, or more than one; NotFound for a path where nothing is.
+        """
+        if not self.programs:
+            raise Failure(
+                "PROGRAM is missing", "Name a package folder, an import path, .go files, an ELF file or an image."
+            )
+        if all(word.endswith(".go") for word in self.programs):
+            return None
+        if len(self.programs) > 1:
+            raise Failure(
+                f"there is one PROGRAM to an image, and here are {len(self.programs)}: {' '.join(self.programs)}",
+                "What the program itself gets comes after `--`.",
+            )
+        word = self.programs[0]
+        if any(flag.lstrip("-").partition("=")[0] == "C" for flag in self.go_flags):
+            return None  # go looks for the package elsewhere
+        path = Path(word)
+        if path.is_file():
+            if self.go_flags:
+                raise Failure(
+                    f"{word}: is already built, so {' '.join(self.go_flags)} can't be followed",
+                    "Name its package to have it built again, or leave the flags of go build out.",
+                )
+            return path
+        named_by_path = word in (".", "..") or word.startswith(("./", "../", "/"))
+        if named_by_path and "..." not in word and not path.exists():
+            raise NotFound(f"{word}: there is no such file or folder")
+        return None
+
+
+def split(words: Sequence[str], own: Mapping[str, bool]) -> Words:
+    """Sort words by the rule above. `own` are Goanna's flags, each with whether it takes a value."""
+    found = Words()
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if word == "--":
+            found.arguments = left
+            break
+        if not word.startswith("-") or word == "-":
+            found.programs.append(word)
+            continue
+        name, joined, value = word.partition("=")
+        if name in own:
+            found.own.append(word if joined and not own[name] else name)
+            if own[name]:
+                found.own += [value] if joined else left[:1]
+                left = left if joined else left[1:]
+            continue
+        flag = [word]
+        if not joined and name.lstrip("-") in VALUE_FLAGS:
+            flag += left[:1]
+            left = left[1:]
+        # go wants its -C before all others.
+        found.go_flags = flag + found.go_flags if name.lstrip("-") == "C" else found.go_flags + flag
+    return found

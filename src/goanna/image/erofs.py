@@ -1,0 +1,296 @@
+"""Writes an EROFS file system: the read-only tree in an image. Uncompressed, blocks of 4 KiB, the same bytes each time.
+
+File data is FLAT_PLAIN and begins on a block, so that the kernel maps it straight from the image. The last part of a
+folder and a link's target stand behind their inode (FLAT_INLINE). Every inode is of the extended form, which has 64
+bits of size and a time of its own. Format: Linux Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h.
+"""
+
+from __future__ import annotations
+
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+from goanna.image.crc32c import crc32c
+
+BLOCK = 4096
+MAGIC = 0xE0F5E1E2
+SUPER_OFFSET = 1024
+SUPER = struct.Struct("<IIIBBHQQIIII16s16sI2xHHBBIQ24x")
+INODE = struct.Struct("<HHHHQIIIIQII16x")
+DIRENT = struct.Struct("<QHBx")
+SLOT = 32  # an inode's number is its offset in slots
+
+FLAT_PLAIN, FLAT_INLINE = 0, 2
+_EXTENDED = 1
+_FEATURE_CHECKSUM, _FEATURE_MTIME = 1, 2
+_LONGEST_NAME = 255
+_COPY = 1 << 20
+
+# The kind of a directory entry (EROFS_FT_*, which are the DT_* of getdents in another order).
+_ENTRY_KINDS = {
+    stat.S_IFREG: 1, stat.S_IFDIR: 2, stat.S_IFCHR: 3, stat.S_IFBLK: 4, stat.S_IFIFO: 5, stat.S_IFSOCK: 6,
+    stat.S_IFLNK: 7, }  # fmt: skip
+
+
+@dataclass(kw_only=True, eq=False)
+class Node:
+    """What every file has. `mode` are the permission bits; `time` in nanoseconds since 1970."""
+
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    time: int = 0
+    type = stat.S_IFREG
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        return 0
+
+
+@dataclass(kw_only=True, eq=False)
+class File(Node):
+    """A file whose content is bytes, or is read from a path when the tree is written. One File at two names: a hard
+    link.
+    """
+
+    data: bytes | Path = b""
+
+    @cached_property
+    def size(self) -> int:  # type: ignore[override]
+        return len(self.data) if isinstance(self.data, bytes) else self.data.stat().st_size
+
+
+@dataclass(kw_only=True, eq=False)
+class Link(Node):
+    """A symbolic link."""
+
+    target: bytes
+    mode: int = 0o777
+    type = stat.S_IFLNK
+
+    @property
+    def size(self) -> int:
+        return len(self.target)
+
+
+@dataclass(kw_only=True, eq=False)
+class Device(Node):
+    """A character or block device, a FIFO or a socket, by `type` (stat.S_IFCHR and so on)."""
+
+    type: int = stat.S_IFCHR
+    major: int = 0
+    minor: int = 0
+
+    @property
+    def number(self) -> int:
+        """As Linux encodes it on disk (new_encode_dev)."""
+        return (self.minor & 0xFF) | self.major << 8 | (self.minor & ~0xFF) << 12
+
+
+@dataclass(kw_only=True, eq=False)
+class Folder(Node):
+    """A folder: its entries by name."""
+
+    entries: dict[bytes, Node] = field(default_factory=dict)
+    mode: int = 0o755
+    type = stat.S_IFDIR
+
+    def add(self, path: str, node: Node) -> None:
+        """Put a node at a path below this folder; folders on the way are made.
+
+        Raises ValueError if a file is in the way.
+        """
+        *parents, name = [part.encode(errors="surrogateescape") for part in path.strip("/").split("/")]
+        here = self
+        for part in parents:
+            step = here.entries.setdefault(part, Folder(time=self.time))
+            if not isinstance(step, Folder):
+                raise ValueError(f"{path}: {part.decode()} is a file, not a folder")
+            here = step
+        here.entries[name] = node
+
+
+@dataclass(eq=False)
+class _Inode:
+    """A node with its place: offsets in bytes from the start of the file system."""
+
+    node: Node
+    number: int
+    parent: _Inode | None
+    links: int = 1
+    offset: int = 0
+    blocks_at: int = 0
+    inline: bytes | None = None
+    names: list[tuple[bytes, _Inode]] = field(default_factory=list)
+
+    @property
+    def nid(self) -> int:
+        return self.offset // SLOT
+
+    @cached_property
+    def folder_blocks(self) -> list[list[tuple[bytes, _Inode]]]:
+        """The entries, sorted as EROFS searches them, cut into blocks."""
+        blocks: list[list[tuple[bytes, _Inode]]] = [[]]
+        used = 0
+        for name, child in sorted(self.names, key=lambda entry: entry[0]):
+            if used + DIRENT.size + len(name) > BLOCK:
+                blocks.append([])
+                used = 0
+            blocks[-1].append((name, child))
+            used += DIRENT.size + len(name)
+        return blocks
+
+    @cached_property
+    def size(self) -> int:
+        if not isinstance(self.node, Folder):
+            return self.node.size
+        last = sum(DIRENT.size + len(name) for name, _ in self.folder_blocks[-1])
+        return (len(self.folder_blocks) - 1) * BLOCK + last
+
+    @cached_property
+    def tail(self) -> int:
+        """Bytes that stand behind the inode; 0 if the content is all in blocks."""
+        if isinstance(self.node, File):
+            return 0
+        tail = self.size % BLOCK
+        return tail if tail <= BLOCK - INODE.size else 0
+
+    @property
+    def block_bytes(self) -> int:
+        return self.size - self.tail
+
+    def folder_content(self) -> bytes:
+        content = bytearray()
+        for block in self.folder_blocks:
+            content += bytes(-len(content) % BLOCK)
+            name_at = DIRENT.size * len(block)
+            for name, child in block:
+                content += DIRENT.pack(child.nid, name_at, _ENTRY_KINDS[child.node.type])
+                name_at += len(name)
+            content += b"".join(name for name, _ in block)
+        return bytes(content)
+
+    def content(self) -> bytes:
+        """The content of a folder or a link."""
+        if isinstance(self.node, Folder):
+            return self.folder_content()
+        return self.node.target if isinstance(self.node, Link) else b""
+
+    def pieces(self) -> Iterator[bytes]:
+        """What stands in blocks."""
+        data = self.node.data if isinstance(self.node, File) else self.content()[: self.block_bytes]
+        if isinstance(data, Path):
+            yield from _file_pieces(data, self.size)
+        else:
+            yield data
+
+    def packed(self) -> bytes:
+        node = self.node
+        place = node.number if isinstance(node, Device) else self.blocks_at // BLOCK
+        layout = FLAT_INLINE if self.tail else FLAT_PLAIN
+        seconds, nanoseconds = divmod(node.time, 1_000_000_000)
+        return INODE.pack(
+            _EXTENDED | layout << 1, 0, node.type | node.mode, 0, self.size, place, self.number, node.uid, node.gid,
+            seconds, nanoseconds, self.links,
+        )  # fmt: skip
+
+
+class FileSystem:
+    """A tree laid out and ready to be written. Raises ValueError for a name that can't be one."""
+
+    def __init__(self, root: Folder) -> None:
+        self._inodes: list[_Inode] = []
+        self._by_node: dict[int, _Inode] = {}
+        self._collect(root)
+        end = SUPER_OFFSET + SUPER.size
+        for inode in self._inodes:
+            end = -(-end // SLOT) * SLOT
+            # An inode and what stands behind it share a block.
+            if end % BLOCK + INODE.size + inode.tail > BLOCK:
+                end = -(-end // BLOCK) * BLOCK
+            inode.offset = end
+            end += INODE.size + inode.tail
+        self._metadata_size = end = -(-end // BLOCK) * BLOCK
+        for inode in self._inodes:
+            if inode.block_bytes:
+                inode.blocks_at = end
+                end += -(-inode.block_bytes // BLOCK) * BLOCK
+        self.size = end
+
+    def _collect(self, root: Folder) -> None:
+        # Breadth first, names in order: the same tree gives the same numbers.
+        self._new_inode(root, None)
+        for inode in self._inodes:
+            if not isinstance(inode.node, Folder):
+                continue
+            inode.names += [(b".", inode), (b"..", inode.parent or inode)]
+            for name, node in sorted(inode.node.entries.items()):
+                if not name or len(name) > _LONGEST_NAME or b"/" in name or b"\0" in name or name in (b".", b".."):
+                    raise ValueError(f"{name!r} can't be the name of a file")
+                known = self._by_node.get(id(node))
+                if known is not None:
+                    known.links += 1
+                child = known or self._new_inode(node, inode)
+                inode.names.append((name, child))
+                inode.links += isinstance(node, Folder)
+
+    def _new_inode(self, node: Node, parent: _Inode | None) -> _Inode:
+        made = _Inode(node, len(self._inodes) + 1, parent, links=2 if isinstance(node, Folder) else 1)
+        self._by_node[id(node)] = made
+        self._inodes.append(made)
+        return made
+
+    def place_of(self, node: Node) -> int:
+        """Where a file's content begins, in bytes from the start of the file system."""
+        return self._by_node[id(node)].blocks_at
+
+    def _super(self) -> bytes:
+        def packed(checksum: int) -> bytes:
+            return SUPER.pack(
+                MAGIC, checksum, _FEATURE_CHECKSUM | _FEATURE_MTIME, BLOCK.bit_length() - 1, 0, self._inodes[0].nid,
+                len(self._inodes), 0, 0, self.size // BLOCK, 0, 0, bytes(16), bytes(16), 0, 0, 0, 0, 0, 0, 0,
+            )  # fmt: skip
+
+        # The checksum covers the first block from the superblock on, so it is made when that is known.
+        first = bytes(self._metadata)[SUPER_OFFSET + SUPER.size : BLOCK]
+        return packed(crc32c(packed(0) + first))
+
+    @cached_property
+    def _metadata(self) -> bytearray:
+        made = bytearray(self._metadata_size)
+        for inode in self._inodes:
+            tail = inode.content()[inode.block_bytes :] if inode.tail else b""
+            made[inode.offset : inode.offset + INODE.size + len(tail)] = inode.packed() + tail
+        return made
+
+    def write(self, stream: BinaryIO) -> None:
+        """Write it all, `size` bytes. Raises OSError; ValueError if a file's size changed since the layout."""
+        for piece in self.pieces():
+            stream.write(piece)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes in order, in pieces."""
+        metadata = self._metadata
+        metadata[SUPER_OFFSET : SUPER_OFFSET + SUPER.size] = self._super()
+        yield bytes(metadata)
+        for inode in self._inodes:
+            if not inode.block_bytes:
+                continue
+            yield from inode.pieces()
+            yield bytes(-inode.block_bytes % BLOCK)
+
+
+def _file_pieces(path: Path, size: int) -> Iterator[bytes]:
+    left = size
+    with path.open("rb") as stream:
+        while piece := stream.read(min(left, _COPY)):
+            left -= len(piece)
+            yield piece
+        if left or stream.read(1):
+            raise ValueError(f"{path} changed while it was read")

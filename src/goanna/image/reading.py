@@ -1,0 +1,149 @@
+"""Reads an image back: is it one, is it whole, what is in it.
+
+Says what is wrong before a machine starts for nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from goanna.failure import CannotRun
+from goanna.image.elf import NOTE, NOTE_NAME, NOTE_TYPE
+from goanna.image.layout import WORKING_MEMORY
+from goanna.kernel.shared.boot import CHECKSUM_BLOCK, BootInformation, ImageHeader
+from goanna.layouts import packed, size_of, unpacked
+from goanna.program.elf import PT_LOAD, PT_NOTE, Segment, parse_segments, read_whole
+
+_ADVICE = "Build it again, or copy it again from where it is whole."
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that is whole. Sizes in bytes; `kernel_size` counts the panic table in."""
+
+    path: Path
+    size: int
+    segments: tuple[Segment, ...]
+    arguments: list[bytes]
+    environment: dict[bytes, bytes]
+    program: bytes
+    bundle: bytes
+    kernel_size: int
+    end: int
+
+    @property
+    def memory(self) -> int:
+        """The least memory of a machine that can start it, in bytes."""
+        return self.end + WORKING_MEMORY
+
+
+def is_image(path: Path) -> bool:
+    """Whether an ELF file is one of our images, be it whole or not. Raises OSError."""
+    with path.open("rb") as stream:
+        return _note() in stream.read(4096)
+
+
+def _note() -> bytes:
+    return struct.pack("<III8s", len(NOTE_NAME), 8, NOTE_TYPE, NOTE_NAME)
+
+
+def read_image(path: Path) -> Image:
+    """Read an image and check all of it. Raises CannotRun with what is wrong."""
+    return _Reader(path, read_whole(path)).image()
+
+
+class _Reader:
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.path, self.data = path, data
+        self.segments = parse_segments(path, data)
+
+    def altered(self, what: str) -> CannotRun:
+        return CannotRun(f"{self.path}: was altered: {what}", _ADVICE)
+
+    def image(self) -> Image:
+        header = self.header()
+        boot = self.part(header.boot, "boot information")
+        table = self.part(header.checksums, "checksum table")
+        panic_table = self.part(header.panic_table, "panic table")
+        bundle = self.part(header.bundle, "bundle")
+        for data, expected, name in (
+            (boot, header.boot_checksum, "boot information"),
+            (table, header.table_checksum, "checksum table"),
+            (panic_table, header.panic_checksum, "panic table"),
+        ):
+            if xxhash.xxh64_intdigest(data) != expected:
+                raise self.altered(f"its {name} isn't what was written")
+        self.check_bundle(bundle, table)
+        information = unpacked(BootInformation, boot)
+        pairs = [each.partition(b"=") for each in _strings(boot, information.environment)]
+        return Image(
+            path=self.path,
+            size=len(self.data),
+            segments=self.segments,
+            arguments=_strings(boot, information.arguments),
+            environment={key: value for key, _, value in pairs},
+            program=_text(boot, information.program),
+            bundle=bundle,
+            kernel_size=self.kernel_size(header.panic_table.address) + len(panic_table),
+            end=header.image_end,
+        )
+
+    def header(self) -> Any:
+        address = self.header_address()
+        data = self.at(address, size_of(ImageHeader))
+        header = unpacked(ImageHeader, data) if data is not None else None
+        blank = unpacked(ImageHeader, packed(ImageHeader))
+        if header is None or (header.magic, header.size) != (blank.magic, blank.size):
+            raise self.altered("its header is not there")
+        if header.version != blank.version:
+            raise CannotRun(
+                f"{self.path}: is an image of version {header.version}, and this Goanna knows {blank.version}",
+                "Build it again with this Goanna.",
+            )
+        return header
+
+    def header_address(self) -> int:
+        for each in self.segments:
+            raw = self.data[each.offset : each.offset + each.file_size]
+            if each.kind == PT_NOTE and len(raw) == NOTE.size and raw.startswith(_note()):
+                return int(NOTE.unpack(raw)[4])
+        raise CannotRun(f"{self.path}: is no image of Goanna's", "Build one with: goanna build PROGRAM")
+
+    def at(self, address: int, size: int) -> bytes | None:
+        """The bytes that are loaded at a physical address, if the image holds them all."""
+        for each in self.segments:
+            start = address - each.physical
+            if each.kind == PT_LOAD and start >= 0 and start + size <= each.file_size:
+                return self.data[each.offset + start : each.offset + start + size]
+        return None
+
+    def part(self, region: Any, name: str) -> bytes:
+        data = self.at(region.address, region.size)
+        if data is None:
+            raise self.altered(f"its {name} is not where its header says")
+        return data
+
+    def check_bundle(self, bundle: bytes, table: bytes) -> None:
+        view = memoryview(bundle)
+        blocks = [view[start : start + CHECKSUM_BLOCK] for start in range(0, len(view), CHECKSUM_BLOCK)]
+        if len(table) != 8 * len(blocks):
+            raise self.altered("its checksum table has another length than its bundle")
+        for index, (expected,) in enumerate(struct.iter_unpack("<Q", table)):
+            if xxhash.xxh64_intdigest(blocks[index]) != expected:
+                raise self.altered(f"block {index + 1} of {len(blocks)} of its bundle isn't what was written")
+
+    def kernel_size(self, end: int) -> int:
+        return sum(each.file_size for each in self.segments if each.kind == PT_LOAD and each.physical < end)
+
+
+def _text(boot: bytes, text: Any) -> bytes:
+    return boot[text.offset : text.offset + text.length]
+
+
+def _strings(boot: bytes, text: Any) -> list[bytes]:
+    return _text(boot, text).split(b"\0")[:-1]

@@ -1,0 +1,1 @@
+"""Where an image runs: QEMU, its ports, and the life of a machine."""

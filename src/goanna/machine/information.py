@@ -1,0 +1,39 @@
+"""What the runner tells the kernel beside what the image says: the time, a seed, what this run changes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+
+from goanna.image.reading import Image
+from goanna.kernel.shared.boot import FLAG_CONTROL, FLAG_DEBUG_EXIT, FLAG_TRACE, FLAG_VERBOSE, boot_information
+
+_SEED_SIZE = 32
+
+
+def runner_information(
+    image: Image,
+    arguments: Sequence[str] | None,
+    environment: Mapping[bytes, bytes],
+    *,
+    trace: bool = False,
+    verbose: bool = False,
+) -> bytes:
+    """Packed boot information for one run. `arguments` of None leaves the image's; `environment` is added to its
+    own.
+    """
+    flags = FLAG_CONTROL | FLAG_DEBUG_EXIT | (FLAG_TRACE if trace else 0) | (FLAG_VERBOSE if verbose else 0)
+    words = None if arguments is None else [image.program, *(os.fsencode(each) for each in arguments)]
+    try:
+        return boot_information(
+            arguments=words,
+            environment={**image.environment, **environment} if environment else None,
+            flags=flags,
+            seed=os.urandom(_SEED_SIZE),
+            wall_time=time.time_ns(),
+        )
+    except ValueError as error:
+        from goanna.failure import Failure
+
+        raise Failure(str(error)) from None

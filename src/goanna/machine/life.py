@@ -1,0 +1,331 @@
+"""The life of one machine: starts QEMU, carries bytes and signals in and out, and tells how the program ended.
+
+QEMU runs in a session of its own, so that the terminal's Ctrl-C reaches the program as a signal and not the emulator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from goanna.failure import Failure
+from goanna.kernel.shared import control
+from goanna.layouts import size_of, unpacked
+from goanna.machine.control import Record, RecordReader, input_end_record, signal_record
+from goanna.machine.output import Output
+from goanna.machine.qemu import Ports, Qemu, Settings, command_line, memory_text
+from goanna.machine.streams import Input
+
+# What a person or another program sends to stop or steer a program. The rest concerns this process.
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+# A person who sends the same signal so often means it.
+_PATIENCE = 3
+# Seconds for QEMU to go once it should: after the program's end was told, after `quit`, after SIGKILL.
+_GRACE = 2.0
+_CHUNK = 1 << 16
+_STDERR_KEPT = 1 << 16
+
+# timeout(1)'s status for a program that was stopped because its time was up.
+TIMEOUT_STATUS = 124
+_BROKEN_OUTPUT_STATUS = 128 + signal.SIGPIPE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What to start and how to follow it. `information` is packed boot information; `timeout` in seconds."""
+
+    image: Path
+    information: bytes
+    settings: Settings
+    timeout: float | None = None
+    verbose: bool = False
+    trace: Callable[[bytes], str] | None = None
+
+
+@dataclass
+class _Told:
+    """What the guest said about its end."""
+
+    status: int | None = None
+    listening: bool = False
+    stopped: str = ""
+    lines: list[str] = field(default_factory=list)
+
+
+def live(qemu: Qemu, start: Start) -> int:
+    """Start a machine, follow it to its end and give the exit status. Raises Failure if the end is nobody's word.
+
+    Standard input, output and error are this process's. Must be called in the main thread, which gets the signals.
+    """
+    return _Life(qemu, start).run()
+
+
+class _Life:
+    def __init__(self, qemu: Qemu, start: Start) -> None:
+        self.qemu, self.start = qemu, start
+        self.told = _Told()
+        self.records = RecordReader()
+        self.output = Output()
+        self.messages = bytearray()  # QEMU's own standard error
+        self.signals_seen: Counter[int] = Counter()
+        self.deadline: float | None = None
+        self.source: int | None = None  # standard input, while it is listened to
+        self.selector = selectors.PollSelector()  # epoll refuses regular files, which standard input may be
+
+    def run(self) -> int:
+        with TemporaryDirectory(prefix="goanna-") as folder, contextlib.ExitStack() as stack:
+            information = Path(folder, "boot")
+            information.write_bytes(self.start.information)
+            wakeups = stack.enter_context(_caught_signals())
+            pairs = [socket.socketpair() for _ in range(3)]
+            for ours, theirs in pairs:
+                stack.callback(ours.close)
+                stack.callback(theirs.close)
+            self.console, self.control, self.commands = (ours for ours, _ in pairs)
+            self.input = Input(self.console)
+            console, channel, commands = (theirs.fileno() for _, theirs in pairs)
+            self.process = self.spawn(information, Ports(console=console, control=channel, commands=commands))
+            stack.callback(self.make_sure_it_ended)
+            for _, theirs in pairs:
+                theirs.close()
+            self.follow(wakeups)
+            return self.verdict()
+
+    def spawn(self, information: Path, ports: Ports) -> subprocess.Popen[bytes]:
+        command = command_line(self.qemu, self.start.image, information, self.start.settings, ports)
+        # If this process is killed outright, its machine goes with it.
+        guard = shutil.which("setpriv")
+        if guard:
+            command = [guard, "--pdeathsig", "KILL", "--", *command]
+        try:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                pass_fds=ports.all, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise Failure(f"{self.qemu.path}: can't be started: {error.strerror}") from None
+
+    def follow(self, wakeups: int) -> None:
+        """Carry everything until QEMU has closed its ends."""
+        assert self.process.stderr is not None
+        for channel in (self.console, self.control):
+            channel.setblocking(False)
+        messages = self.process.stderr.fileno()
+        os.set_blocking(messages, False)
+        self.selector.register(self.console, selectors.EVENT_READ, self.read_ports)
+        self.selector.register(self.control, selectors.EVENT_READ, self.read_ports)
+        self.selector.register(messages, selectors.EVENT_READ, self.read_messages)
+        self.selector.register(wakeups, selectors.EVENT_READ, lambda: self.take_signals(wakeups))
+        self.open_ends = {self.console.fileno(), self.control.fileno(), messages}
+        if self.start.timeout is not None:
+            self.deadline = time.monotonic() + self.start.timeout
+        while self.open_ends:
+            self.prepare_input()
+            left = None if self.deadline is None else self.deadline - time.monotonic()
+            if left is not None and left <= 0:
+                self.out_of_time()
+                continue
+            for key, mask in self.selector.select(left):
+                if mask & selectors.EVENT_WRITE:
+                    self.input.send()
+                if mask & selectors.EVENT_READ:
+                    key.data()
+
+    def prepare_input(self) -> None:
+        """Listen to standard input while there is room for it, and to the console's readiness while bytes wait."""
+        if not self.told.listening or self.console.fileno() not in self.open_ends:
+            return
+        source = self.input.source if self.input.wants_more() else None
+        if source != self.source:
+            if self.source is not None:
+                self.selector.unregister(self.source)
+            if source is not None:
+                self.selector.register(source, selectors.EVENT_READ, self.input.take)
+            self.source = source
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.input.pending else 0)
+        self.selector.modify(self.console, events, self.read_ports)
+        if self.input.ended():
+            self.send(input_end_record(self.input.count))
+
+    def read_ports(self) -> None:
+        # The console first: a record that the guest sent before these bytes is then there to be read, so that Output
+        # can put what both channels carry into the guest's order.
+        printed = self.receive(self.console)
+        for record in self.records.feed(self.receive(self.control)):
+            self.heed(record)
+        self.output_console(printed)
+
+    def receive(self, channel: socket.socket) -> bytes:
+        if channel.fileno() not in self.open_ends:
+            return b""
+        try:
+            data = channel.recv(_CHUNK)
+        except BlockingIOError:
+            return b""
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self.open_ends.discard(channel.fileno())
+            self.selector.unregister(channel)
+        return data
+
+    def output_console(self, data: bytes) -> None:
+        try:
+            self.output.console(data)
+        except BrokenPipeError:
+            self.stop("", _BROKEN_OUTPUT_STATUS)
+
+    def read_messages(self) -> None:
+        assert self.process.stderr is not None
+        data = os.read(self.process.stderr.fileno(), _CHUNK)
+        if not data:
+            self.open_ends.discard(self.process.stderr.fileno())
+            self.selector.unregister(self.process.stderr.fileno())
+        if len(self.messages) < _STDERR_KEPT:
+            self.messages += data
+        if self.start.verbose:
+            self.output.error(data)
+
+    def heed(self, record: Record) -> None:
+        """Do what a record of the guest says. Unknown kinds are of a later kernel, and left alone."""
+        payload = record.payload
+        try:
+            if record.kind == control.LISTENING:
+                self.told.listening = True
+            elif record.kind == control.EXIT:
+                self.ended(unpacked(control.Exit, payload).status & 0xFF)
+            elif record.kind == control.DEATH:
+                self.ended(128 + unpacked(control.Death, payload).signal)
+            elif record.kind == control.PANIC:
+                self.output.line(payload.decode(errors="replace").rstrip("\n"))
+                self.ended(control.FAILURE_STATUS)
+            elif record.kind == control.LOG:
+                self.output.line(payload.decode(errors="replace"))
+            elif record.kind == control.MEMORY_OUT:
+                told = unpacked(control.MemoryOut, payload)
+                self.output.line(
+                    f"goanna: out of memory: the machine has {memory_text(told.available)}, and the program holds "
+                    f"{memory_text(told.committed)} of it\nGive it more with -m."
+                )
+            elif record.kind == control.ERROR_OUTPUT:
+                head = unpacked(control.Output, payload)
+                self.output.error_at(head.position, payload[size_of(control.Output) :])
+            elif record.kind == control.TRACE and self.start.trace is not None:
+                head = unpacked(control.Trace, payload)
+                self.output.error_at(head.position, f"{self.start.trace(payload)}\n".encode())
+        except ValueError:
+            raise Failure(f"the kernel sent a record of kind {record.kind} that is too short", "") from None
+
+    def ended(self, status: int) -> None:
+        self.told.status = status
+        self.hurry(_GRACE)
+
+    def hurry(self, seconds: float) -> None:
+        """Whatever the deadline was, it is not later than this now."""
+        soon = time.monotonic() + seconds
+        self.deadline = soon if self.deadline is None else min(self.deadline, soon)
+
+    def send(self, data: bytes) -> None:
+        # A full socket means a guest that stopped listening long ago.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            self.control.send(data)
+
+    def take_signals(self, wakeups: int) -> None:
+        for number in os.read(wakeups, _CHUNK):
+            self.signals_seen[number] += 1
+            if self.told.listening and self.signals_seen[number] < _PATIENCE:
+                self.send(signal_record(_LINUX_NUMBERS[number]))
+            else:
+                self.stop("", 128 + _LINUX_NUMBERS[number])
+
+    def out_of_time(self) -> None:
+        if self.told.status is not None or self.told.stopped:
+            # It was told to go, or said that it would.
+            self.kill()
+            return
+        assert self.start.timeout is not None
+        self.output.line(f"goanna: the program did not end within {self.start.timeout:g} s, so its machine was stopped")
+        self.stop("timeout", TIMEOUT_STATUS)
+
+    def stop(self, reason: str, status: int) -> None:
+        """End QEMU in order, by its command socket."""
+        from goanna.machine import commands
+
+        self.told.stopped = reason or "asked"
+        self.told.status = status
+        state = commands.quit_machine(self.commands, describe=self.start.verbose, limit=_GRACE)
+        if state:
+            self.output.line(state)
+        self.deadline = time.monotonic() + _GRACE
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.deadline = None
+
+    def make_sure_it_ended(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_GRACE)
+            return
+        self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_GRACE)
+
+    def verdict(self) -> int:
+        self.output.finish()
+        if self.told.status is not None:
+            return self.told.status
+        said = self.messages.decode(errors="replace").strip()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_GRACE)
+        if self.process.returncode not in (0, None) and said:
+            raise Failure(f"QEMU could not run the machine:\n{said}", "See what this computer has with: goanna doctor")
+        raise Failure(
+            "the machine stopped without saying how the program ended",
+            "Run it with -v to see what the kernel says, or look into it with --gdb.",
+        )
+
+
+# This system's numbers of signals to Linux's, which the guest has (macOS numbers SIGUSR1 and SIGUSR2 differently).
+_LINUX_NUMBERS: dict[int, int] = {
+    signal.SIGHUP: 1, signal.SIGINT: 2, signal.SIGQUIT: 3, signal.SIGUSR1: 10, signal.SIGUSR2: 12, signal.SIGTERM: 15,
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def _caught_signals() -> Iterator[int]:
+    """While it lasts, signals become bytes that the descriptor gives: their numbers."""
+    reader, writer = os.pipe()
+    for end in (reader, writer):
+        os.set_blocking(end, False)
+    before = {number: signal.signal(number, lambda *_: None) for number in _FORWARDED if not _ignored(number)}
+    descriptor = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield reader
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
+
+
+def _ignored(number: int) -> bool:
+    # nohup and background jobs start programs with signals ignored, and mean it.
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+def seed() -> bytes:
+    """32 random bytes for one boot."""
+    return os.urandom(32)

@@ -1,0 +1,147 @@
+"""Finds QEMU and writes its command line: the machine, its two serial ports, what the runner tells the kernel.
+
+Starting and watching the process is life.py's.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from goanna.failure import Failure
+
+PROGRAM = "qemu-system-x86_64"
+# The first release whose microvm has what the kernel uses (ACPI, 7.2 of Debian 12 and 6.2 of Ubuntu 22.04 are tested
+# for).
+OLDEST = (6, 2)
+HOW_TO_GET_QEMU = "Install it with: apt-get install qemu-system-x86 ipxe-qemu"
+
+# The machine's ports, as on every PC: COM1 is the console, COM2 the control channel.
+_CONTROL_PORT = "iobase=0x2f8,irq=3,index=1"
+_EXIT_PORT = "isa-debug-exit,iobase=0xf4,iosize=0x04"
+# The name under which the kernel finds the runner's boot information (fw_cfg: opt/ is the user's part of the names).
+BOOT_FILE = "opt/goanna/boot"
+
+MEBIBYTE = 1 << 20
+
+
+class MachineType(StrEnum):
+    """The machines that QEMU can make; microvm starts fastest."""
+
+    MICROVM = "microvm"
+    Q35 = "q35"
+    PC = "pc"
+
+
+@dataclass(frozen=True)
+class Qemu:
+    """A QEMU that is there and new enough."""
+
+    path: Path
+    version: tuple[int, int, int]
+
+
+def find_qemu() -> Qemu:
+    """The system's QEMU for x86-64. Raises Failure where there is none, or an old one."""
+    found = shutil.which(PROGRAM)
+    if found is None:
+        raise Failure(f"QEMU is missing: there is no {PROGRAM} on PATH", HOW_TO_GET_QEMU)
+    try:
+        done = subprocess.run(
+            [found, "--version"], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Failure(f"{found}: can't be started: {error}", HOW_TO_GET_QEMU) from None
+    version = re.search(r"version (\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
+    if version is None:
+        raise Failure(f"{found}: doesn't say its version: {(done.stderr or done.stdout).strip()}", HOW_TO_GET_QEMU)
+    numbers = (int(version[1]), int(version[2]), int(version[3] or 0))
+    if numbers[:2] < OLDEST:
+        raise Failure(
+            f"{found} is QEMU {version[1]}.{version[2]}, and Goanna needs {OLDEST[0]}.{OLDEST[1]} or later",
+            HOW_TO_GET_QEMU,
+        )
+    return Qemu(Path(found), numbers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A machine to be made: `memory` in bytes, `accelerator` as QEMU names it (tcg, kvm, hvf)."""
+
+    machine: MachineType = MachineType.MICROVM
+    memory: int = 256 * MEBIBYTE
+    processors: int = 1
+    accelerator: str = "tcg"
+    gdb_port: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Descriptors that QEMU inherits: its ends of the console, the control channel and its own command socket."""
+
+    console: int
+    control: int
+    commands: int
+
+    @property
+    def all(self) -> tuple[int, int, int]:
+        """The three, for subprocess's pass_fds."""
+        return (self.console, self.control, self.commands)
+
+
+def processor_model(accelerator: str) -> str:
+    """Everything the accelerator can do: the host's own processor, or all that emulation has."""
+    return "max" if accelerator == "tcg" else "host"
+
+
+def machine_options(machine: MachineType) -> str:
+    """QEMU's -machine. Option ROMs only serve to boot from devices, and reading them costs milliseconds."""
+    return "microvm,x-option-roms=off,rtc=on,isa-serial=on" if machine is MachineType.MICROVM else machine.value
+
+
+def command_line(qemu: Qemu, image: Path, boot_information: Path, settings: Settings, ports: Ports) -> list[str]:
+    """The command that starts `image`, its words."""
+    words = [
+        str(qemu.path), "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
+        "-machine", machine_options(settings.machine),
+        "-accel", settings.accelerator,
+        "-cpu", processor_model(settings.accelerator),
+        "-m", f"{settings.memory // 1024}k",
+        "-smp", str(settings.processors),
+        "-chardev", f"socket,id=console,fd={ports.console}", "-serial", "chardev:console",
+        "-chardev", f"socket,id=control,fd={ports.control}", "-device", f"isa-serial,chardev=control,{_CONTROL_PORT}",
+        "-chardev", f"socket,id=commands,fd={ports.commands}", "-mon", "chardev=commands,mode=control",
+        "-device", _EXIT_PORT,
+        "-fw_cfg", f"name={BOOT_FILE},file={_escaped(boot_information)}",
+        "-kernel", str(image),
+    ]  # fmt: skip
+    if settings.gdb_port is not None:
+        words += ["-gdb", f"tcp:127.0.0.1:{settings.gdb_port}", "-S"]
+    return words
+
+
+def _escaped(path: Path) -> str:
+    # In QEMU's option lists a comma ends a value unless it is doubled.
+    return str(path).replace(",", ",,")
+
+
+_MEMORY_UNITS = {"": MEBIBYTE, "k": 1 << 10, "m": MEBIBYTE, "g": 1 << 30}
+
+
+def parse_memory(text: str) -> int:
+    """Bytes from `64M`, `1G`, `512MiB`; a bare number is MiB, as in QEMU. Raises ValueError."""
+    found = re.fullmatch(r"(\d+)\s*([kmg]?)(i?b)?", text.strip().lower())
+    if found is None or (found[3] and not found[2]) or int(found[1]) == 0:
+        raise ValueError(f"{text!r} is no amount of memory: write it like 64M or 1G")
+    return int(found[1]) * _MEMORY_UNITS[found[2]]
+
+
+def memory_text(size: int) -> str:
+    """An amount of memory as a person writes it, rounded up."""
+    if size % (1 << 30) == 0 and size:
+        return f"{size >> 30}G"
+    return f"{-(-size // MEBIBYTE)}M" if size >= MEBIBYTE else f"{-(-size // 1024)}K"

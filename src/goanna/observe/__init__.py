@@ -1,0 +1,1 @@
+"""What the kernel tells, turned into something a person reads."""

