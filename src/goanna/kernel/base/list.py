@@ -9,7 +9,7 @@ from functools import cache
 from goanna.metal import Ptr, offsetof, struct, u64, unsafe
 from goanna.metal.types import Type, resolve
 
-__all__ = ["Link", "List"]
+__all__ = ["Link", "List", "type_of"]
 
 
 @struct
@@ -24,15 +24,20 @@ class Link:
         return self.next is not None
 
 
+def type_of(owner: Type | str) -> Type:
+    """The type that a macro's argument means: itself, or what a dotted path names. For compile time only."""
+    return resolve(owner, {})
+
+
 @cache
 def List(owner: Type | str, field: str):
     """The type of a list of `owner` joined by its field `field`, which must be a Link. No method locks."""
 
     def offset() -> int:
-        return offsetof(resolve(owner, {}), field)
+        return offsetof(type_of(owner), field)
 
     def kind() -> Type:
-        return resolve(owner, {})
+        return type_of(owner)
 
     @struct
     class List:

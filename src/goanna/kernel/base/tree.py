@@ -1,0 +1,286 @@
+"""Balanced ordered trees whose nodes lie inside the items: memory areas by address, timers by deadline.
+
+`Tree(Area, "node", "start")` makes the type of an AVL tree of Areas joined by their field `node: Node` and ordered by
+their u64 field `start`. Equal keys keep the order of insertion. A `summary` function is called for each item whose
+subtree has changed, children first, so that an item can keep a summary of its subtree (the largest gap, say); it reads
+the children by `left` and `right`. Nothing here allocates, nothing locks. Zeroed memory is an empty tree.
+"""
+
+from functools import cache
+
+from goanna.kernel.base.list import type_of
+from goanna.metal import MetalFunction, Ptr, i32, metal, offsetof, struct, u32, u64, unsafe, wrapping
+from goanna.metal.types import Type
+
+__all__ = ["Node", "Tree"]
+
+
+@struct
+class Node:
+    """A field of what lies in a tree."""
+
+    parent: Ptr["Node"]
+    left: Ptr["Node"]
+    right: Ptr["Node"]
+    height: u32  # of the subtree; 0: in no tree
+    unused: u32
+
+    def linked(self) -> bool:
+        """Whether this node is in a tree."""
+        return self.height != 0
+
+    def balance(self) -> i32:
+        """Height of the left subtree less that of the right one."""
+        return i32(height_of(self.left)) - i32(height_of(self.right))
+
+    def first(self) -> "Node":
+        """The leftmost node of this subtree."""
+        node = self
+        while node.left is not None:
+            node = node.left
+        return node
+
+    def last(self) -> "Node":
+        """The rightmost node of this subtree."""
+        node = self
+        while node.right is not None:
+            node = node.right
+        return node
+
+    def next(self) -> Ptr["Node"]:
+        """The node that follows in order, or None."""
+        if self.right is not None:
+            return self.right.first()
+        node: Ptr[Node] = self
+        above = self.parent
+        while above is not None and above.right is node:
+            node = above
+            above = node.parent
+        return above
+
+    def previous(self) -> Ptr["Node"]:
+        """The node that precedes in order, or None."""
+        if self.left is not None:
+            return self.left.last()
+        node: Ptr[Node] = self
+        above = self.parent
+        while above is not None and above.left is node:
+            node = above
+            above = node.parent
+        return above
+
+
+@metal
+def height_of(node: Ptr[Node]) -> u32:
+    """The height of a subtree that may be empty."""
+    return u32(0) if node is None else node.height
+
+
+@cache
+def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None = None):
+    """The type of a tree of `owner` joined by its field `field` (a Node) and ordered by its u64 field `key`."""
+
+    def kind() -> Type:
+        return type_of(owner)
+
+    def node_offset() -> int:
+        return offsetof(type_of(owner), field)
+
+    def key_distance() -> int:
+        return offsetof(type_of(owner), key) - offsetof(type_of(owner), field)
+
+    has_summary = summary is not None
+
+    @struct
+    class Tree:
+        """An ordered tree with one root."""
+
+        root: Ptr[Node]
+
+        @staticmethod
+        def node_of(item: owner) -> Node:
+            return unsafe.at(Node, unsafe.address(item) + node_offset())
+
+        @staticmethod
+        def item_of(node: Ptr[Node]) -> Ptr[owner]:
+            if node is None:
+                return None
+            return unsafe.pointer(kind(), unsafe.address(node) - node_offset())
+
+        @staticmethod
+        def key_of(node: Node) -> u64:
+            return unsafe.load(u64, wrapping(unsafe.address(node) + u64.wrap(key_distance())))
+
+        def empty(self) -> bool:
+            """Whether nothing is in the tree."""
+            return self.root is None
+
+        def first(self) -> Ptr[owner]:
+            """The item of the least key, or None."""
+            if self.root is None:
+                return None
+            return Tree.item_of(self.root.first())
+
+        def last(self) -> Ptr[owner]:
+            """The item of the greatest key, or None."""
+            if self.root is None:
+                return None
+            return Tree.item_of(self.root.last())
+
+        def after(self, item: owner) -> Ptr[owner]:
+            """The item that follows, or None."""
+            return Tree.item_of(Tree.node_of(item).next())
+
+        def before(self, item: owner) -> Ptr[owner]:
+            """The item that precedes, or None."""
+            return Tree.item_of(Tree.node_of(item).previous())
+
+        def left(self, item: owner) -> Ptr[owner]:
+            """The left child: for summaries."""
+            return Tree.item_of(Tree.node_of(item).left)
+
+        def right(self, item: owner) -> Ptr[owner]:
+            """The right child: for summaries."""
+            return Tree.item_of(Tree.node_of(item).right)
+
+        def at_most(self, limit: u64) -> Ptr[owner]:
+            """The item of the greatest key <= limit, or None."""
+            found: Ptr[Node] = None
+            node = self.root
+            while node is not None:
+                if Tree.key_of(node) <= limit:
+                    found = node
+                    node = node.right
+                else:
+                    node = node.left
+            return Tree.item_of(found)
+
+        def at_least(self, limit: u64) -> Ptr[owner]:
+            """The item of the least key >= limit, or None."""
+            found: Ptr[Node] = None
+            node = self.root
+            while node is not None:
+                if Tree.key_of(node) >= limit:
+                    found = node
+                    node = node.left
+                else:
+                    node = node.right
+            return Tree.item_of(found)
+
+        def insert(self, item: owner) -> None:
+            """Add an item, after those of the same key. It must be in no tree by this node."""
+            node = Tree.node_of(item)
+            assert node.height == 0, "an item was put into a second tree"
+            wanted = Tree.key_of(node)
+            node.left = None
+            node.right = None
+            node.height = 1
+            above: Ptr[Node] = None
+            below = self.root
+            left = False
+            while below is not None:
+                above = below
+                left = wanted < Tree.key_of(below)
+                below = below.left if left else below.right
+            node.parent = above
+            if above is None:
+                self.root = node
+            elif left:
+                above.left = node
+            else:
+                above.right = node
+            self.mend(node)
+
+        def remove(self, item: owner) -> None:
+            """Take an item out of this tree. It must be in it."""
+            node = Tree.node_of(item)
+            assert node.height != 0, "an item was removed from a tree that it is not in"
+            start: Ptr[Node] = node.parent
+            if node.left is None:
+                self.replace(node, node.right)
+            elif node.right is None:
+                self.replace(node, node.left)
+            else:
+                heir = node.right.first()
+                start = heir
+                if heir.parent is not node:
+                    start = heir.parent
+                    self.replace(heir, heir.right)
+                    heir.right = node.right
+                    heir.right.parent = heir
+                self.replace(node, heir)
+                heir.left = node.left
+                heir.left.parent = heir
+            node.parent = None
+            node.left = None
+            node.right = None
+            node.height = 0
+            self.mend(start)
+
+        def changed(self, item: owner) -> None:
+            """Bring summaries up to date after what an item's own summary depends on has changed (not its order)."""
+            self.mend(Tree.node_of(item))
+
+        def replace(self, node: Node, heir: Ptr[Node]) -> None:
+            """Put a subtree where `node` is."""
+            above = node.parent
+            if above is None:
+                self.root = heir
+            elif above.left is node:
+                above.left = heir
+            else:
+                above.right = heir
+            if heir is not None:
+                heir.parent = above
+
+        def mend(self, start: Ptr[Node]) -> None:
+            """Restore heights, balance and summaries from a node up to the root."""
+            node = start
+            while node is not None:
+                Tree.update(node)
+                balance = node.balance()
+                if balance > 1:
+                    if node.left.balance() < 0:
+                        self.rotate_left(node.left)
+                    node = self.rotate_right(node)
+                elif balance < -1:
+                    if node.right.balance() > 0:
+                        self.rotate_right(node.right)
+                    node = self.rotate_left(node)
+                node = node.parent
+
+        def rotate_left(self, node: Node) -> Node:
+            """The right child takes the node's place, the node becomes its left child. Gives the new top."""
+            top: Node = node.right
+            node.right = top.left
+            if top.left is not None:
+                top.left.parent = node
+            self.replace(node, top)
+            top.left = node
+            node.parent = top
+            Tree.update(node)
+            Tree.update(top)
+            return top
+
+        def rotate_right(self, node: Node) -> Node:
+            """The mirror image."""
+            top: Node = node.left
+            node.left = top.right
+            if top.right is not None:
+                top.right.parent = node
+            self.replace(node, top)
+            top.right = node
+            node.parent = top
+            Tree.update(node)
+            Tree.update(top)
+            return top
+
+        @staticmethod
+        def update(node: Node) -> None:
+            """Recompute a node's height and summary from its children's."""
+            node.height = max(height_of(node.left), height_of(node.right)) + 1
+            if has_summary:
+                item: owner = Tree.item_of(node)
+                summary(item)
+
+    return Tree

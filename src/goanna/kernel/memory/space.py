@@ -1,0 +1,392 @@
+"""Address spaces: what a process has mapped, and the page table that shows it to the processor.
+
+This file holds the structure and the steps that all memory calls are made of: cutting and joining areas, dropping pages,
+adding a mapping. The calls themselves are in mapping.py, protect.py, remap.py and advise.py, faults in fault.py.
+
+The lock is held for one step at a time: pages are zeroed, copied and read from files outside it, and long work gives it
+up between pieces. A processor that waits for it answers TLB flushes meanwhile (arch.pause), so flushing under it is safe.
+"""
+
+from goanna.kernel.arch import (
+    HUGE_SIZE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    WRITE,
+    PageTable,
+    entry_huge,
+    entry_physical,
+    interrupt_window,
+    table_create,
+    table_destroy,
+    table_lookup,
+    table_next,
+    table_split_huge,
+    table_unmap,
+    tlb_flush,
+)
+from goanna.kernel.base.errno import EAGAIN, ENOMEM
+from goanna.kernel.base.lock import SpinLock
+from goanna.kernel.memory import area as tree
+from goanna.kernel.memory import pages
+from goanna.kernel.memory.area import Area, Areas
+from goanna.kernel.memory.objects import Cache
+from goanna.kernel.memory.source import PageSource
+from goanna.metal import Array, Atomic, Ptr, i64, metal, struct, u32, u64, unsafe
+
+__all__ = [
+    "MAXIMUM_AREAS",
+    "UNLIMITED",
+    "AddressSpace",
+    "Doomed",
+    "add_area",
+    "bury",
+    "clear_step",
+    "create",
+    "cut",
+    "destroy",
+    "discard",
+    "join",
+    "release",
+    "spaces",
+]
+
+MAXIMUM_AREAS = 65530  # Linux vm.max_map_count
+UNLIMITED = 0xFFFF_FFFF_FFFF_FFFF
+BATCH = 64  # pages whose TLB entries are flushed at once
+PIECE = 1024  # pages dropped before the lock is given up
+
+
+@struct
+class AddressSpace:
+    """One process's memory. Made by `create`, counted, gone with the last `release`."""
+
+    lock: SpinLock  # protects all fields below, the areas and the page table
+    areas: Areas
+    recent: Ptr[Area]  # where the last fault was
+    generation: u64  # counts changes of areas: what was read under an older one must be read again
+    count: u64  # areas
+    mapped: u64  # bytes of all areas: what is reserved
+    data: u64  # bytes of private writable areas, for RLIMIT_DATA
+    locked: u64  # bytes of areas that are locked
+    committed: u64  # pages of RAM in use: what has been touched
+    peak: u64  # the greatest `committed` so far
+    lock_future: u32  # AREA_LOCKED, AREA_LOCK_ON_FAULT: flags for new areas, set by mlockall
+    unused: u32
+    map_base: u64  # new mappings lie below
+    code_start: u64
+    code_end: u64
+    data_start: u64
+    data_end: u64
+    break_start: u64
+    break_end: u64  # what brk moves
+    stack_start: u64  # stack pointer at the program's start
+    argument_start: u64
+    argument_end: u64
+    environment_start: u64
+    environment_end: u64
+    vdso: u64
+    stack_limit: u64  # bytes, RLIMIT_STACK
+    size_limit: u64  # bytes, RLIMIT_AS
+    data_limit: u64  # bytes, RLIMIT_DATA
+    lock_limit: u64  # bytes, RLIMIT_MEMLOCK
+    table: PageTable
+    references: Atomic[u32]
+
+    def find(self, address: u64) -> Ptr[Area]:
+        """The area that holds an address, or None."""
+        recent = self.recent
+        if recent is not None and recent.start <= address < recent.end:
+            return recent
+        found = tree.find(self.areas, address)
+        self.recent = found
+        return found
+
+    def commit(self, count: u64) -> None:
+        """Count pages that have come into use."""
+        self.committed += count
+        self.peak = max(self.peak, self.committed)
+
+
+spaces = Cache(AddressSpace)
+
+
+@struct
+class Doomed:
+    """Areas that are out of the tree and wait to be buried when no lock is held."""
+
+    first: Ptr[Area]
+
+
+@metal
+def create() -> Ptr[AddressSpace]:
+    """An address space with nothing in it and one reference, or None."""
+    space = spaces.allocate()
+    if space is None:
+        return None
+    if not table_create(space.table):
+        spaces.free(space)
+        return None
+    space.references.store(1)
+    space.stack_limit = 8 << 20
+    space.size_limit = UNLIMITED
+    space.data_limit = UNLIMITED
+    space.lock_limit = UNLIMITED
+    return space
+
+
+@metal
+def acquire(space: AddressSpace) -> None:
+    """Count one reference more."""
+    space.references.add(1)
+
+
+@metal
+def release(space: AddressSpace) -> None:
+    """Count one reference less. The last one takes everything down: no processor may run on its table."""
+    old = space.references.sub(1)
+    assert old != 0, "an address space was released too often"
+    if old == 1:
+        destroy(space)
+
+
+@metal
+def destroy(space: AddressSpace) -> None:
+    """Take an address space down. Nobody else has it."""
+    while True:
+        doomed = Doomed()
+        with space.lock:
+            result = clear_step(space, 0, UNLIMITED & ~(PAGE_SIZE - 1), doomed)
+        bury(doomed)
+        if result == 0:
+            break
+        interrupt_window()
+    table_destroy(space.table)
+    spaces.free(space)
+
+
+@metal
+def bury(doomed: Doomed) -> None:
+    """Free areas that were taken out. No lock is held: a source may have much to do when it goes."""
+    area = doomed.first
+    while area is not None:
+        following = area.next
+        if area.source is not None:
+            area.source.release()
+        tree.areas.free(area)
+        area = following
+    doomed.first = None
+
+
+@metal
+def cut(space: AddressSpace, address: u64) -> i64:
+    """Make `address` a border between areas where it lies inside one. 0 or -ENOMEM. The lock is held."""
+    area = tree.find(space.areas, address)
+    if area is None or area.start == address:
+        return 0
+    if space.count >= MAXIMUM_AREAS:
+        return -ENOMEM
+    upper = tree.areas.allocate()
+    if upper is None:
+        return -ENOMEM
+    upper.start = address
+    upper.end = area.end
+    upper.source = area.source
+    upper.offset = area.offset if area.source is None else area.offset + (address - area.start)
+    upper.protection = area.protection
+    upper.maximum = area.maximum
+    upper.flags = area.flags
+    if upper.source is not None:
+        upper.source.acquire()
+    area.end = address
+    tree.resized(space.areas, area)
+    tree.insert(space.areas, upper)
+    space.count += 1
+    space.generation += 1
+    return 0
+
+
+@metal
+def join(space: AddressSpace, start: u64, end: u64, doomed: Doomed) -> None:
+    """Join what can be joined among the areas that touch [start, end]. The lock is held."""
+    area = tree.find_from(space.areas, start - 1 if start != 0 else u64(0))
+    while area is not None and area.start <= end:
+        above = space.areas.after(area)
+        if above is not None and above.start <= end and above.continues(area):
+            end_above = above.end
+            take_out(space, above, doomed)
+            area.end = end_above
+            tree.resized(space.areas, area)
+        else:
+            area = above
+
+
+@metal
+def take_out(space: AddressSpace, area: Area, doomed: Doomed) -> None:
+    """Take an area out of the tree. The lock is held."""
+    tree.remove(space.areas, area)
+    area.next = doomed.first
+    doomed.first = area
+    space.recent = None
+    space.count -= 1
+    space.generation += 1
+
+
+@metal
+def account(space: AddressSpace, area: Area, added: bool) -> None:
+    """Count an area in or out of the totals. The lock is held."""
+    size = area.end - area.start
+    data = size if is_data(area) else u64(0)
+    locked = size if area.flags & tree.AREA_LOCKED != 0 else u64(0)
+    if added:
+        space.mapped += size
+        space.data += data
+        space.locked += locked
+    else:
+        space.mapped -= size
+        space.data -= data
+        space.locked -= locked
+
+
+@metal
+def is_data(area: Area) -> bool:
+    """Whether an area counts for RLIMIT_DATA: private, writable, no stack."""
+    return area.flags & (tree.AREA_SHARED | tree.AREA_GROWSDOWN) == 0 and area.protection & WRITE != 0
+
+
+@metal
+def add_area(
+    space: AddressSpace, start: u64, end: u64, protection: u32, maximum: u32, flags: u32, source: Ptr[PageSource],
+    offset: u64, doomed: Doomed,
+) -> bool:  # fmt: skip
+    """Add an area where nothing is, joined with its neighbours if it carries them on. The lock is held.
+
+    The new area takes over the caller's reference to `source`, even by an area that it is joined with. False: no memory.
+    """
+    area = tree.areas.allocate()
+    if area is None:
+        return False
+    area.start = start
+    area.end = end
+    area.protection = protection
+    area.maximum = maximum
+    area.flags = flags
+    area.source = source
+    area.offset = offset
+    tree.insert(space.areas, area)
+    space.count += 1
+    space.generation += 1
+    account(space, area, True)
+    join(space, start, end, doomed)
+    return True
+
+
+@metal
+def split_huge(space: AddressSpace, address: u64) -> i64:
+    """Split the 2 MiB page that has `address` strictly inside it, if there is one. 0 or -ENOMEM. The lock is held."""
+    if address % HUGE_SIZE == 0:
+        return 0
+    entry = table_lookup(space.table, address)
+    if entry == 0 or not entry_huge(entry):
+        return 0
+    return split_entry(space, address, entry)
+
+
+@metal
+def split_entry(space: AddressSpace, address: u64, entry: u64) -> i64:
+    """Split the 2 MiB page that holds `address` and has this entry. 0 or -ENOMEM. The lock is held."""
+    physical = entry_physical(entry)
+    if not table_split_huge(space.table, address & ~(HUGE_SIZE - 1)):
+        return -ENOMEM
+    pages.split(physical)
+    space.generation += 1
+    return 0
+
+
+@struct
+class Gather:
+    """Pages whose entries are gone, until no processor can still reach them."""
+
+    count: u64
+    low: u64  # range of addresses to flush
+    high: u64
+    pages: Array[u64, BATCH]
+
+    def add(self, space: AddressSpace, address: u64, size: u64, physical: u64) -> None:
+        """Take a page that was mapped at `address`."""
+        if self.count == BATCH:
+            self.flush(space)
+        if self.count == 0:
+            self.low = address
+        self.high = address + size
+        self.pages[self.count] = physical
+        self.count += 1
+
+    def flush(self, space: AddressSpace) -> None:
+        """Flush, then release the pages."""
+        if self.count == 0:
+            return
+        tlb_flush(space.table, self.low, (self.high - self.low) >> PAGE_SHIFT)
+        for index in range(self.count):
+            pages.release(self.pages[index])
+        self.count = 0
+
+
+@metal
+def discard(space: AddressSpace, start: u64, end: u64, most: u64) -> u64:
+    """Drop the pages in [start, end), at most about `most` of them; the address reached. The lock is held.
+
+    A 2 MiB page that is only partly inside must have been split before.
+    """
+    gather = unsafe.uninitialized(Gather)
+    gather.count = 0
+    dropped: u64 = 0
+    address = start
+    while dropped < most:
+        address = table_next(space.table, address, end)
+        if address >= end:
+            break
+        entry = table_unmap(space.table, address)
+        size: u64 = PAGE_SIZE
+        if entry_huge(entry):
+            size = HUGE_SIZE
+            assert address % HUGE_SIZE == 0 and end - address >= HUGE_SIZE, "a part of a 2 MiB page was dropped"
+        physical = entry_physical(entry)
+        if counted(physical):
+            space.committed -= size >> PAGE_SHIFT
+        gather.add(space, address, size, physical)
+        address += size
+        dropped += 1
+    gather.flush(space)
+    return min(address, end)
+
+
+@metal
+def counted(physical: u64) -> bool:
+    """Whether a mapped page counts as committed: RAM that is not the image's and not the page of zeros."""
+    return physical != pages.zero_page() and pages.managed(physical)
+
+
+@metal
+def clear_step(space: AddressSpace, start: u64, end: u64, doomed: Doomed) -> i64:
+    """Work towards nothing being mapped in [start, end). The lock is held.
+
+    0: done. -EAGAIN: give up the lock, bury, open an interrupt window, call again. -ENOMEM: nothing was changed.
+    """
+    area = tree.find_from(space.areas, start)
+    if area is None or area.start >= end:
+        return 0
+    if area.start < start and area.end > end and space.count + 1 >= MAXIMUM_AREAS:
+        return -ENOMEM
+    if cut(space, start) != 0 or cut(space, end) != 0:
+        return -ENOMEM
+    if split_huge(space, start) != 0 or split_huge(space, end) != 0:
+        return -ENOMEM
+    area = tree.find_from(space.areas, start)
+    while area is not None and area.start < end:
+        if discard(space, area.start, area.end, PIECE) < area.end:
+            return -EAGAIN
+        above = space.areas.after(area)
+        account(space, area, False)
+        take_out(space, area, doomed)
+        area = above
+    return 0
