@@ -52,6 +52,9 @@ class _Unsafe:
         ]:  # fmt: skip
             setattr(self, name, Intrinsic(f"unsafe.{name}"))
 
+    def __repr__(self) -> str:
+        return "unsafe"
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"unsafe has no {name!r}")
 

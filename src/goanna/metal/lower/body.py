@@ -37,10 +37,11 @@ def lower(unit: Unit, instance: Instance) -> str:
         for _, each in [*given, ("", result)]:
             if isinstance(each, TypeVar):
                 raise LayoutError(f"the type variable {each.__name__} is not bound")
-    except (MetalError, LayoutError) as error:
-        message = error.message if isinstance(error, MetalError) else str(error)
+    except MetalError:  # the unit has reported it
+        return ""
+    except LayoutError as error:
         unit.diagnostics.append(
-            Diagnostic(function.code.co_filename, tree.lineno, tree.col_offset, 200, f"{function.name}: {message}")
+            Diagnostic(function.code.co_filename, tree.lineno, tree.col_offset, 200, f"{function.name}: {error}")
         )
         return ""
     if function.naked:

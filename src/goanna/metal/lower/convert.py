@@ -46,7 +46,8 @@ class Converter(Emitter):
         if known is None:
             if isinstance(operand.value, int):
                 self.error(node, f"the type of {operand.value} is not known here", f"write u64({operand.value}), say")
-            self.error(node, f"{operand.value!r} is not a value that exists at run time")
+            hint = 'bytes are written b"..."' if isinstance(operand.value, str) else ""
+            self.error(node, f"{operand.value!r} is not a value that exists at run time", hint)
         return self.coerce(operand, known, node)
 
     def natural_type(self, value: object) -> Type | None:

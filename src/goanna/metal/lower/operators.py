@@ -7,10 +7,10 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from ..types import BoolType, EnumMember, EnumType, FnType, IntType, PtrType, SliceType, Type, bool_type, same
+from ..types import BoolType, EnumMember, EnumType, FnType, IntType, NeverType, PtrType, SliceType, Type, bool_type, same
 from .convert import Converter
 from .emit import UNLIKELY, describe
-from .values import Const, Operand, Value
+from .values import Const, Operand, Place, Value
 
 FOLD: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv,
@@ -37,6 +37,9 @@ class Operators(Converter):
         if isinstance(left, Const) and isinstance(right, Const):
             return self.fold(op, left, right, node)
         sign, shift = SIGN[type(op)], isinstance(op, (ast.LShift, ast.RShift))
+        for each in (left, right):
+            if not isinstance(each, Const):
+                self.number(self.rvalue(each, node) if not isinstance(each, Place) else each, sign, node)
         if isinstance(left, Const):
             b = self.rvalue(right, node)
             a = self.coerce(left, want if shift and isinstance(want, IntType) else b.type, node)
@@ -56,6 +59,15 @@ class Operators(Converter):
                 f"convert one: {a.type}(...) or {b.type}(...)",
             )
         return self.arithmetic(op, a, b, node)
+
+    def number(self, operand: Value | Place, sign: str, node: ast.AST) -> None:
+        """An operand of arithmetic is an integer or, for & | ^, a bool."""
+        type_ = self.wanted_in(operand.type)
+        if isinstance(type_, NeverType):
+            self.poisoned()
+        if not isinstance(type_, (IntType, BoolType)):
+            hint = "read it by `.load()`" if getattr(type_, "kind", "") == "Atomic" else ""
+            self.error(node, f"{sign} works on integers, not on {type_}", hint)
 
     def fold(self, op: ast.AST, left: Const, right: Const, node: ast.AST) -> Operand:
         """Both sides are known: Python computes."""

@@ -26,8 +26,8 @@ class Places(Operators):
         self.at(node)
         match node:
             case ast.Constant():
-                if isinstance(node.value, (str, float, complex)) or node.value is ...:
-                    self.error(node, f"metal has no values like {node.value!r}", 'bytes are written b"..."')
+                if isinstance(node.value, (float, complex)) or node.value is ...:
+                    self.error(node, f"metal has no values like {node.value!r}")
                 return Const(node.value)
             case ast.Name():
                 return self.name(node)

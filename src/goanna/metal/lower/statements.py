@@ -11,6 +11,7 @@ from ..function import Static
 from ..structure import StructType
 from ..types import (
     ArrayType,
+    CellType,
     EnumType,
     IntType,
     LayoutError,
@@ -160,6 +161,9 @@ class Statements(Calls):
         if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Slice):
             return self.assign_slice(target, node)
         place = self.place(target)
+        if isinstance(place.type, CellType) and place.type.aggregate:
+            method = "store" if place.type.kind == "Atomic" else "write"
+            self.error(node, f"{place.type} is written by a method", f"`.{method}(value)`")
         value = self.value(node.value, self.wanted_in(place.type))
         self.at(node)
         self.write(place, value, target)
