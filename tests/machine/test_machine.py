@@ -85,7 +85,11 @@ def test_panic_is_printed_and_is_125(tmp_path: Path) -> None:
 
 def test_memory_that_ran_out_is_named(tmp_path: Path) -> None:
     told = packed(control.MemoryOut, available=64 << 20, committed=60 << 20)
-    steps = [stub.tell(control.MEMORY_OUT, told), stub.tell(control.DEATH, packed(control.Death, signal=9)), stub.stop()]
+    steps = [
+        stub.tell(control.MEMORY_OUT, told),
+        stub.tell(control.DEATH, packed(control.Death, signal=9)),
+        stub.stop(),
+    ]
     status, output, errors = run(tmp_path, steps)
     assert (status, output) == (137, b"")
     assert b"64M" in errors and b"60M" in errors and b"-m" in errors
@@ -106,7 +110,9 @@ def test_error_output_keeps_its_place_among_the_consoles_bytes(tmp_path: Path) -
     steps = [error(0, b"1"), stub.console(b"2"), error(1, b"3"), stub.console(b"45"), error(3, b"6"), stub.exit_with(0)]
     image = image_of(tmp_path, steps)
     command = [sys.executable, "-c", _RUNNER, str(image), "microvm", "10", "quiet"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30
+    )
     assert done.stdout == b"123456"
 
 

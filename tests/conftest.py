@@ -1,0 +1,59 @@
+"""What several rooms' tests need: a Go program, built once a test run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+HELLO = """package main
+
+import "fmt"
+
+func main() { fmt.Println("hello from go") }
+"""
+
+
+@pytest.fixture(scope="session")
+def go() -> str:
+    """The Go toolchain."""
+    from goanna.program.toolchain import find_go
+
+    return str(find_go())
+
+
+@pytest.fixture(scope="session")
+def hello_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package that prints a line."""
+    folder = tmp_path_factory.mktemp("hello")
+    (folder / "go.mod").write_text("module example.com/hello\n\ngo 1.21\n")
+    (folder / "main.go").write_text(HELLO)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build_hello(go: str, hello_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Builds it with flags of go build and an environment, each combination once."""
+    made: dict[object, Path] = {}
+
+    def build(*flags: str, **environment: str) -> Path:
+        key = (flags, tuple(environment.items()))
+        if key not in made:
+            path = tmp_path_factory.mktemp("built") / "hello"
+            settings = {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64"} | environment
+            subprocess.run(
+                [go, "build", *flags, "-o", path, "."], cwd=hello_package, env=os.environ | settings, check=True
+            )
+            made[key] = path
+        return made[key]
+
+    return build
+
+
+def pytest_report_header() -> str:
+    """What decides which tests can run."""
+    return f"go: {shutil.which('go')}  qemu: {shutil.which('qemu-system-x86_64')}"
