@@ -135,13 +135,13 @@ def test_complement_keeps_the_width(run):
 
 @metal
 def between(a: u32, b: u32, c: u32) -> bool:
-    return a < b <= c and not a == 7 or c in (1, 2)
+    return (a < b <= c and not a == 7) or c in (1, 2)  # noqa: SIM201
 
 
 @pytest.mark.parametrize("values", [(1, 2, 3), (7, 8, 9), (3, 2, 1), (3, 2, 2), (1, 1, 5), (0, 0, 2)])
 def test_chained_comparison_and_logic(run, values):
     a, b, c = values
-    assert run(between, *values) == (a < b <= c and not a == 7 or c in (1, 2))
+    assert run(between, *values) == ((a < b <= c and a != 7) or c in (1, 2))
 
 
 @enumeration(u8)

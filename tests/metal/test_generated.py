@@ -1,4 +1,4 @@
-"""Generated programs: what the JIT computes at O0 and O2 equals a plain-Python evaluation, checks that fail included."""
+"""Generated programs: what the JIT computes at O0 and O2 equals a plain-Python evaluation, failing checks included."""
 
 import ast
 import importlib.util

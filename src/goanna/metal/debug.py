@@ -7,6 +7,7 @@ FIRST. What a metal type looks like to a debugger is in `debug_types`.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,7 @@ class DebugInfo:
         self._next = FIRST
         self._files: dict[str, int] = {}
         self._locations: dict[tuple[int, int, int], int] = {}
-        self._subprograms: dict[int, tuple[str, int]] = {}
-        self._blocks: dict[tuple[int, str], int] = {}
+        self._subprograms: dict[int, str] = {}
         self._globals: list[int] = []
         self._unit = self.reserve()
         self._title = title
@@ -70,18 +70,16 @@ class DebugInfo:
 
         `types` begins with the result's. `name` is what a person reads, `linkage` the symbol.
         """
-        parts = [
-            "null" if isinstance(each, VoidType) else f"!{self.types.value(each)}" for each in types
-        ]
+        parts = ["null" if isinstance(each, VoidType) else f"!{self.types.value(each)}" for each in types]
         signature = self.node(f"!DISubroutineType(types: !{{{', '.join(parts)}}})")
         file_node = self.file(file)
         flags = "DISPFlagDefinition | DISPFlagOptimized" + (" | DISPFlagLocalToUnit" if local else "")
         number = self.node(
-            f"distinct !DISubprogram(name: {quote(name)}, linkageName: {quote(linkage)}, scope: !{file_node}, "
+            f"distinct !DISubprogram(name: {quote(name)}, scope: !{file_node}, "
             f"file: !{file_node}, line: {line}, scopeLine: {line}, type: !{signature}, flags: DIFlagPrototyped, "
             f"spFlags: {flags}, unit: !{self._unit})"
         )
-        self._subprograms[number] = (file, line)
+        self._subprograms[number] = file
         return number
 
     def function(self, instance: Instance, line: int, parameters: Sequence[Type], result: Type) -> int:
@@ -92,17 +90,6 @@ class DebugInfo:
         return self.subprogram(
             name, instance.symbol, function.code.co_filename, line, [result, *parameters], not exported
         )
-
-    def scope(self, scope: int, file: str) -> int:
-        """The scope itself, or a block in it if `file` is another than the function's."""
-        if self._subprograms[scope][0] == file:
-            return scope
-        key = (scope, file)
-        if key not in self._blocks:
-            self._blocks[key] = self.node(
-                f"!DILexicalBlockFile(scope: !{scope}, file: !{self.file(file)}, discriminator: 0)"
-            )
-        return self._blocks[key]
 
     def location_id(self, line: int, column: int, scope: int) -> int:
         """The node of a place in the source: lines and columns from 1, in a subprogram."""
@@ -120,22 +107,21 @@ class DebugInfo:
 
         Where the memory holds a reference to a structure or array, the debugger shows a pointer.
         """
-        where = self.file(self._subprograms[scope][0])
+        where = self.file(self._subprograms[scope])
         number = f"arg: {argument}, " if argument else ""
         variable = self.node(
             f"!DILocalVariable(name: {quote(name)}, {number}scope: !{scope}, file: !{where}, line: {line}, "
             f"type: !{self.types.value(type_)})"
         )
-        return (
-            f"#dbg_declare(ptr {slot}, !{variable}, !{self._expression}, !{self.location_id(line, 1, scope)})"
-        )
+        return f"#dbg_declare(ptr {slot}, !{variable}, !{self._expression}, !{self.location_id(line, 1, scope)})"
 
     def static(self, static: Static, symbol: str) -> str:
-        """The suffix `, !dbg !N` of a static's definition."""
+        """The suffix `, !dbg !N` of a static's definition. Where in its module that is, isn't known: line 1 it is."""
         type_node = self.types.memory(static.type)
+        file = getattr(sys.modules.get(static.module), "__file__", None) or static.module
         variable = self.node(
-            f"distinct !DIGlobalVariable(name: {quote(static.name or 'static')}, linkageName: {quote(symbol)}, "
-            f"scope: !{self._unit}, file: !{self.file(static.file)}, line: {static.line}, type: !{type_node}, "
+            f"distinct !DIGlobalVariable(name: {quote(static.name or 'static')}, "
+            f"scope: !{self._unit}, file: !{self.file(file)}, line: 1, type: !{type_node}, "
             "isLocal: true, isDefinition: true)"
         )
         number = self.node(f"!DIGlobalVariableExpression(var: !{variable}, expr: !{self._expression})")

@@ -1,4 +1,4 @@
-"""What a metal type looks like to a debugger: integers, structures, arrays, pointers, slices as a pointer and a length."""
+"""What a metal type looks like to a debugger: a slice is a pointer and a length, a reference is a pointer."""
 
 from __future__ import annotations
 
@@ -135,9 +135,7 @@ class TypeNodes:
     @_write.register
     def _(self, type_: FnType, number: int) -> None:
         parameters, result = type_.signature
-        parts = [
-            "null" if isinstance(each, VoidType) else f"!{self.value(each)}" for each in (result, *parameters)
-        ]
+        parts = ["null" if isinstance(each, VoidType) else f"!{self.value(each)}" for each in (result, *parameters)]
         signature = self._nodes.node(f"!DISubroutineType(types: !{{{', '.join(parts)}}})")
         self._nodes.write(number, f"!DIDerivedType(tag: DW_TAG_pointer_type, baseType: !{signature}, size: 64)")
 

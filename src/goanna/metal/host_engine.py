@@ -256,5 +256,5 @@ class HostModule:
     def call(self, function: int, arguments: int) -> int | None:
         """Call `void (ptr)` at an address with the address of an arguments block. None, or the number of the check that
         failed. May be nested, from a Python function that metal calls."""
-        check: int = self._try(function, arguments)
-        return None if check < 0 else check
+        check = self._try(function, arguments)
+        return int(check) if check >= 0 else None

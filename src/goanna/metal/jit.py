@@ -1,7 +1,7 @@
 """Metal under pytest: a unit compiled for this machine, called through ctypes.
 
-Structures are ctypes objects, slices of bytes are bytes or bytearrays, a failed check is a Python exception. Each unit has
-its own statics.
+Structures are ctypes objects, slices of bytes are bytes or bytearrays, a failed check is a Python exception. Each unit
+has its own statics.
 """
 
 from __future__ import annotations

@@ -59,8 +59,7 @@ class Target:
         if self.profile == "host":
             return f"  call void @metal_fail(i32 {check}) cold noreturn nounwind\n  unreachable"
         return (
-            f'  call void asm sideeffect "{self.trap_assembly}", "i"(i32 {check}) cold noreturn nounwind\n'
-            "  unreachable"
+            f'  call void asm sideeffect "{self.trap_assembly}", "i"(i32 {check}) cold noreturn nounwind\n  unreachable'
         )
 
     @property

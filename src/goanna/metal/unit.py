@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from .debug_text import DebugText
+from .debug import DebugInfo
 from .errors import CompileErrors, Diagnostic, MetalError
 from .function import Constant, Hook, MetalFunction, Static
 from .initializer import Initializer
@@ -75,7 +75,7 @@ class Unit:
         self._declared: dict[str, str] = {}
         self._offset = 8
         self.roots: list[MetalFunction] = []
-        self.debug = DebugText(self) if debug else None
+        self.debug = DebugInfo() if debug else None
         host = target.profile == "host"
         self.processor_space = "ptr addrspace(256)" if target.per_processor_space and not host else None
         for root in roots:
@@ -231,9 +231,8 @@ class Unit:
         linkage = "" if static.export or host else "internal "
         section = ".percpu" if static.per_processor else static.section
         where = f', section "{section}"' if section else ""
-        self._globals.append(f"{symbol} = {linkage}{space}{word} {kind} {text}{where}, align {align}")
-        if static.per_processor:
-            return symbol
+        debug = self.debug.static(static, name) if self.debug else ""
+        self._globals.append(f"{symbol} = {linkage}{space}{word} {kind} {text}{where}, align {align}{debug}")
         return symbol
 
     def processor_base(self) -> str:

@@ -7,7 +7,19 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from ..types import BoolType, EnumMember, EnumType, FnType, IntType, NeverType, PtrType, SliceType, Type, bool_type, same
+from ..types import (
+    BoolType,
+    EnumMember,
+    EnumType,
+    FnType,
+    IntType,
+    NeverType,
+    PtrType,
+    SliceType,
+    Type,
+    bool_type,
+    same,
+)
 from .convert import Converter
 from .emit import UNLIKELY, describe
 from .values import Const, Operand, Place, Value

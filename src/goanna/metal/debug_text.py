@@ -1,3 +1,0 @@
-"""Placeholder until debug.py lands."""
-class DebugText:
-    def __init__(self, unit): ...
