@@ -479,6 +479,22 @@ def test_generic_functions(run):
     assert run(generic_calls) == (9, -2, 0)
 
 
+@metal
+def twice_with_sign(value: T) -> tuple[T, bool]:
+    return value + value, value > 9
+
+
+@metal
+def generic_tuple() -> tuple[u64, bool, u8]:
+    double, large = twice_with_sign(u64(20))
+    small, _ = twice_with_sign(u8(3))
+    return double, large, small
+
+
+def test_a_generic_function_gives_tuples(run):
+    assert run(generic_tuple) == (40, True, 6)
+
+
 @cache
 def stack_of(kind, depth):
     @struct

@@ -295,8 +295,11 @@ class TupleType(Type):
 
     def __init__(self, elements: list[Type]) -> None:
         self.elements = elements
-        self.llvm = "{" + ", ".join(each.llvm for each in elements) + "}"
         self.name = f"tuple[{', '.join(map(repr, elements))}]"
+
+    @property
+    def llvm(self) -> str:  # type: ignore[override]
+        return "{" + ", ".join(each.llvm for each in self.elements) + "}"
 
 
 class EnumType(Type):
