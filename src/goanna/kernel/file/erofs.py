@@ -1,0 +1,433 @@
+"""EROFS: the read-only file tree in the image, read in place.
+
+What is read: one device, 4 KiB blocks, no compression, inodes compact and extended, data flat or with its tail beside the
+inode (Linux Documentation/filesystems/erofs.rst, fs/erofs/erofs_fs.h). Nothing in an image is trusted: every offset is
+checked against its end, and every block against its checksum when it is first used. A tree that makes no sense gives
+-EUCLEAN, damaged data -EIO; neither is ever a panic.
+"""
+
+from goanna.kernel.base.errno import EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, EUCLEAN
+from goanna.kernel.file.integrity import Integrity
+from goanna.metal import Array, Ptr, Slice, i64, metal, sizeof, struct, u8, u16, u32, u64, unsafe
+
+__all__ = [
+    "BLOCK",
+    "S_IFDIR",
+    "S_IFLNK",
+    "S_IFMT",
+    "S_IFREG",
+    "Entry",
+    "Image",
+    "Inode",
+]
+
+MAGIC = 0xE0F5E1E2
+SUPERBLOCK = 1024  # offset
+BLOCK_BITS = 12
+BLOCK = 1 << BLOCK_BITS
+SLOT = 32  # bytes: inode numbers count slots
+MAXIMUM_NAME = 255
+MAXIMUM_SIZE = 1 << 48  # bytes of a file; larger ones are nonsense, and sums of offsets stay below 2**63
+
+KNOWN_FEATURES = 1  # incompatible ones: zero padding, which only concerns compressed data
+
+S_IFMT = 0o170000
+S_IFREG = 0o100000
+S_IFDIR = 0o040000
+S_IFLNK = 0o120000
+S_IFCHR = 0o020000
+S_IFBLK = 0o060000
+
+PLAIN = 0  # data in blocks
+INLINE = 2  # blocks, and the last part after the inode
+
+
+@struct(packed=True)
+class Superblock:
+    """struct erofs_super_block."""
+
+    magic: u32
+    checksum: u32
+    compatible: u32
+    block_bits: u8
+    extra_slots: u8
+    root: u16
+    inodes: u64
+    build_time: u64
+    build_nanoseconds: u32
+    blocks: u32
+    metadata: u32  # block at which inode numbers count from
+    xattrs: u32
+    uuid: Array[u8, 16]
+    volume: Array[u8, 16]
+    incompatible: u32
+    algorithms: u16
+    devices: u16
+    device_slot: u16
+    directory_bits: u8  # log2 of the size of a directory block, less that of a block
+    prefixes: u8
+    prefix_start: u32
+    packed: u64
+    reserved: Array[u8, 24]
+
+
+@struct(packed=True)
+class CompactInode:
+    """struct erofs_inode_compact."""
+
+    format: u16
+    xattr_count: u16
+    mode: u16
+    links: u16
+    size: u32
+    modified: u32  # seconds after the build time, in newer images; 0 before
+    place: u32  # first block, or the device's number
+    number: u32
+    user: u16
+    group: u16
+    reserved: u32
+
+
+@struct(packed=True)
+class ExtendedInode:
+    """struct erofs_inode_extended."""
+
+    format: u16
+    xattr_count: u16
+    mode: u16
+    reserved: u16
+    size: u64
+    place: u32
+    number: u32
+    user: u32
+    group: u32
+    modified: u64
+    modified_nanoseconds: u32
+    links: u32
+    reserved_too: Array[u8, 16]
+
+
+@struct(packed=True)
+class DirectoryEntry:
+    """struct erofs_dirent."""
+
+    inode: u64
+    name: u16  # offset in the block
+    kind: u8
+    reserved: u8
+
+
+assert sizeof(Superblock) == 128 and sizeof(CompactInode) == 32 and sizeof(ExtendedInode) == 64
+assert sizeof(DirectoryEntry) == 12
+
+
+@struct
+class Inode:
+    """What an inode says, checked: all its data lies inside the image."""
+
+    nid: u64  # where it is
+    size: u64  # bytes
+    data: u64  # offset of its blocks in the image
+    flat: u64  # bytes that lie in blocks; the rest is the tail
+    tail: u64  # offset of the tail
+    modified: u64  # seconds since 1970
+    modified_nanoseconds: u32
+    mode: u32
+    links: u32
+    number: u32
+    user: u32
+    group: u32
+    device: u32  # of a device file
+    unused: u32
+
+    def kind(self) -> u32:
+        """The S_IFMT bits of the mode."""
+        return self.mode & S_IFMT
+
+
+@struct
+class Entry:
+    """One name in a directory."""
+
+    nid: u64
+    name: Slice[u8]  # in the image
+    next: u64  # position of the entry after
+    kind: u8  # EROFS_FT_*: 1 file, 2 directory, 3, 4 devices, 5 pipe, 6 socket, 7 symbolic link
+
+
+@struct
+class Image:
+    """A mounted image. Constant after `mount` but for the record of what has been checked."""
+
+    base: u64  # address
+    size: u64  # bytes
+    metadata: u64  # offset from which inode numbers count
+    root: u64  # inode number
+    inodes: u64  # how many there are
+    blocks: u64
+    build_time: u64
+    build_nanoseconds: u32
+    unused: u32
+    integrity: Integrity
+
+    def mount(self, base: u64, size: u64) -> i64:
+        """Read the superblock of the image of `size` bytes at `base` (in the direct map, on a page). 0, -EINVAL, -EIO.
+
+        If blocks are to be checked, `integrity` was started before.
+        """
+        if size < SUPERBLOCK + sizeof(Superblock):
+            return -EINVAL
+        self.base = base
+        self.size = min(size, u64(MAXIMUM_SIZE))
+        if not self.integrity.check(SUPERBLOCK, sizeof(Superblock)):
+            return -EIO
+        block = unsafe.at(Superblock, base + SUPERBLOCK)
+        if block.magic != MAGIC or u64(block.block_bits) != BLOCK_BITS or block.directory_bits != 0:
+            return -EINVAL
+        if block.incompatible & ~KNOWN_FEATURES != 0 or block.devices != 0:
+            return -EINVAL
+        self.metadata = u64(block.metadata) << BLOCK_BITS
+        self.root = u64(block.root)
+        self.inodes = block.inodes
+        self.blocks = u64(block.blocks)
+        self.build_time = block.build_time
+        self.build_nanoseconds = block.build_nanoseconds
+        root = Inode()
+        result = self.inode(self.root, root)
+        if result != 0:
+            return result
+        return 0 if root.kind() == S_IFDIR else -EINVAL
+
+    def inside(self, offset: u64, length: u64) -> bool:
+        """Whether a stretch lies in the image."""
+        return length <= self.size and offset <= self.size - length
+
+    def at(self, offset: u64, length: u64) -> u64:
+        """The address of a stretch of the image, checked in every way; 0 if it is damaged. It lies inside."""
+        if length != 0 and not self.integrity.check(offset, length):
+            return 0
+        return self.base + offset
+
+    def inode(self, nid: u64, inode: Inode) -> i64:
+        """Read an inode. 0, -EUCLEAN or -EIO."""
+        if nid >= MAXIMUM_SIZE // SLOT:
+            return -EUCLEAN
+        offset = self.metadata + nid * SLOT
+        if not self.inside(offset, sizeof(CompactInode)):
+            return -EUCLEAN
+        address = self.at(offset, sizeof(CompactInode))
+        if address == 0:
+            return -EIO
+        compact = unsafe.at(CompactInode, address)
+        inode.nid = nid
+        inode.modified = self.build_time
+        inode.modified_nanoseconds = self.build_nanoseconds
+        inode.mode = u32(compact.mode)
+        place = compact.place
+        length: u64 = sizeof(CompactInode)
+        if compact.format & 1 == 0:
+            inode.size = u64(compact.size)
+            inode.links = u32(compact.links)
+            inode.number = compact.number
+            inode.user = u32(compact.user)
+            inode.group = u32(compact.group)
+        else:
+            length = sizeof(ExtendedInode)
+            if not self.inside(offset, length):
+                return -EUCLEAN
+            if self.at(offset, length) == 0:
+                return -EIO
+            extended = unsafe.at(ExtendedInode, address)
+            place = extended.place
+            inode.size = extended.size
+            inode.links = extended.links
+            inode.number = extended.number
+            inode.user = extended.user
+            inode.group = extended.group
+            inode.modified = extended.modified
+            inode.modified_nanoseconds = min(extended.modified_nanoseconds, 999_999_999)
+        if compact.xattr_count != 0:
+            length += 12 + (u64(compact.xattr_count) - 1) * 4
+        return self.place_data(inode, u32(compact.format) >> 1 & 7, place, offset + length)
+
+    def place_data(self, inode: Inode, layout: u32, place: u32, after: u64) -> i64:
+        """Find out where an inode's data lies. `after`: the offset of what follows the inode. 0 or -EUCLEAN."""
+        inode.device = 0
+        inode.data = 0
+        inode.flat = 0
+        inode.tail = 0
+        if inode.kind() not in (S_IFREG, S_IFDIR, S_IFLNK):
+            inode.size = 0
+            if inode.kind() in (S_IFCHR, S_IFBLK):
+                inode.device = place
+            return 0
+        if inode.size > MAXIMUM_SIZE or layout not in (PLAIN, INLINE):
+            return -EUCLEAN
+        if inode.size == 0:
+            return 0
+        inode.flat = inode.size
+        if layout == INLINE:
+            inode.flat = (inode.size - 1) & ~(BLOCK - 1)
+            inode.tail = after
+            rest = inode.size - inode.flat
+            if after % BLOCK + rest > BLOCK or not self.inside(after, rest):
+                return -EUCLEAN
+        if inode.flat != 0:
+            inode.data = u64(place) << BLOCK_BITS
+            if not self.inside(inode.data, inode.flat):
+                return -EUCLEAN
+        return 0
+
+    def read(self, inode: Inode, offset: u64, destination: Slice[u8]) -> i64:
+        """Copy data from `offset` on. The number of bytes, less than asked for only at the end; -EIO, -EISDIR."""
+        if inode.kind() == S_IFDIR:
+            return -EISDIR
+        if offset >= inode.size:
+            return 0
+        count = min(len(destination), inode.size - offset)
+        done: u64 = 0
+        while done < count:
+            part, result = self.view(inode, offset + done, count - done)
+            if result != 0:
+                return result
+            destination[done : done + len(part)] = part
+            done += len(part)
+        return i64(count)
+
+    def view(self, inode: Inode, offset: u64, most: u64) -> tuple[Slice[u8], i64]:
+        """The data at `offset` (inside the file) in place, at most `most` bytes, to the border of flat part and tail."""
+        start = inode.data + offset
+        count = inode.flat - offset if offset < inode.flat else inode.size - offset
+        if offset >= inode.flat:
+            start = inode.tail + (offset - inode.flat)
+        count = min(count, most)
+        address = self.at(start, count)
+        if address == 0:
+            return unsafe.slice(u8, self.base, 0), -EIO
+        return unsafe.slice(u8, address, count), 0
+
+    def entry(self, directory: Inode, position: u64, entry: Entry) -> i64:
+        """The name at a position (0, or an entry's `next`). 1: it is there; 0: the end; -EUCLEAN, -EIO, -ENOTDIR."""
+        if directory.kind() != S_IFDIR:
+            return -ENOTDIR
+        while position < directory.size:
+            block = position & ~(BLOCK - 1)
+            data, result = self.view(directory, block, min(directory.size - block, u64(BLOCK)))
+            if result != 0:
+                return result
+            count = entries_in(data)
+            if count == 0:
+                return -EUCLEAN
+            index = (position - block) // sizeof(DirectoryEntry)
+            if index < count:
+                name, nid, kind = name_in(data, index, count)
+                if len(name) == 0:
+                    return -EUCLEAN
+                entry.nid = nid
+                entry.kind = kind
+                entry.name = name
+                following = block + (index + 1) * sizeof(DirectoryEntry)
+                entry.next = following if index + 1 < count else block + BLOCK
+                return 1
+            position = block + BLOCK
+        return 0
+
+    def lookup(self, directory: Inode, name: Slice[u8]) -> tuple[u64, i64]:
+        """The inode number of a name. And 0, -ENOENT, -ENOTDIR, -EUCLEAN, -EIO.
+
+        Names are sorted in a directory: the block is found by its first name, then the name in it, both by halving.
+        """
+        if directory.kind() != S_IFDIR:
+            return 0, -ENOTDIR
+        low: u64 = 0
+        high = (directory.size + (BLOCK - 1)) >> BLOCK_BITS
+        while low < high:
+            middle = low + (high - low) // 2
+            data, result = self.view(directory, middle << BLOCK_BITS, min(directory.size - (middle << BLOCK_BITS), u64(BLOCK)))
+            if result != 0:
+                return 0, result
+            count = entries_in(data)
+            if count == 0:
+                return 0, -EUCLEAN
+            nid, order = search(data, count, name)
+            if order == FOUND:
+                return nid, 0
+            if order == BROKEN:
+                return 0, -EUCLEAN
+            if order == BEFORE:
+                high = middle
+            elif order == AFTER:
+                low = middle + 1
+            else:
+                break
+        return 0, -ENOENT
+
+
+FOUND = 0
+BEFORE = 1  # sorted before the block's first name
+AFTER = 2  # after its last
+MISSING = 3  # it would be in this block
+BROKEN = 4
+
+
+@metal
+def entries_in(data: Slice[u8]) -> u64:
+    """How many entries a directory block has; 0 if it makes no sense."""
+    if len(data) < sizeof(DirectoryEntry):
+        return 0
+    first = u64(unsafe.at(DirectoryEntry, unsafe.address(data)).name)
+    if first % sizeof(DirectoryEntry) != 0 or first == 0 or first >= len(data):
+        return 0
+    return first // sizeof(DirectoryEntry)
+
+
+@metal
+def name_in(data: Slice[u8], index: u64, count: u64) -> tuple[Slice[u8], u64, u8]:
+    """Name, inode number and kind of one entry of a block; an empty name if it makes no sense."""
+    entries = unsafe.slice(DirectoryEntry, unsafe.address(data), count)
+    entry = entries[index]
+    start = u64(entry.name)
+    end = u64(len(data))
+    if index + 1 < count:
+        end = u64(entries[index + 1].name)
+    if start < count * sizeof(DirectoryEntry) or end > len(data) or start >= end:
+        return data[0:0], 0, 0
+    if index + 1 == count:
+        stop = start
+        while stop < end and data[stop] != 0:
+            stop += 1
+        end = stop
+    if end - start > MAXIMUM_NAME:
+        return data[0:0], 0, 0
+    return data[start:end], entry.inode, entry.kind
+
+
+@metal
+def compare(a: Slice[u8], b: Slice[u8]) -> i64:
+    """Less than 0, 0 or more, as `a` sorts before, with or after `b`."""
+    for index in range(min(len(a), len(b))):
+        if a[index] != b[index]:
+            return i64(a[index]) - i64(b[index])
+    return i64(len(a)) - i64(len(b))
+
+
+@metal
+def search(data: Slice[u8], count: u64, name: Slice[u8]) -> tuple[u64, u32]:
+    """Look a name up in one block: its inode number, and FOUND, BEFORE, AFTER, MISSING or BROKEN."""
+    low: u64 = 0
+    high = count
+    while low < high:
+        middle = low + (high - low) // 2
+        candidate, nid, _ = name_in(data, middle, count)
+        if len(candidate) == 0:
+            return 0, BROKEN
+        order = compare(name, candidate)
+        if order == 0:
+            return nid, FOUND
+        if order < 0:
+            high = middle
+        else:
+            low = middle + 1
+    if low == 0:
+        return 0, BEFORE
+    return 0, AFTER if low == count else MISSING

@@ -1,0 +1,68 @@
+"""Shared anonymous memory: what MAP_SHARED | MAP_ANONYMOUS maps, seen alike by all who inherit the mapping."""
+
+from goanna.kernel.base.lock import SpinLock
+from goanna.kernel.memory import pages
+from goanna.kernel.memory.objects import Cache
+from goanna.kernel.memory.page_map import PageMap
+from goanna.kernel.memory.source import NO_MEMORY, PageSource
+from goanna.metal import Ptr, metal, struct, u64, unsafe
+
+__all__ = ["SharedMemory", "create"]
+
+
+@struct
+class SharedMemory:
+    """Pages of zeros until they are touched. It has no end: a mapping is as long as it was asked for."""
+
+    source: PageSource
+    lock: SpinLock  # protects `pages`; taken after an address space's
+    pages: PageMap
+
+
+memories = Cache(SharedMemory)
+
+
+@metal
+def create() -> Ptr[PageSource]:
+    """Shared memory with one reference, or None."""
+    memory = memories.allocate()
+    if memory is None:
+        return None
+    memory.source.get_page = get_page
+    memory.source.destroy = destroy
+    memory.source.references.store(1)
+    return memory.source
+
+
+@metal
+def get_page(source: Ptr[PageSource], index: u64, writing: bool) -> u64:
+    """The page at an index, made if it isn't there."""
+    memory = unsafe.container(SharedMemory, "source", source)
+    with memory.lock:
+        page = memory.pages.get(index)
+        if page != 0:
+            pages.reference(page)
+            return page
+    fresh = pages.allocate_for_program()
+    if fresh == 0:
+        return NO_MEMORY
+    pages.clear(fresh)
+    with memory.lock:
+        page = memory.pages.get(index)
+        if page == 0:
+            if not memory.pages.set(index, fresh):
+                pages.release(fresh)
+                return NO_MEMORY
+            pages.reference(fresh)
+            return fresh
+        pages.reference(page)
+    pages.release(fresh)
+    return page
+
+
+@metal
+def destroy(source: Ptr[PageSource]) -> None:
+    """Release all pages."""
+    memory = unsafe.container(SharedMemory, "source", source)
+    memory.pages.clear_from(0)
+    memories.free(memory)

@@ -1,0 +1,119 @@
+"""Copies between the kernel and the running program's memory: the only way in which the kernel touches it.
+
+Each may fault, sleep and take the address space's lock, so none is called with a lock held. A copy that meets memory
+which isn't there, or isn't the program's, gives -EFAULT; what it had copied before stays copied, as on Linux.
+"""
+
+from goanna.kernel.arch import PAGE_SIZE, USER_TOP, user_copy, user_zero
+from goanna.kernel.base.errno import EFAULT, ENAMETOOLONG
+from goanna.metal import Array, Slice, TypeVar, i64, metal, sizeof, u8, u64, unsafe, wrapping
+
+__all__ = [
+    "accessible",
+    "copy_in",
+    "copy_in_string",
+    "copy_in_some",
+    "copy_out",
+    "copy_out_some",
+    "get",
+    "get_struct",
+    "put",
+    "put_struct",
+    "zero",
+]
+
+T = TypeVar("T")
+
+
+@metal(inline=True)
+def accessible(address: u64, size: u64) -> bool:
+    """Whether [address, address + size) is where programs have memory at all (Linux access_ok)."""
+    return size <= USER_TOP and address <= USER_TOP - size
+
+
+@metal
+def copy_in(destination: Slice[u8], source: u64) -> i64:
+    """Fill `destination` from the program's memory at `source`. 0 or -EFAULT."""
+    if not accessible(source, len(destination)):
+        return -EFAULT
+    return 0 if user_copy(unsafe.address(destination), source, len(destination)) == 0 else -EFAULT
+
+
+@metal
+def copy_out(destination: u64, source: Slice[u8]) -> i64:
+    """Write `source` to the program's memory at `destination`. 0 or -EFAULT."""
+    if not accessible(destination, len(source)):
+        return -EFAULT
+    return 0 if user_copy(destination, unsafe.address(source), len(source)) == 0 else -EFAULT
+
+
+@metal
+def copy_in_some(destination: Slice[u8], source: u64) -> u64:
+    """Like copy_in, but gives the number of bytes copied: what a read or write has done when it meets a hole."""
+    if not accessible(source, len(destination)):
+        return 0
+    return len(destination) - user_copy(unsafe.address(destination), source, len(destination))
+
+
+@metal
+def copy_out_some(destination: u64, source: Slice[u8]) -> u64:
+    """Like copy_out, but gives the number of bytes copied."""
+    if not accessible(destination, len(source)):
+        return 0
+    return len(source) - user_copy(destination, unsafe.address(source), len(source))
+
+
+@metal
+def zero(address: u64, size: u64) -> i64:
+    """Fill the program's memory with zeros. 0 or -EFAULT."""
+    if not accessible(address, size):
+        return -EFAULT
+    return 0 if user_zero(address, size) == 0 else -EFAULT
+
+
+@metal
+def get(kind: type[T], address: u64) -> tuple[T, i64]:
+    """Read one number of the given type. The number, and 0 or -EFAULT: `value, result = get(u32, address)`."""
+    cell = Array[T, 1]()
+    result = copy_in(unsafe.slice(u8, unsafe.address(cell), sizeof(T)), address)
+    return cell[0], result
+
+
+@metal
+def put(address: u64, value: T) -> i64:
+    """Write one number. 0 or -EFAULT."""
+    cell = Array[T, 1]()
+    cell[0] = value
+    return copy_out(address, unsafe.slice(u8, unsafe.address(cell), sizeof(T)))
+
+
+@metal
+def get_struct(destination: T, address: u64) -> i64:
+    """Fill a structure. 0 or -EFAULT."""
+    return copy_in(unsafe.slice(u8, unsafe.address(destination), sizeof(T)), address)
+
+
+@metal
+def put_struct(address: u64, source: T) -> i64:
+    """Write a structure. 0 or -EFAULT."""
+    return copy_out(address, unsafe.slice(u8, unsafe.address(source), sizeof(T)))
+
+
+@metal
+def copy_in_string(destination: Slice[u8], address: u64) -> i64:
+    """Copy a text that ends in a zero byte, the zero byte too. Its length without it, -EFAULT or -ENAMETOOLONG.
+
+    Nothing is read past the page that holds the zero byte.
+    """
+    done: u64 = 0
+    while done < len(destination):
+        here = wrapping(address + done)
+        count = min(len(destination) - done, PAGE_SIZE - here % PAGE_SIZE)
+        part = destination[done : done + count]
+        if copy_in(part, here) != 0:
+            return -EFAULT
+        for index in range(count):
+            if part[index] == 0:
+                return i64(done + index)
+        done += count
+    return -ENAMETOOLONG
