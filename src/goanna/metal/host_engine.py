@@ -246,7 +246,7 @@ class HostModule:
             library.export_symbol(name)
         library.add_object_img(code).add_current_process()
         self._tracker = library.link(self._jit, f"metal{next(self._numbers)}")
-        self._addresses = {name: self._tracker[name] for name in names}
+        self._addresses: dict[str, int] = {name: self._tracker[name] for name in names}
         self._try = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(self.address("metal_try"))
 
     def address(self, symbol: str) -> int:
