@@ -62,7 +62,7 @@ class File(Node):
     data: bytes | Path = b""
 
     @cached_property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         return len(self.data) if isinstance(self.data, bytes) else self.data.stat().st_size
 
 

@@ -1,0 +1,187 @@
+"""Makes the panic table of a linked kernel: what the kernel needs to say, in Python files and lines, where it failed.
+
+It takes the failed checks from the section `.goanna.traps`, which isn't loaded, the lines from DWARF, and where calls
+return to from the code itself. The layout is in kernel/shared/panic_table.py.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from elftools.elf.elffile import ELFFile
+
+from goanna.failure import Failure
+from goanna.kernel.shared import panic_table as shared
+from goanna.layouts import packed, size_of
+
+_TRAP = struct.Struct("<QI")
+_PACKAGE = re.compile(r"^.*?/goanna/(?=[^/]+/)")
+# x86-64: call to a relative address; call through a register or memory (opcode ff, modrm.reg 2). The latter finds
+# bytes that are no calls too, which costs a few sites that nobody asks for.
+_CALL_DIRECT = 0xE8
+_CALL_INDIRECT = re.compile(
+    rb"\xff(?:[\xd0-\xd7]|[\x10-\x13\x16\x17]|\x14.|[\x15\x90-\x93\x95-\x97].{4}|[\x50-\x53\x55-\x57].|\x54..|\x94.{5})",
+    re.DOTALL,
+)
+
+
+class Trap(Protocol):
+    """What metal tells of a check, by the number in its trap record."""
+
+    reason: str
+    file: str
+    line: int
+
+
+def panic_table(elf: Path, traps: Sequence[Trap]) -> bytes:
+    """The table for a kernel with symbols and DWARF. Raises Failure if a number in it outgrows its field."""
+    with elf.open("rb") as stream:
+        return _Table(ELFFile(stream), traps).packed()
+
+
+class _Table:
+    def __init__(self, elf: Any, traps: Sequence[Trap]) -> None:
+        self.elf, self.traps = elf, traps
+        self.functions = dict(sorted(_functions(elf)))
+        self.base = min(self.functions, default=0)
+        self.files: dict[str, int] = {}
+        self.reasons: dict[str, int] = {"": 0}
+
+    def packed(self) -> bytes:
+        sites = {**self.return_sites(), **self.trap_sites()}
+        head_size = size_of(shared.PanicTable)
+        texts_at = head_size + 8 * (len(sites) + len(self.functions)) + 4 * (len(self.files) + len(self.reasons))
+        texts = _Texts(texts_at)
+        functions = [self.offset(at) << shared.NAME_BITS | texts.place(name) for at, name in self.functions.items()]
+        files = [texts.place(name) for name in self.files]
+        reasons = [texts.place(text) for text in self.reasons]
+        head = packed(
+            shared.PanicTable,
+            size=texts_at + len(texts.data),
+            base=self.base,
+            sites=len(sites),
+            functions=len(functions),
+            files=len(files),
+            reasons=len(reasons),
+        )
+        numbers = [sites[address] for address in sorted(sites)]
+        body = struct.pack(f"<{len(numbers)}Q{len(functions)}Q", *numbers, *functions)
+        return head + body + struct.pack(f"<{len(files)}I{len(reasons)}I", *files, *reasons) + bytes(texts.data)
+
+    def offset(self, address: int) -> int:
+        return _fitting(address - self.base, shared.OFFSET_BITS, "the kernel's code")
+
+    def site(self, address: int, file: str, line: int, reason: str) -> int:
+        name = _PACKAGE.sub("", file)
+        file_number = _fitting(self.files.setdefault(name, len(self.files)), shared.FILE_BITS, "the number of files")
+        number = self.reasons.setdefault(reason, len(self.reasons))
+        number = _fitting(number, shared.REASON_BITS, "the number of reasons")
+        line = _fitting(line, shared.LINE_BITS, f"the number of lines of {name}")
+        place = self.offset(address) << shared.OFFSET_SHIFT | line << shared.LINE_SHIFT
+        return place | file_number << shared.FILE_SHIFT | number
+
+    def trap_sites(self) -> dict[int, int]:
+        section = self.elf.get_section_by_name(".goanna.traps")
+        if section is None:
+            return {}
+        found = {}
+        for address, number in _TRAP.iter_unpack(section.data()):
+            # A check in a function that the linker dropped is left behind with address 0.
+            if address:
+                trap = self.traps[number]
+                found[address] = self.site(address, trap.file, trap.line, trap.reason)
+        return found
+
+    def return_sites(self) -> dict[int, int]:
+        rows = sorted(_lines(self.elf))
+        starts = [row[0] for row in rows]
+        found = {}
+        for address in sorted(self.returns()):
+            # The call itself is before the address it returns to.
+            index = bisect.bisect_left(starts, address) - 1
+            if index >= 0 and rows[index][2] > 0:
+                found[address] = self.site(address, rows[index][1], rows[index][2], "")
+        return found
+
+    def returns(self) -> Iterator[int]:
+        """The addresses that calls return to."""
+        for segment in self.elf.iter_segments("PT_LOAD"):
+            if not segment["p_flags"] & 1:
+                continue
+            data, start = segment.data(), segment["p_vaddr"]
+            at = data.find(_CALL_DIRECT)
+            while 0 <= at <= len(data) - 5:
+                after = start + at + 5
+                if after + struct.unpack_from("<i", data, at + 1)[0] in self.functions:
+                    yield after
+                at = data.find(_CALL_DIRECT, at + 1)
+            for found in _CALL_INDIRECT.finditer(data):
+                yield start + found.end()
+
+
+class _Texts:
+    """Texts, each once, and where they lie."""
+
+    def __init__(self, start: int) -> None:
+        self.start, self.data = start, bytearray()
+        self.places: dict[str, int] = {}
+
+    def place(self, text: str) -> int:
+        if text not in self.places:
+            self.places[text] = self.start + len(self.data)
+            self.data += text.encode().replace(b"\0", b"?") + b"\0"
+        return self.places[text]
+
+
+def _functions(elf: Any) -> Iterator[tuple[int, str]]:
+    """Start and name of each function in loaded code. Start code runs elsewhere than the rest, and is left out."""
+    text = elf.get_section_by_name(".text")
+    symbols = elf.get_section_by_name(".symtab")
+    if text is None or symbols is None:
+        return
+    start, end = text["sh_addr"], text["sh_addr"] + text["sh_size"]
+    for symbol in symbols.iter_symbols():
+        if symbol["st_info"]["type"] == "STT_FUNC" and start <= symbol["st_value"] < end:
+            yield symbol["st_value"], symbol.name
+
+
+def _lines(elf: Any) -> Iterator[tuple[int, str, int]]:
+    """Address, file and line of each row of the line table; line 0 where a sequence of rows ends."""
+    if not elf.has_dwarf_info():
+        return
+    dwarf = elf.get_dwarf_info()
+    for unit in dwarf.iter_CUs():
+        program = dwarf.line_program_for_CU(unit)
+        if program is None:
+            continue
+        names = _file_names(program)
+        for entry in program.get_entries():
+            state = entry.state
+            if state is not None:
+                file = names.get(state.file, "")
+                yield state.address, file, 0 if state.end_sequence or not file else state.line
+
+
+def _file_names(program: Any) -> dict[int, str]:
+    """The files that a line program numbers, with their folders (DWARF 5, 6.2.4: from 0 on; before it, from 1 on)."""
+    header = program.header
+    modern = header["version"] >= 5
+    folders = [each.decode(errors="replace") for each in header["include_directory"]]
+    names = {}
+    for number, entry in enumerate(header["file_entry"], start=0 if modern else 1):
+        name = entry.name.decode(errors="replace")
+        index = entry.dir_index - (0 if modern else 1)
+        folder = folders[index] if 0 <= index < len(folders) else ""
+        names[number] = name if name.startswith("/") or not folder else f"{folder}/{name}"
+    return names
+
+
+def _fitting(number: int, bits: int, what: str) -> int:
+    if not 0 <= number < 1 << bits:
+        raise Failure(f"the panic table can't hold the kernel: {what} is over {1 << bits:,}")
+    return number
