@@ -1,0 +1,76 @@
+"""Compiles every function of the kernel, reached or not, and says all that is wrong. Seconds, and no LLVM.
+
+    GOANNA_ARCH=x86_64 python -m goanna.kernel.check [module ...]
+
+Without GOANNA_ARCH the kernel is checked for the host, as tests run it. A hook that nobody fills in is no mistake here:
+which ones must be filled is known when the whole kernel is built.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from types import ModuleType
+from typing import Any
+
+from goanna.metal.errors import CompileErrors
+from goanna.metal.function import MetalFunction, Static
+from goanna.metal.structure import StructType
+from goanna.metal.target import host_target, kernel_target
+from goanna.metal.unit import Unit
+
+import goanna.kernel as kernel
+
+ARCHITECTURES = ("host", "x86_64")
+# Not of the kernel: they run on the host.
+_TOOLS = ("goanna.kernel.build", "goanna.kernel.check")
+
+
+def modules(architecture: str) -> list[str]:
+    """The names of all kernel modules, without the other architectures' own."""
+    others = tuple(f"goanna.kernel.arch.{each}." for each in ARCHITECTURES if each != architecture)
+    found = [each.name for each in pkgutil.walk_packages(kernel.__path__, "goanna.kernel.")]
+    return [each for each in found if each not in _TOOLS and not (each + ".").startswith(others)]
+
+
+def roots(module: ModuleType) -> list[Any]:
+    """What a module itself declares for compilation."""
+    own = []
+    for value in vars(module).values():
+        if isinstance(value, (MetalFunction, StructType)) and value.module == module.__name__:
+            own.append(value)
+        elif isinstance(value, Static) and value.module == module.__name__ and value.external is None:
+            own.append(value)
+    return own
+
+
+def check(names: list[str], architecture: str) -> list[str]:
+    """The mistakes found, in words."""
+    mistakes: list[str] = []
+    found: list[Any] = []
+    for name in names:
+        try:
+            found += roots(importlib.import_module(name))
+        except Exception as error:  # a module that can't be imported must not hide the others' mistakes
+            mistakes.append(f"{name}: {type(error).__name__}: {error}\n")
+    target = host_target() if architecture == "host" else kernel_target(architecture)
+    try:
+        Unit(target, found)
+    except CompileErrors as error:
+        mistakes += [str(each) for each in error.diagnostics if "has not been filled in" not in each.message]
+    return mistakes
+
+
+def main() -> int:
+    """Check the modules named, or all."""
+    architecture = os.environ.get("GOANNA_ARCH", "host")
+    names = sys.argv[1:] or modules(architecture)
+    mistakes = check(names, architecture)
+    print("\n".join(mistakes) + f"{len(names)} modules, {len(mistakes)} mistakes")
+    return 1 if mistakes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
