@@ -5,7 +5,7 @@ whether it may be read, written or executed. There is no TLB; flushes are counte
 """
 
 from goanna.kernel.arch.host.arena import HUGE_SIZE, PAGE_SHIFT, PAGE_SIZE, USER_TOP, virtual
-from goanna.metal import Atomic, Fn, hook, metal, static, struct, u32, u64, unsafe
+from goanna.metal import Atomic, Fn, Ptr, hook, metal, per_processor, static, struct, u32, u64, unsafe
 
 __all__ = [
     "EXECUTE",
@@ -18,6 +18,7 @@ __all__ = [
     "entry_physical",
     "entry_writable",
     "flushes",
+    "running_table",
     "table_create",
     "table_destroy",
     "table_lookup",
@@ -61,6 +62,9 @@ class PageTable:
     active: Atomic[u64]  # bit n: processor n runs on it
 
 
+running_table = per_processor(Ptr[PageTable])  # what user accesses go through
+
+
 @metal
 def table_create(table: PageTable) -> bool:
     """Make an empty table. False: no memory."""
@@ -89,7 +93,9 @@ def free_level(page: u64, level: u32) -> None:
 
 @metal
 def table_switch(table: PageTable) -> None:
-    """Run on this table: nothing to do here."""
+    """Run on this table."""
+    global running_table
+    running_table = table
 
 
 @metal(inline=True)
@@ -106,7 +112,7 @@ def place_of(page: u64, address: u64, level: u32) -> u64:
 
 @metal
 def walk(table: PageTable, address: u64, level: u32, make: bool) -> u64:
-    """Where the entry for an address at a level lies; 0 if there are no tables (or no memory for them) or a 2 MiB page."""
+    """Where the entry for an address at a level lies; 0 if there are no tables (no memory for them) or a 2 MiB page."""
     page = table.root
     at: u32 = TOP_LEVEL
     while at > level:

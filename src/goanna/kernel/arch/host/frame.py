@@ -1,0 +1,79 @@
+"""User registers on the host: as many as calls, faults and signals look at."""
+
+from goanna.metal import Array, i64, metal, panic, sizeof, struct, u64, unsafe
+
+__all__ = ["Frame", "enter_user", "user_frame"]
+
+CALL_LENGTH = 2  # bytes of the instruction that enters the kernel
+
+
+@struct(align=16)
+class Frame:
+    """All user registers at kernel entry."""
+
+    arguments: Array[u64, 6]
+    returned: i64
+    call: u64
+    pc: u64
+    sp: u64
+    kernel: u64  # 1: the kernel itself was interrupted
+    reserved: u64
+
+    def number(self) -> u64:
+        """The number of the system call."""
+        return self.call
+
+    def argument(self, index: u64) -> u64:
+        """Argument `index` of the call, 0 to 5."""
+        return self.arguments[index]
+
+    def set_argument(self, index: u64, value: u64) -> None:
+        """Set an argument, of a call to be made again or of a signal handler."""
+        self.arguments[index] = value
+
+    def result(self) -> i64:
+        """What the call returned."""
+        return self.returned
+
+    def set_result(self, result: i64) -> None:
+        """Set what the call returns."""
+        self.returned = result
+
+    def program_counter(self) -> u64:
+        """Where the program goes on."""
+        return self.pc
+
+    def set_program_counter(self, address: u64) -> None:
+        """Set where the program goes on."""
+        self.pc = address
+
+    def stack_pointer(self) -> u64:
+        """The program's stack pointer."""
+        return self.sp
+
+    def set_stack_pointer(self, address: u64) -> None:
+        """Set the program's stack pointer."""
+        self.sp = address
+
+    def from_user(self) -> bool:
+        """Whether the program, and not the kernel, was running."""
+        return self.kernel == 0
+
+    def restart_call(self) -> None:
+        """Have the call made again when the program goes on."""
+        self.pc -= CALL_LENGTH
+
+
+FRAME_SIZE = sizeof(Frame)
+
+
+@metal
+def user_frame(stack_top: u64) -> Frame:
+    """The frame at the top of a kernel stack."""
+    return unsafe.at(Frame, stack_top - FRAME_SIZE)
+
+
+@metal
+def enter_user(frame: Frame) -> None:
+    """Go to user mode: there is none on the host, so tests give their threads kernel functions to run."""
+    panic("the host has no user mode")

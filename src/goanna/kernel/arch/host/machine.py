@@ -1,0 +1,111 @@
+"""The rest of a machine, on the host: vector state, the thread pointer, kernel mappings, the console."""
+
+from goanna.metal import Array, fill, metal, per_processor, static, u8, u64, unsafe
+
+__all__ = [
+    "KERNEL_AREA",
+    "console_write",
+    "float_init",
+    "float_registers",
+    "float_restore",
+    "float_save",
+    "float_size",
+    "get_user_gs",
+    "kernel_map",
+    "kernel_stack",
+    "set_kernel_stack",
+    "set_thread_pointer",
+    "set_user_gs",
+    "start_processors",
+    "thread_pointer",
+    "written",
+    "written_count",
+]
+
+KERNEL_AREA = 0x3000_0000_0000  # kernel addresses that kernel_map fills; a test maps memory of its own there
+FLOAT_SIZE = 512
+
+float_registers = per_processor(u64)  # stands for all vector registers
+kernel_stack = per_processor(u64)
+written = static(Array[u8, 4096])  # what went to the console, from the start on
+written_count = static(u64)
+_thread_pointer = per_processor(u64)
+_user_gs = per_processor(u64)
+
+
+@metal
+def float_size() -> u64:
+    """Bytes of an area that keeps the vector registers."""
+    return FLOAT_SIZE
+
+
+@metal
+def float_init(address: u64) -> None:
+    """Make an area hold what the registers hold at a program's start."""
+    fill(unsafe.slice(u8, address, FLOAT_SIZE), 0)
+
+
+@metal
+def float_save(address: u64) -> None:
+    """Save the vector registers in an area, 64-byte aligned."""
+    unsafe.store(u64, address, float_registers)
+
+
+@metal
+def float_restore(address: u64) -> None:
+    """Load the vector registers from an area."""
+    global float_registers
+    float_registers = unsafe.load(u64, address)
+
+
+@metal
+def thread_pointer() -> u64:
+    """The running thread's pointer to its own variables, as user mode sees it."""
+    return _thread_pointer
+
+
+@metal
+def set_thread_pointer(value: u64) -> None:
+    """Change it."""
+    global _thread_pointer
+    _thread_pointer = value
+
+
+@metal
+def get_user_gs() -> u64:
+    """x86-64's GS base as user mode sees it."""
+    return _user_gs
+
+
+@metal
+def set_user_gs(value: u64) -> None:
+    """Change it."""
+    global _user_gs
+    _user_gs = value
+
+
+@metal
+def set_kernel_stack(top: u64) -> None:
+    """Where user mode enters the kernel on this processor."""
+    global kernel_stack
+    kernel_stack = top
+
+
+@metal
+def kernel_map(address: u64, physical: u64, writable: bool) -> bool:
+    """Map a page for the kernel. The host has its memory there already."""
+    return True
+
+
+@metal
+def start_processors() -> None:
+    """Start the other processors: `simulate` has done it."""
+
+
+@metal
+def console_write(byte: u8) -> None:
+    """Early output."""
+    global written_count
+    if written_count < len(written):
+        written[written_count] = byte
+        written_count += 1

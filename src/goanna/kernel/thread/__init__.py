@@ -1,0 +1,1 @@
+"""Threads and processes: what runs, where, when, and what it waits for."""

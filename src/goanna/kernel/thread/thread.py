@@ -1,0 +1,187 @@
+"""The thread: a stack of its own in the kernel, user registers at its top, and what the scheduler knows about it.
+
+A thread is one thing, the process it runs in (process.py) another. Threads are found by number in a table that the
+process tree lock protects; whoever keeps a pointer to another thread beyond that lock holds a reference.
+"""
+
+from goanna.kernel.arch import Context, Frame, user_frame
+from goanna.kernel.base.heap import HeapNode
+from goanna.kernel.base.list import Link, List
+from goanna.kernel.memory.objects import Cache
+from goanna.kernel.thread.process import Process, tree_lock
+from goanna.kernel.time.timer import Timer
+from goanna.metal import Array, Atomic, Fn, Ptr, enumeration, hook, i32, i64, metal, static, struct, u8, u32, u64
+
+__all__ = [
+    "WORK_EXIT",
+    "WORK_RESCHEDULE",
+    "WORK_SIGNAL",
+    "Process",
+    "RestartBlock",
+    "Thread",
+    "ThreadState",
+    "allocate_id",
+    "file_process_setup",
+    "file_process_teardown",
+    "find_thread",
+    "frame_of",
+    "publish_thread",
+    "release_thread",
+    "signal_process_setup",
+    "signal_process_teardown",
+    "signal_thread_setup",
+    "signal_thread_teardown",
+    "withdraw_thread",
+]
+
+WORK_RESCHEDULE = 1  # another thread should run here
+WORK_SIGNAL = 2  # a signal may be deliverable
+WORK_EXIT = 4  # the thread is to end
+
+PID_MAXIMUM = 4_194_304  # Linux include/linux/threads.h PID_MAX_LIMIT on 64-bit machines
+
+
+@enumeration(u8)
+class ThreadState:
+    """Where a thread is in its life. Changed by the thread itself and by who wakes it."""
+
+    BLOCKED = 0
+    READY = 1
+    RUNNING = 2
+    DEAD = 3
+
+
+@struct
+class RestartBlock:
+    """How a call that a signal interrupted goes on with the time that is left (restart_syscall)."""
+
+    call: Fn[["RestartBlock"], i64]
+    address: u64
+    deadline: u64
+    value: u64
+    clock: u32
+    flags: u32
+
+
+@struct
+class Thread:
+    """One thread. Fields without a lock in their comment are the thread's own."""
+
+    context: Context  # while it isn't running: where it goes on
+    stack_top: u64  # end of its kernel stack; the user frame lies just below
+    float_area: u64  # address of its saved vector registers, 64-byte aligned; 0 for a thread of the kernel's own
+    thread_pointer: u64  # while it isn't running: FS base, TPIDR_EL0, tp
+    user_gs: u64  # while it isn't running
+    id: u32  # tid
+    state: ThreadState  # the run queue's lock
+    process: Ptr[Process]  # None for a thread of the kernel's own
+    references: Atomic[u32]  # one for the table, one for each pointer kept elsewhere
+    process_link: Link  # Process.threads; process tree lock
+    table_link: Link  # table of threads; process tree lock
+
+    work: Atomic[u32]  # WORK_ bits, set by anyone, seen on the way to user mode
+    waiting: Atomic[u32]  # what a sleeper waits for and what woke it: see scheduler.py
+    wait_timer: Timer  # ends a wait with a deadline
+    restart: RestartBlock
+
+    processor: u32  # where it runs or ran last; the run queue's lock
+    on_processor: Atomic[bool]  # its registers are not yet all in `context`
+    affinity: Atomic[u64]  # mask of processors where it may run
+    run_node: HeapNode  # the run queue's lock
+    virtual_runtime: u64  # weighted time it has run, against its queue's; the run queue's lock
+    started: u64  # when it last began to run
+    cpu_time: Atomic[u64]  # nanoseconds it has run, up to `started`
+    switches: Atomic[u64]  # times it gave the processor up by waiting
+    preemptions: Atomic[u64]  # times it was made to
+    policy: u32  # SCHED_OTHER, SCHED_BATCH or SCHED_IDLE
+    nice: i32  # -20 to 19
+
+    signals: Ptr["goanna.kernel.signal.state.ThreadSignals"]
+    clear_child_tid: u64  # user address to zero and wake at its end (CLONE_CHILD_CLEARTID)
+    robust_list: u64  # user address of a struct robust_list_head
+    robust_length: u64
+    pi_waiting: Ptr["goanna.kernel.thread.futex_pi.PiWaiter"]  # futex bucket
+    name: Array[u8, 16]  # comm, zero-terminated
+    entry: Fn[[u64], None]  # what a thread of the kernel's own runs
+    argument: u64
+
+
+threads = Cache(Thread)
+
+_TABLE_SIZE = 256
+ThreadTable = List(Thread, "table_link")
+_table = static(Array[ThreadTable, _TABLE_SIZE])  # process tree lock
+_last_id = static(u32)  # process tree lock
+
+# What higher rooms keep with a thread or process. Setup gives 0 or a negative errno, having undone what it did.
+signal_thread_setup = hook(Fn[[Thread, Ptr[Thread], u64], i64])  # new thread, its maker, CLONE_ flags
+signal_thread_teardown = hook(Fn[[Thread], None])
+signal_process_setup = hook(Fn[[Process, Ptr[Process], u64], i64])
+signal_process_teardown = hook(Fn[[Process], None])
+file_process_setup = hook(Fn[[Process, Ptr[Process], u64], i64])
+file_process_teardown = hook(Fn[[Process], None])
+
+
+@metal
+def frame_of(thread: Thread) -> Frame:
+    """The user registers of a thread that is in the kernel."""
+    return user_frame(thread.stack_top)
+
+
+@metal
+def find_in_table(id: u32) -> Ptr[Thread]:
+    """The thread of that number or None. Process tree lock held; it may be used until that is released."""
+    bucket = _table[u64(id % _TABLE_SIZE)]
+    thread = bucket.head()
+    while thread is not None:
+        if thread.id == id:
+            return thread
+        thread = bucket.after(thread)
+    return None
+
+
+@metal
+def find_thread(id: u32) -> Ptr[Thread]:
+    """The thread of that number with a reference that the caller gives back by release_thread, or None."""
+    with tree_lock:
+        thread = find_in_table(id)
+        if thread is not None:
+            thread.references.add(1)
+        return thread
+
+
+@metal
+def allocate_id() -> u32:
+    """A number that no thread and no process has; 0 if there is none. Process tree lock held."""
+    global _last_id
+    for _ in range(PID_MAXIMUM):
+        _last_id = 1 if _last_id >= PID_MAXIMUM - 1 else _last_id + 1
+        if find_in_table(_last_id) is None:
+            return _last_id
+    return 0
+
+
+@metal
+def publish_thread(thread: Thread) -> None:
+    """Put a thread into the table and into its process. Process tree lock held; the table holds a reference."""
+    thread.references.add(1)
+    _table[u64(thread.id % _TABLE_SIZE)].append(thread)
+    if thread.process is not None:
+        thread.process.threads.append(thread)
+        thread.process.thread_count += 1
+
+
+@metal
+def withdraw_thread(thread: Thread) -> None:
+    """Undo publish_thread, but for the reference. Process tree lock held."""
+    _table[u64(thread.id % _TABLE_SIZE)].remove(thread)
+    if thread.process is not None:
+        thread.process.threads.remove(thread)
+        thread.process.thread_count -= 1
+
+
+@metal
+def release_thread(thread: Thread) -> None:
+    """Give a reference back. The last one frees the structure."""
+    if thread.references.sub(1) == 1:
+        threads.free(thread)

@@ -1,0 +1,1 @@
+"""Clocks, timers, sleeping, and the vDSO."""
