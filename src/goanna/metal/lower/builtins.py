@@ -234,10 +234,26 @@ class Builtins(Places):
 
     def do_copy(self, node: ast.Call) -> Operand:
         first, second = self.arguments(node, 2)
+        operand = self.expression(first)
+        if isinstance(operand, (Value, Place)) and isinstance(operand.type, SliceType):
+            self.copy_elements(self.rvalue(operand, first), second, node)
+            return Value(void, "")
         target = self.reference(first)
         source = self.value(second, target.type)
         self.copy_bytes(target.text, source.text, target.type.size, target.type.alignment)
         return Value(void, "")
+
+    def copy_elements(self, destination: Value, source: ast.expr, node: ast.AST) -> None:
+        """Copy between slices of one length; they may overlap."""
+        element = getattr(destination.type, "element", u8)
+        origin = self.rvalue(self.expression(source), source)
+        other = getattr(origin.type, "element", None)
+        if other is None or not same(other, element):
+            self.error(source, f"expected {destination.type}, found {origin.type}")
+        (to, length), (address, count) = self.slice_parts(destination), self.slice_parts(origin)
+        self.check(self.op(f"icmp eq i64 {length}, {count}"), "slices of different lengths", node)
+        size = self.op(f"mul i64 {length}, {element.size}")
+        self.emit(f"call void @llvm.memmove.p0.p0.i64(ptr {to}, ptr {address}, i64 {size}, i1 false)")
 
     def reference(self, node: ast.expr) -> Value:
         """An argument that is a structure or array."""

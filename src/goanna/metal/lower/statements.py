@@ -275,18 +275,11 @@ class Statements(Calls):
         """`destination[i:j] = source`: equal lengths, overlap allowed."""
         assert isinstance(target.slice, ast.Slice)
         base = self.expression(target.value)
-        _, element, _, _, readonly, _ = self.sequence(base, target.value)
+        _, _, _, _, readonly, _ = self.sequence(base, target.value)
         if readonly or (isinstance(base, Const)):
             self.error(target, "this is read-only")
         destination = self.slice_range(base, target.slice, target)
-        source = self.rvalue(self.expression(node.value), node.value)
-        other = getattr(source.type, "element", None)
-        if other is None or not same(other, element):
-            self.error(node.value, f"expected {destination.type}, found {source.type}")
-        (to, length), (source_address, count) = self.slice_parts(destination), self.slice_parts(source)
-        self.check(self.op(f"icmp eq i64 {length}, {count}"), "slices of different lengths", node)
-        size = self.op(f"mul i64 {length}, {element.size}")
-        self.emit(f"call void @llvm.memmove.p0.p0.i64(ptr {to}, ptr {source_address}, i64 {size}, i1 false)")
+        self.copy_elements(destination, node.value, node)
 
     def augmented(self, node: ast.AugAssign) -> None:
         """`target op= value`; the target's place is evaluated once."""
