@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,6 +129,42 @@ def test_signal_becomes_a_record(tmp_path: Path) -> None:
     assert process.stdout.read(size) == header + packed(control.Signal, number=15)
     process.communicate(timeout=20)
     assert process.returncode == 3
+
+
+def test_interrupt_key_of_the_terminal_becomes_a_signal(tmp_path: Path) -> None:
+    size = len(packed(control.RecordHeader)) + len(packed(control.Signal))
+    steps = [stub.listening(), stub.console(b"!"), stub.print_control(size), stub.exit_with(3)]
+    command = [sys.executable, "-c", _RUNNER, str(image_of(tmp_path, steps)), "microvm", "20", "quiet"]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(command[0], command)
+    before = termios.tcgetattr(terminal)
+    shown = os.read(terminal, 1)
+    os.write(terminal, b"\x03")
+    with contextlib.suppress(OSError):  # a terminal whose last user is gone gives an error, not an end
+        while data := os.read(terminal, 100):
+            shown += data
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    record = packed(control.RecordHeader, kind=control.SIGNAL, length=4) + packed(control.Signal, number=2)
+    assert shown.replace(b"^C", b"") == b"!" + record
+    assert termios.tcgetattr(terminal) == before
+    os.close(terminal)
+
+
+def test_line_typed_at_the_terminal_is_input(tmp_path: Path) -> None:
+    steps = [stub.listening(), stub.console(b"?"), stub.echo_console(3), stub.exit_with(0)]
+    command = [sys.executable, "-c", _RUNNER, str(image_of(tmp_path, steps)), "microvm", "20", "quiet"]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(command[0], command)
+    shown = os.read(terminal, 1)
+    os.write(terminal, b"ab\n")
+    with contextlib.suppress(OSError):
+        while data := os.read(terminal, 100):
+            shown += data
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert shown.replace(b"\r", b"") == b"?ab\nab\n"
 
 
 def test_signal_that_is_repeated_to_deaf_ears_ends_the_machine(tmp_path: Path) -> None:
