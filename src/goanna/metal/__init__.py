@@ -60,9 +60,9 @@ from .types import (
 def jit(*roots: object, optimize: int = 1) -> "Unit":
     """Compile functions, structures (all their methods) and statics together for this machine, for tests.
 
-    Raises CompileErrors with every mistake found. See metal/jit.py for what the result can do.
+    Raises CompileErrors with every mistake found. See metal/host_unit.py for what the result can do.
     """
-    from .jit import Unit
+    from .host_unit import Unit
 
     return Unit(roots, optimize)
 
@@ -78,4 +78,4 @@ __all__ = [
 ]  # fmt: skip
 
 if False:  # for type checkers only: importing the JIT costs LLVM's start
-    from .jit import Unit
+    from .host_unit import Unit

@@ -1,4 +1,4 @@
-"""What a metal module declares besides types: functions, statics, hooks, assembly's symbols. All inert until compiled."""
+"""What a metal module declares besides types: functions, statics, hooks, outside symbols. All inert until compiled."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ __all__ = ["runtime_object"]
 # From this many bytes on, the start of a string instruction pays off.
 _STRING = 256
 
-_X86_64 = f"""
+ASSEMBLY_X86_64 = f"""
 .section .text.memcpy,"ax",@progbits
 .globl memcpy, memmove
 .hidden memcpy, memmove
@@ -325,6 +325,6 @@ def memory_ir(target: Target) -> str:
 def runtime_object(target: Target, out_path: str | os.PathLike[str]) -> None:
     """Make the object file that every kernel is linked with."""
     if target.name == "x86_64":
-        assemble(_X86_64, target, out_path)
+        assemble(ASSEMBLY_X86_64, target, out_path)
     else:
         emit_object(optimize(memory_ir(target), target), target, out_path)

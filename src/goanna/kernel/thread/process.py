@@ -38,6 +38,7 @@ class Credentials:
     saved_group: u32
     file_group: u32
     group_count: u32
+    no_new_privileges: bool
     groups: Array[u32, GROUPS]
     effective: u64  # capabilities
     permitted: u64

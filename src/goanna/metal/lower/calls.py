@@ -1,4 +1,4 @@
-"""Calls: of metal functions (generic too), methods, hooks, function values, types, cells, and Python while compiling."""
+"""Calls: of metal functions (also generic), methods, hooks, function values, types, cells, Python while compiling."""
 
 from __future__ import annotations
 
