@@ -4,7 +4,7 @@ Each may fault, sleep and take the address space's lock, so none is called with 
 which isn't there, or isn't the program's, gives -EFAULT; what it had copied before stays copied, as on Linux.
 """
 
-from goanna.kernel.arch import PAGE_SIZE, USER_TOP, user_copy, user_zero
+from goanna.kernel.arch import PAGE_SIZE, USER_TOP, user_copy_in, user_copy_out, user_zero
 from goanna.kernel.base.errno import EFAULT, ENAMETOOLONG
 from goanna.metal import Array, Slice, TypeVar, i64, metal, sizeof, u8, u64, unsafe, wrapping
 
@@ -36,7 +36,7 @@ def copy_in(destination: Slice[u8], source: u64) -> i64:
     """Fill `destination` from the program's memory at `source`. 0 or -EFAULT."""
     if not accessible(source, len(destination)):
         return -EFAULT
-    return 0 if user_copy(unsafe.address(destination), source, len(destination)) == 0 else -EFAULT
+    return 0 if user_copy_in(unsafe.address(destination), source, len(destination)) == 0 else -EFAULT
 
 
 @metal
@@ -44,7 +44,7 @@ def copy_out(destination: u64, source: Slice[u8]) -> i64:
     """Write `source` to the program's memory at `destination`. 0 or -EFAULT."""
     if not accessible(destination, len(source)):
         return -EFAULT
-    return 0 if user_copy(destination, unsafe.address(source), len(source)) == 0 else -EFAULT
+    return 0 if user_copy_out(destination, unsafe.address(source), len(source)) == 0 else -EFAULT
 
 
 @metal
@@ -52,7 +52,7 @@ def copy_in_some(destination: Slice[u8], source: u64) -> u64:
     """Like copy_in, but gives the number of bytes copied: what a read or write has done when it meets a hole."""
     if not accessible(source, len(destination)):
         return 0
-    return len(destination) - user_copy(unsafe.address(destination), source, len(destination))
+    return len(destination) - user_copy_in(unsafe.address(destination), source, len(destination))
 
 
 @metal
@@ -60,7 +60,7 @@ def copy_out_some(destination: u64, source: Slice[u8]) -> u64:
     """Like copy_out, but gives the number of bytes copied."""
     if not accessible(destination, len(source)):
         return 0
-    return len(source) - user_copy(destination, unsafe.address(source), len(source))
+    return len(source) - user_copy_out(destination, unsafe.address(source), len(source))
 
 
 @metal
