@@ -95,7 +95,7 @@ def test_pointer_that_could_not_be_read_is_a_number() -> None:
 
 
 def test_record_that_is_too_short() -> None:
-    with pytest.raises(ValueError, match="too small|at least|size"):
+    with pytest.raises(ValueError, match=r"small|size"):
         line_of(b"\0" * 20)
 
 

@@ -20,14 +20,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 from goanna.cache import cache_folder, write_whole
 from goanna.failure import Failure
 
-# Where a kernel runs, and where it is loaded: virtual and physical address of its first byte.
-PLACES = {"x86_64": (0xFFFF_FFFF_8000_0000, 0x20_0000)}
+ARCHITECTURES = ("x86_64",)
 
 _SOURCES = Path(__file__).resolve().parent.parent
 _ROOMS = ("metal", "kernel")
@@ -123,10 +123,11 @@ def build(architecture: str, folder: Path) -> BuiltKernel:
     from goanna.metal.link import kernel_script, link
     from goanna.metal.target import kernel_target
 
+    layout = import_module(f"goanna.kernel.arch.{architecture}.layout")
     target = kernel_target(architecture)
     elf, part = folder / _ELF, folder / "kernel.o"
     traps = compile_object(ROOTS, target, part)
-    link([part], kernel_script(target, *PLACES[architecture]), elf)
+    link([part], kernel_script(target, layout.KERNEL_VIRTUAL, layout.KERNEL_PHYSICAL), elf)
     part.unlink()
     (folder / _PANIC_TABLE).write_bytes(panic_table(elf, traps))
     return record(folder)
@@ -159,7 +160,7 @@ def physical_address(elf: Path, symbol: str) -> int:
 def main() -> int:
     """The command that builds; gives the exit status."""
     parser = argparse.ArgumentParser(prog="python -m goanna.kernel.build", description="Build the kernel.")
-    parser.add_argument("--arch", choices=PLACES, default="x86_64", help="the architecture")
+    parser.add_argument("--arch", choices=ARCHITECTURES, default="x86_64", help="the architecture")
     parser.add_argument("--out", type=Path, required=True, help="the folder for what is built")
     words = parser.parse_args()
     if os.environ.get("GOANNA_ARCH") != words.arch:
