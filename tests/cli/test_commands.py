@@ -249,5 +249,20 @@ def test_help_and_version(goanna: Goanna) -> None:
         assert later not in output
 
 
+def test_mistake_of_goannas_own_is_125(goanna: Goanna, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("goanna.cli.doctor.doctor", break_down)
+    status, _, errors = goanna("doctor")
+    assert status == 125 and "ZeroDivisionError" in errors and "report it" in errors
+
+
+def test_reader_that_goes_early_is_no_mistake(tmp_path: Path, build_hello: Callable[..., Path]) -> None:
+    command = f"{sys.executable} -m goanna.cli.main inspect {build_hello()} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode in (0, 141) and done.stderr == ""
+
+
 def test_failure_has_a_text_and_an_advice() -> None:
     assert str(Failure("what", "do this")) == "what\ndo this"

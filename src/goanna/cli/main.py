@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -137,6 +139,15 @@ def main() -> None:
         sys.exit(failure.status)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except Exception:
+        # A mistake of ours must not look like a status of the program's.
+        traceback.print_exc()
+        print("goanna: this is a mistake in Goanna itself: please report it", file=sys.stderr)
+        sys.exit(Failure.status)
 
 
 if __name__ == "__main__":
