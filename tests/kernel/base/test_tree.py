@@ -1,0 +1,112 @@
+"""The intrusive balanced tree against a sorted list, with a summary that must hold at every node."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goanna.kernel.base.tree import Node, Tree
+from goanna.metal import CheckFailed, jit, metal, struct, u64
+
+
+@struct
+class Item:
+    node: Node
+    key: u64
+    total: u64  # of all keys in the subtree
+
+
+@metal
+def summarise(item: Item) -> None:
+    total = item.key
+    left = Items.item_of(item.node.left)
+    if left is not None:
+        total += left.total
+    right = Items.item_of(item.node.right)
+    if right is not None:
+        total += right.total
+    item.total = total
+
+
+Items = Tree(Item, "node", "key", summarise)
+
+
+@metal
+def check(items: Items, item: Item) -> u64:
+    """Panics unless the subtree is balanced, linked and summed up; gives its height."""
+    left_height: u64 = 0
+    right_height: u64 = 0
+    total = item.key
+    left = items.left(item)
+    if left is not None:
+        assert left.node.parent is item.node, "parent"
+        assert left.key <= item.key, "order"
+        left_height = check(items, left)
+        total += left.total
+    right = items.right(item)
+    if right is not None:
+        assert right.node.parent is item.node, "parent"
+        assert right.key >= item.key, "order"
+        right_height = check(items, right)
+        total += right.total
+    assert left_height <= right_height + 1 and right_height <= left_height + 1, "balance"
+    height = max(left_height, right_height) + 1
+    assert u64(item.node.height) == height, "height"
+    assert total == item.total, "summary"
+    return height
+
+
+unit = jit(Items, check)
+
+
+def contents(items):
+    found, item = [], unit.call(Items.first, items)
+    while item is not None:
+        found.append((item.key, unit.address(item)))
+        item = unit.call(Items.after, items, item)
+    return found
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.integers(0, 12))))
+@settings(max_examples=200, deadline=None)
+def test_tree_behaves_as_a_sorted_list(steps):
+    items = unit.new(Items)
+    pool = [unit.new(Item) for _ in range(31)]
+    model = []  # (key, address), in order
+    for insert, index, key in steps:
+        item = pool[index]
+        address = unit.address(item)
+        on = any(each[1] == address for each in model)
+        if insert and not on:
+            item.key = key
+            unit.call(Items.insert, items, item)
+            place = next((i for i, each in enumerate(model) if each[0] > key), len(model))
+            model.insert(place, (key, address))
+        elif not insert and on:
+            unit.call(Items.remove, items, item)
+            model = [each for each in model if each[1] != address]
+        root = unit.call(Items.item_of, items.root) if items.root else None
+        if root is not None:
+            unit.call(check, items, root)
+        assert contents(items) == model
+    keys = [key for key, _ in model]
+    for limit in range(14):
+        below = unit.call(Items.at_most, items, limit)
+        assert (below.key if below else None) == max((k for k in keys if k <= limit), default=None)
+        above = unit.call(Items.at_least, items, limit)
+        assert (above.key if above else None) == min((k for k in keys if k >= limit), default=None)
+    last = unit.call(Items.last, items)
+    backwards = []
+    while last is not None:
+        backwards.append((last.key, unit.address(last)))
+        last = unit.call(Items.before, items, last)
+    assert backwards == model[::-1]
+
+
+def test_an_item_is_in_one_tree_at_a_time():
+    items, item = unit.new(Items), unit.new(Item)
+    unit.call(Items.insert, items, item)
+    with pytest.raises(CheckFailed, match="second tree"):
+        unit.call(Items.insert, items, item)
+    unit.call(Items.remove, items, item)
+    with pytest.raises(CheckFailed, match="not in"):
+        unit.call(Items.remove, items, item)
