@@ -25,14 +25,14 @@ if platform.machine() in ("x86_64", "AMD64"):
         pushq %r13
         pushq %r14
         pushq %r15
-        subq $$8, %rsp
+        subq $8, %rsp
         stmxcsr (%rsp)
         fnstcw 4(%rsp)
         movq %rsp, (%rdi)
         movq (%rsi), %rsp
         fldcw 4(%rsp)
         ldmxcsr (%rsp)
-        addq $$8, %rsp
+        addq $8, %rsp
         popq %r15
         popq %r14
         popq %r13
