@@ -259,9 +259,9 @@ def test_mistake_of_goannas_own_is_125(goanna: Goanna, monkeypatch: pytest.Monke
 
 
 def test_reader_that_goes_early_is_no_mistake(tmp_path: Path, build_hello: Callable[..., Path]) -> None:
-    command = f"{sys.executable} -m goanna.cli.main inspect {build_hello()} | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
-    assert done.returncode in (0, 141) and done.stderr == ""
+    command = f"{sys.executable} -m goanna.cli.main inspect {build_hello()} | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.stderr == ""
 
 
 def test_failure_has_a_text_and_an_advice() -> None:

@@ -97,7 +97,7 @@ def test_switch_that_is_off_adds_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["colour = 1", "memory = [[1]]", "trace = 5", "not toml", "memory = true"])
 def test_wrong_settings_name_the_file(tmp_path: Path, text: str) -> None:
-    with pytest.raises(Failure, match="goanna.toml"):
+    with pytest.raises(Failure, match=r"goanna\.toml"):
         settings(tmp_path, text)
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -111,6 +112,27 @@ def test_checksum_of_the_superblock_is_looked_at_and_right(tmp_path: Path) -> No
     (tmp_path / "image").write_bytes(image)
     done = subprocess.run(["fsck.erofs", tmp_path / "image"], capture_output=True, text=True)
     assert "superblock checksum" in done.stdout + done.stderr
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """The sample tree as Linux itself shows it."""
+    (tmp_path / "image").write_bytes(written(sample()))
+    place = tmp_path / "place"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "erofs", "-o", "loop,ro", tmp_path / "image", place], capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("this system mounts no EROFS")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_linux_shows_what_was_written(mounted: Path) -> None:
+    assert (mounted / "bin/hello").read_bytes() == bytes(range(256)) * 50
+    assert (mounted / "bin/hello").stat().st_mtime_ns == 5_000_000_001
+    assert os.readlink(mounted / "etc/link") == "../bin/hello"
+    assert sorted(os.listdir(mounted / "etc")) == ["empty", "exact", "link"]
+    assert mounted.stat().st_nlink == 5
 
 
 def test_the_same_tree_gives_the_same_bytes() -> None:

@@ -127,27 +127,34 @@ def _doctor() -> None:
 
 def main() -> None:
     """The `goanna` command."""
+    status = _run_command()
     try:
-        app(prog_name="goanna")
-    except _Finished:
-        raise
-    except SystemExit as ended:
-        sys.exit(Failure.status if ended.code == _USAGE_STATUS else ended.code)
-    except Failure as failure:
-        if failure.message:
-            print(f"goanna: {failure}", file=sys.stderr)
-        sys.exit(failure.status)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+        sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+    sys.exit(status)
+
+
+def _run_command() -> int:
+    try:
+        app(prog_name="goanna")
+    except _Finished as ended:
+        return int(ended.code or 0)
+    except SystemExit as ended:
+        return Failure.status if ended.code == _USAGE_STATUS else int(ended.code or 0)
+    except Failure as failure:
+        if failure.message:
+            print(f"goanna: {failure}", file=sys.stderr)
+        return failure.status
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except Exception:
         # A mistake of ours must not look like a status of the program's.
         traceback.print_exc()
         print("goanna: this is a mistake in Goanna itself: please report it", file=sys.stderr)
-        sys.exit(Failure.status)
+        return Failure.status
+    return 0
 
 
 if __name__ == "__main__":
