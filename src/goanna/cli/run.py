@@ -102,7 +102,7 @@ def _gdb_text(port: int, program: Path | None) -> str:
     if kernel is not None:
         command += [str(kernel.elf)]
     if program is not None:
-        command += ["-ex", f"add-symbol-file {os.fspath(program.resolve())}"]
+        command += ["-ex", "set confirm off", "-ex", f"add-symbol-file {os.fspath(program.resolve())}"]
     command += ["-ex", f"target remote 127.0.0.1:{port}"]
     return (
         f"goanna: the machine waits for gdb, started in another terminal by:\n  {shlex.join(command)}\n"
