@@ -1,4 +1,4 @@
-"""A kernel of a few instructions that plays the guest's side of the seams: it prints, sends records, waits, echoes, stops.
+"""A kernel of a few instructions that plays the guest: it prints, sends records, waits, echoes, stops.
 
 It is assembled for each test from the steps that the test names, and linked by the same script as the real kernel, so
 that images, ports and the life of a machine are tried on real machines.
