@@ -2,8 +2,8 @@
 
 The command line is words between blanks, `key=value` or `key`: `trace`, `verbose`, `processors=N`, `memory=SIZE`,
 `stack=SIZE`, `files=N`, `hostname=NAME`, `program=PATH`, `env.KEY=VALUE`. Sizes take K, M or G. What follows a word
-`--` are the program's arguments, in place of the image's. Words that are not known are left to the program's environment by
-nobody: they are counted, so that a verbose start can say so.
+`--` are the program's arguments, in place of the image's. Words that are not known
+are counted, so that a verbose start can say so.
 """
 
 from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_VERBOSE, BootInformation
