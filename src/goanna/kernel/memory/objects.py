@@ -100,7 +100,8 @@ class CacheState:
 
     def free(self, address: u64, size: u64, first: u64, capacity: u64, order: u32) -> None:
         """Take an object back."""
-        base = address & ~((u64(PAGE_SIZE) << order) - 1)
+        block = physical(address) & ~((u64(PAGE_SIZE) << order) - 1)
+        base = virtual(block)
         slab = unsafe.at(Slab, base)
         assert slab.cache is self, "an object was freed to a cache that it is not from"
         with self.lock:
@@ -121,7 +122,7 @@ class CacheState:
                 else:
                     self.slab_pages -= u64(1) << order
                     slab.cache = None
-                    pages.free_order(physical(base), order)
+                    pages.free_order(block, order)
 
 
 class Shape:

@@ -5,7 +5,7 @@ that are mapped straight from it) is not managed: references to it are not count
 metadata of a range, 16 bytes a page, lies at its own start, so an 8 MiB machine pays 32 KiB.
 """
 
-from goanna.kernel.arch import PAGE_SHIFT, PAGE_SIZE, virtual
+from goanna.kernel.arch import PAGE_SHIFT, PAGE_SIZE, table_page_allocate, table_page_free, virtual
 from goanna.kernel.base.lock import SpinLock
 from goanna.metal import (
     Array,
@@ -360,3 +360,7 @@ def total_pages() -> u64:
 def zero_page() -> u64:
     """The page of zeros that is mapped, read-only, where memory was read and never written."""
     return zero_page_address
+
+
+table_page_allocate.set(allocate_zeroed)
+table_page_free.set(release)

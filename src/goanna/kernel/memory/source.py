@@ -3,9 +3,14 @@
 A PageSource lies inside the object that has the pages. What maps it holds a reference; the last release calls `destroy`.
 """
 
-from goanna.metal import Atomic, Fn, Ptr, struct, u32, u64
+from goanna.kernel.arch import PAGE_SIZE, virtual
+from goanna.kernel.base.errno import EIO, ENOMEM
+from goanna.kernel.memory import pages
+from goanna.metal import Atomic, Fn, Ptr, Slice, i64, metal, struct, u8, u32, u64, unsafe
 
-__all__ = ["NO_MEMORY", "NO_PAGE", "PageSource"]
+__all__ = ["NO_MEMORY", "NO_PAGE", "PageSource", "read_source"]
+
+LAST_OFFSET = (1 << 63) - 1
 
 NO_PAGE = 0  # what get_page gives past the end of the file, and where the data can't be read: SIGBUS
 NO_MEMORY = 1  # what get_page gives where memory ran out
@@ -34,3 +39,23 @@ class PageSource:
         assert old != 0, "a page source was released too often"
         if old == 1 and self.destroy is not None:
             self.destroy(self)
+
+
+@metal
+def read_source(source: PageSource, offset: u64, destination: Slice[u8]) -> i64:
+    """Read bytes of a source. 0, -EIO (past its end, or damaged) or -ENOMEM. May take time; no lock is held."""
+    done: u64 = 0
+    while done < len(destination):
+        if offset > LAST_OFFSET - done:
+            return -EIO
+        here = offset + done
+        count = min(len(destination) - done, PAGE_SIZE - here % PAGE_SIZE)
+        page = source.get_page(source, here // PAGE_SIZE, False)
+        if page == NO_PAGE:
+            return -EIO
+        if page == NO_MEMORY:
+            return -ENOMEM
+        destination[done : done + count] = unsafe.slice(u8, virtual(page) + here % PAGE_SIZE, count)
+        pages.release(page)
+        done += count
+    return 0

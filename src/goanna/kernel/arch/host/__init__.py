@@ -24,6 +24,7 @@ from goanna.kernel.arch.host.machine import (
     float_size,
     get_user_gs,
     kernel_map,
+    kernel_unmap,
     set_kernel_stack,
     set_thread_pointer,
     set_user_gs,
@@ -40,6 +41,7 @@ from goanna.kernel.arch.host.page_table import (
     entry_huge,
     entry_physical,
     entry_writable,
+    kernel_table,
     table_create,
     table_destroy,
     table_lookup,
@@ -72,8 +74,9 @@ from goanna.kernel.arch.host.processors import (
     send_reschedule,
     set_timer,
     stop,
+    raise_work,
+    take_work,
     wall_clock,
-    work,
 )
 from goanna.kernel.arch.host.user import (
     on_page_fault,
@@ -85,17 +88,22 @@ from goanna.kernel.arch.host.user import (
     user_zero,
 )
 from goanna.kernel.arch.x86_64.interface import (
+    ELF_MACHINE,
+    ELF_RELATIVE,
     MACHINE_NAME,
     O_DIRECT,
     O_DIRECTORY,
     O_LARGEFILE,
     O_NOFOLLOW,
+    PLATFORM,
     EpollEvent,
     Stat,
 )
 
 __all__ = [
     "DIRECT_MAP",
+    "ELF_MACHINE",
+    "ELF_RELATIVE",
     "EXECUTE",
     "HUGE_SIZE",
     "KERNEL_AREA",
@@ -107,6 +115,7 @@ __all__ = [
     "O_NOFOLLOW",
     "PAGE_SHIFT",
     "PAGE_SIZE",
+    "PLATFORM",
     "READ",
     "USER_TOP",
     "WRITE",
@@ -134,6 +143,7 @@ __all__ = [
     "halt_until_interrupt",
     "interrupt_window",
     "kernel_map",
+    "kernel_unmap",
     "now",
     "on_page_fault",
     "on_reschedule",
@@ -175,5 +185,7 @@ __all__ = [
     "user_zero",
     "virtual",
     "wall_clock",
-    "work",
+    "raise_work",
+    "take_work",
+    "kernel_table",
 ]

@@ -1,0 +1,191 @@
+"""The first stack of a program: what the System V ABI (x86-64 section 3.4.1) and Linux put there.
+
+From the top down: eight zero bytes, the file's name, the environment's strings, the arguments; a random gap; the
+platform's name, sixteen random bytes; the auxiliary vector, the pointers to the environment and to the arguments, and
+at the stack pointer, a multiple of 16, their number.
+"""
+
+from goanna.kernel.arch import PAGE_SIZE, PLATFORM
+from goanna.kernel.base.errno import E2BIG, EFAULT
+from goanna.kernel.memory.placement import random_u64
+from goanna.kernel.memory.remote import Window
+from goanna.kernel.memory.space import AddressSpace
+from goanna.metal import Array, Slice, i64, metal, struct, u8, u32, u64, unsafe
+
+__all__ = ["Start", "build_stack"]
+
+AT_NULL = 0
+AT_PHDR = 3
+AT_PHENT = 4
+AT_PHNUM = 5
+AT_PAGESZ = 6
+AT_BASE = 7
+AT_FLAGS = 8
+AT_ENTRY = 9
+AT_UID = 11
+AT_EUID = 12
+AT_GID = 13
+AT_EGID = 14
+AT_PLATFORM = 15
+AT_HWCAP = 16
+AT_CLKTCK = 17
+AT_SECURE = 23
+AT_RANDOM = 25
+AT_HWCAP2 = 26
+AT_RSEQ_FEATURE_SIZE = 27
+AT_RSEQ_ALIGN = 28
+AT_EXECFN = 31
+AT_SYSINFO_EHDR = 33
+AT_MINSIGSTKSZ = 51
+
+CLOCK_TICKS = 100  # what times(2) counts in, a second
+PROGRAM_HEADER_SIZE = 56
+MAXIMUM_STRING = 32 * PAGE_SIZE  # bytes of one argument (Linux MAX_ARG_STRLEN)
+LEAST_STRINGS = 32 * PAGE_SIZE  # bytes of all, whatever the stack's limit
+MOST_STRINGS = 6 << 20  # bytes: three quarters of 8 MiB
+STACK_JITTER = 8192  # bytes by which the stack pointer is moved at random
+
+
+@struct
+class Start:
+    """What a program is told at its start, and where it starts."""
+
+    arguments: Slice[u8]  # each followed by a zero byte
+    environment: Slice[u8]  # each followed by a zero byte
+    path: Slice[u8]  # AT_EXECFN
+    hwcap: u64
+    hwcap2: u64
+    signal_stack: u64  # AT_MINSIGSTKSZ: bytes of the largest signal frame
+    rseq_size: u64  # AT_RSEQ_FEATURE_SIZE; 0: no restartable sequences
+    user: u32
+    effective_user: u32
+    group: u32
+    effective_group: u32
+    secure: bool
+    entry: u64  # out: where to start
+    stack: u64  # out: the stack pointer
+    headers: u64  # out: AT_PHDR
+    header_count: u64  # out: AT_PHNUM
+
+
+@struct
+class Builder:
+    """Writes downwards, then upwards. The first error stays."""
+
+    window: Window
+    at: u64
+    failed: bool
+
+    def push(self, data: Slice[u8]) -> u64:
+        """Write bytes below all others; their address."""
+        self.at -= u64(len(data))
+        if self.window.write(self.at, data) != 0:
+            self.failed = True
+        return self.at
+
+    def word(self, value: u64) -> None:
+        """Write 8 bytes and move up."""
+        if self.window.put(self.at, value) != 0:
+            self.failed = True
+        self.at += 8
+
+    def pair(self, key: u64, value: u64) -> None:
+        """One entry of the auxiliary vector."""
+        self.word(key)
+        self.word(value)
+
+    def pointers(self, strings: Slice[u8], address: u64) -> None:
+        """A pointer to each string of a blob that was written to `address`, and a null pointer."""
+        fresh = True
+        for index, byte in enumerate(strings):
+            if fresh:
+                self.word(address + index)
+            fresh = byte == 0
+        self.word(0)
+
+
+@metal
+def count_strings(strings: Slice[u8]) -> i64:
+    """How many strings a blob has; -E2BIG if one is too long."""
+    count: i64 = 0
+    length: u64 = 0
+    for byte in strings:
+        length += 1
+        if length > MAXIMUM_STRING:
+            return -E2BIG
+        if byte == 0:
+            count += 1
+            length = 0
+    return count
+
+
+@metal
+def build_stack(space: AddressSpace, top: u64, start: Start) -> i64:
+    """Fill the stack that ends at `top`, and set `start.stack`. 0, -E2BIG or -EFAULT (no memory, or no room)."""
+    argument_count = count_strings(start.arguments)
+    environment_count = count_strings(start.environment)
+    if argument_count < 0 or environment_count < 0:
+        return -E2BIG
+    strings = u64(len(start.arguments)) + u64(len(start.environment)) + u64(len(start.path))
+    words = u64(argument_count) + u64(environment_count)
+    limit = min(max(space.stack_limit // 4, u64(LEAST_STRINGS)), u64(MOST_STRINGS))
+    if strings + words * 8 > limit:
+        return -E2BIG
+    builder = Builder(at=top - 8)
+    builder.window.start(space)
+    builder.push(b"\0")
+    path = builder.push(start.path)
+    space.environment_end = path
+    environment = builder.push(start.environment)
+    space.environment_start = environment
+    space.argument_end = environment
+    arguments = builder.push(start.arguments)
+    space.argument_start = arguments
+    builder.at = (builder.at - random_u64() % STACK_JITTER) & ~15
+    platform = builder.push(PLATFORM)
+    seed = Array[u64, 2]()
+    seed[0] = random_u64()
+    seed[1] = random_u64()
+    random = builder.push(unsafe.slice(u8, unsafe.address(seed), 16))
+    size = (1 + u64(argument_count) + 1 + u64(environment_count) + 1) * 8 + VECTOR_ENTRIES * 16
+    builder.at = (builder.at - size) & ~15
+    start.stack = builder.at
+    space.stack_start = builder.at
+    builder.word(u64(argument_count))
+    builder.pointers(start.arguments, arguments)
+    builder.pointers(start.environment, environment)
+    write_vector(builder, space, start, path, platform, random)
+    return -EFAULT if builder.failed else i64(0)
+
+
+@metal
+def write_vector(builder: Builder, space: AddressSpace, start: Start, path: u64, platform: u64, random: u64) -> None:
+    """The auxiliary vector, in Linux's order."""
+    if space.vdso != 0:
+        builder.pair(AT_SYSINFO_EHDR, space.vdso)
+    builder.pair(AT_MINSIGSTKSZ, start.signal_stack)
+    builder.pair(AT_HWCAP, start.hwcap)
+    builder.pair(AT_PAGESZ, PAGE_SIZE)
+    builder.pair(AT_CLKTCK, CLOCK_TICKS)
+    builder.pair(AT_PHDR, start.headers)
+    builder.pair(AT_PHENT, PROGRAM_HEADER_SIZE)
+    builder.pair(AT_PHNUM, start.header_count)
+    builder.pair(AT_BASE, 0)
+    builder.pair(AT_FLAGS, 0)
+    builder.pair(AT_ENTRY, start.entry)
+    builder.pair(AT_UID, u64(start.user))
+    builder.pair(AT_EUID, u64(start.effective_user))
+    builder.pair(AT_GID, u64(start.group))
+    builder.pair(AT_EGID, u64(start.effective_group))
+    builder.pair(AT_SECURE, u64(start.secure))
+    builder.pair(AT_RANDOM, random)
+    builder.pair(AT_HWCAP2, start.hwcap2)
+    builder.pair(AT_EXECFN, path)
+    builder.pair(AT_PLATFORM, platform)
+    if start.rseq_size != 0:
+        builder.pair(AT_RSEQ_FEATURE_SIZE, start.rseq_size)
+        builder.pair(AT_RSEQ_ALIGN, 32)
+    builder.pair(AT_NULL, 0)
+
+
+VECTOR_ENTRIES = 23  # the most that write_vector writes
