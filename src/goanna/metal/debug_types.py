@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import singledispatchmethod
 from typing import Protocol
 
@@ -129,7 +130,8 @@ class TypeNodes:
 
     @_write.register
     def _(self, type_: PtrType, number: int) -> None:
-        base = f"!{self.memory(type_.target)}"
+        target = _target(type_)
+        base = "null" if target is None else f"!{self.memory(target)}"
         self._nodes.write(number, f"!DIDerivedType(tag: DW_TAG_pointer_type, baseType: {base}, size: 64)")
 
     @_write.register
@@ -154,11 +156,21 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
+def _target(pointer: PtrType) -> Type | None:
+    """What a pointer points to, or None if that is in a module that nothing has imported: then no code looks into it,
+    and debug information is no reason to import it."""
+    path = pointer._target
+    if isinstance(path, str) and "." in path and path.rpartition(".")[0] not in sys.modules:
+        return None
+    return pointer.target
+
+
 def _identity(type_: Type) -> object:
     """Equal for equal types: the object for those with a name of their own, the structure of the others."""
     match type_:
         case PtrType():
-            return ("ptr", _identity(type_.target))
+            target = _target(type_)
+            return ("ptr", None if target is None else _identity(target))
         case ArrayType():
             return ("array", type_.length, _identity(type_.element))
         case SliceType():
