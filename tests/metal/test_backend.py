@@ -9,7 +9,7 @@ from elftools.elf.elffile import ELFFile
 
 from goanna.metal.backend import assemble, emit_object, optimize
 from goanna.metal.errors import InternalError
-from goanna.metal.target import ARCHITECTURES, kernel_target, vdso_target
+from goanna.metal.target import ARCHITECTURES, FRAME_LIMIT, kernel_target, vdso_target
 from tests.metal.ir import lookup
 
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "riscv64": "EM_RISCV"}
@@ -75,6 +75,25 @@ def test_a_block_that_does_not_dominate_is_refused_by_the_verifier() -> None:
 def test_assembly_with_a_mistake_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InternalError, match="frobnicate"):
         assemble("frobnicate %rax\n", kernel_target("x86_64"), tmp_path / "a.o")
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_frame_that_takes_a_large_part_of_the_stack_is_an_error(name: str, tmp_path: Path) -> None:
+    target = kernel_target(name)
+    text = """
+declare void @use(ptr)
+define void @large() #0 {{
+  %memory = alloca [{size} x i8]
+  call void @use(ptr %memory)
+  ret void
+}}
+attributes #0 = {{ {attributes} }}
+"""
+    small = text.format(size=FRAME_LIMIT - 512, attributes=target.attributes)
+    emit_object(optimize(small, target), target, tmp_path / "a.o")
+    large = text.format(size=FRAME_LIMIT + 512, attributes=target.attributes)
+    with pytest.raises(InternalError, match=r"stack frame size .* 'large'"):
+        emit_object(optimize(large, target), target, tmp_path / "a.o")
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -11,7 +11,7 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
-__all__ = ["ARCHITECTURES", "Target", "host_target", "kernel_target", "vdso_target"]
+__all__ = ["ARCHITECTURES", "FRAME_LIMIT", "Target", "host_target", "kernel_target", "vdso_target"]
 
 ARCHITECTURES = ("x86_64", "aarch64", "riscv64")
 
@@ -120,6 +120,12 @@ _MACHINES = {
 }
 
 
+# Kernel stacks are 16 KiB over a guard page of 4 KiB: no frame may step over the guard without touching it, and one
+# that takes a large part of the stack is an error of the build.
+FRAME_LIMIT = 6144
+_STACK = f'"probe-stack"="inline-asm" "stack-probe-size"="4096" "warn-stack-size"="{FRAME_LIMIT}"'
+
+
 def _attributes(cpu: str, features: tuple[str, ...]) -> str:
     return (
         'nounwind noredzone noimplicitfloat "frame-pointer"="all" '
@@ -131,7 +137,7 @@ def _attributes(cpu: str, features: tuple[str, ...]) -> str:
 def kernel_target(name: str) -> Target:
     """The kernel profile of an architecture. Raises KeyError for one that is not in ARCHITECTURES."""
     each = _MACHINES[name]
-    attributes = _attributes(each.cpu, each.features)
+    attributes = f"{_attributes(each.cpu, each.features)} {_STACK}"
     return Target(
         name, "kernel", f"{name}-unknown-none-elf", each.datalayout, each.cpu, each.features, each.code_model, "static",
         attributes, each.trap, each.abi,
