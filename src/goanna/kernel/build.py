@@ -121,14 +121,17 @@ def build(architecture: str, folder: Path) -> BuiltKernel:
     from goanna.kernel.main import ROOTS
     from goanna.metal.compile import compile_object
     from goanna.metal.link import kernel_script, link
+    from goanna.metal.runtime import runtime_object
     from goanna.metal.target import kernel_target
 
     layout = import_module(f"goanna.kernel.arch.{architecture}.layout")
     target = kernel_target(architecture)
-    elf, part = folder / _ELF, folder / "kernel.o"
+    elf, part, runtime = folder / _ELF, folder / "kernel.o", folder / "runtime.o"
     traps = compile_object(ROOTS, target, part)
-    link([part], kernel_script(target, layout.KERNEL_VIRTUAL, layout.KERNEL_PHYSICAL), elf)
+    runtime_object(target, runtime)
+    link([part, runtime], kernel_script(target, layout.KERNEL_VIRTUAL, layout.KERNEL_PHYSICAL), elf)
     part.unlink()
+    runtime.unlink()
     (folder / _PANIC_TABLE).write_bytes(panic_table(elf, traps))
     return record(folder)
 
