@@ -99,7 +99,10 @@ class Unit:
                 if isinstance(each, MetalFunction):
                     self._add_root(each)
         elif isinstance(root, Static):
-            self.static_symbol(root)
+            try:
+                self.static_symbol(root)
+            except LayoutError as error:
+                self.diagnostics.append(Diagnostic(root.module, 1, 0, 1, f"{root.name or 'a static'}: {error}"))
         elif isinstance(root, Hook) and root.function is not None:
             self._add_root(root.function)
         else:
