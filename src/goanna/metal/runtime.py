@@ -312,7 +312,7 @@ downbody:
 end:
   ret ptr %to
 }
-@memcpy = alias ptr (ptr, ptr, i64), ptr @memmove
+@memcpy = hidden alias ptr (ptr, ptr, i64), ptr @memmove
 """
     )
 
