@@ -63,6 +63,7 @@ class Process:
 
     space: Ptr["goanna.kernel.memory.space.AddressSpace"]  # set before its first thread runs, until its last has ended
     files: Ptr["goanna.kernel.file.table.FileTable"]
+    place: Ptr["goanna.kernel.file.place.Place"]
     signals: Ptr["goanna.kernel.signal.state.ProcessSignals"]
     limits: Array[Limit, LIMITS]
     credentials: Credentials

@@ -1,0 +1,1 @@
+"""Descriptors and what they stand for: files, directories, pipes, counters, polling."""

@@ -1,0 +1,236 @@
+"""Where a process stands in the file tree: its root, its working directory, the program it runs (struct fs_struct)."""
+
+from goanna.kernel.arch import virtual
+from goanna.kernel.base.errno import EACCES, EBADF, EFAULT, ENOENT, ENOMEM, ENOTDIR, EPERM, ERANGE
+from goanna.kernel.base.lock import SpinLock
+from goanna.kernel.file.descriptors import get_file
+from goanna.kernel.file.flags import AT_FDCWD, PATH_MAX
+from goanna.kernel.file.tree import SEARCH, Entry, entry_permitted, path_of, root_entry
+from goanna.kernel.file.walk import Path
+from goanna.kernel.identity.credentials import CAP_SYS_CHROOT, capable
+from goanna.kernel.memory import user
+from goanna.kernel.memory.objects import Cache
+from goanna.kernel.memory.pages import allocate, release
+from goanna.kernel.thread.current import current_process
+from goanna.metal import Atomic, Ptr, i32, i64, metal, struct, u8, u64, unsafe
+
+
+@struct
+class Place:
+    """Each entry is referenced."""
+
+    references: Atomic[u64]
+    lock: SpinLock  # protects all below
+    root: Ptr[Entry]
+    directory: Ptr[Entry]
+    executable: Ptr[Entry]  # None before the first program
+
+    def get_root(self) -> Entry:
+        """The root, with a reference."""
+        with self.lock:
+            self.root.hold()
+            return self.root
+
+    def get_directory(self) -> Entry:
+        """The working directory, with a reference."""
+        with self.lock:
+            self.directory.hold()
+            return self.directory
+
+    def get_executable(self) -> Ptr[Entry]:
+        """The program, with a reference, or None."""
+        with self.lock:
+            if self.executable is not None:
+                self.executable.hold()
+            return self.executable
+
+    def set_directory(self, entry: Entry) -> None:
+        """Stand elsewhere. The caller's reference is used up."""
+        with self.lock:
+            old = self.directory
+            self.directory = entry
+        old.drop()
+
+    def set_root(self, entry: Entry) -> None:
+        """Take another root. The caller's reference is used up."""
+        with self.lock:
+            old = self.root
+            self.root = entry
+        old.drop()
+
+    def set_executable(self, entry: Ptr[Entry]) -> None:
+        """Say what program runs. The caller's reference is used up."""
+        with self.lock:
+            old = self.executable
+            self.executable = entry
+        if old is not None:
+            old.drop()
+
+
+places = Cache(Place)
+
+
+@metal
+def create_place() -> Ptr[Place]:
+    """A place at the machine's root, with one reference, or None."""
+    place = places.allocate()
+    if place is not None:
+        place.references.store(1)
+        root_entry.hold()
+        place.root = root_entry
+        root_entry.hold()
+        place.directory = root_entry
+    return place
+
+
+@metal
+def copy_place(source: Place) -> Ptr[Place]:
+    """A place like another, with one reference, or None."""
+    place = places.allocate()
+    if place is not None:
+        place.references.store(1)
+        place.root = source.get_root()
+        place.directory = source.get_directory()
+        place.executable = source.get_executable()
+    return place
+
+
+@metal
+def drop_place(place: Place) -> None:
+    """One reference less; the last one lets go of the entries."""
+    if place.references.sub(1) == 1:
+        place.root.drop()
+        place.directory.drop()
+        if place.executable is not None:
+            place.executable.drop()
+        places.free(place)
+
+
+@metal
+def my_place() -> Place:
+    """Where the running process stands."""
+    return current_process().place
+
+
+@metal
+def start_of(directory: i32, path: Path) -> tuple[Ptr[Entry], i64]:
+    """Where a path given with a directory's descriptor starts, with a reference. -EBADF; -ENOTDIR for a pipe, say."""
+    if path.absolute():
+        return my_place().get_root(), 0
+    if directory == AT_FDCWD:
+        return my_place().get_directory(), 0
+    description = get_file(directory)
+    if description is None:
+        return None, -EBADF
+    entry = description.entry
+    if entry is not None:
+        entry.hold()
+    description.drop()
+    return entry, 0 if entry is not None else -ENOTDIR
+
+
+@metal
+def walk_from(directory: i32, path: Path, follow: bool) -> tuple[Ptr[Entry], i64]:
+    """Walk a path that has been loaded. The entry, with a reference; or None and an errno, -ENOENT if it is empty."""
+    if path.start == path.end:
+        return None, -ENOENT
+    start, error = start_of(directory, path)
+    if error < 0:
+        return None, error
+    root = my_place().get_root()
+    entry, error = path.walk(start, root, follow)
+    root.drop()
+    return entry, error
+
+
+@metal
+def entry_at(directory: i32, address: u64, follow: bool) -> tuple[Ptr[Entry], i64]:
+    """The entry of a path in user memory, with a reference; or None and an errno."""
+    path = Path()
+    length = path.load(address)
+    if length < 0:
+        path.release()
+        return None, length
+    entry, error = walk_from(directory, path, follow)
+    path.release()
+    return entry, error
+
+
+@metal
+def change_directory(entry: Entry) -> i64:
+    """Stand at an entry, whose reference is used up."""
+    error = i64(0)
+    if not entry.is_directory():
+        error = -ENOTDIR
+    elif not entry_permitted(entry, SEARCH):
+        error = -EACCES
+    if error < 0:
+        entry.drop()
+        return error
+    my_place().set_directory(entry)
+    return 0
+
+
+@metal
+def sys_chdir(address: u64) -> i64:
+    """chdir(2)."""
+    entry, error = entry_at(AT_FDCWD, address, True)
+    if error < 0:
+        return error
+    return change_directory(entry)
+
+
+@metal
+def sys_fchdir(descriptor: i32) -> i64:
+    """fchdir(2)."""
+    description = get_file(descriptor)
+    if description is None:
+        return -EBADF
+    entry = description.entry
+    if entry is not None:
+        entry.hold()
+    description.drop()
+    return -ENOTDIR if entry is None else change_directory(entry)
+
+
+@metal
+def sys_chroot(address: u64) -> i64:
+    """chroot(2)."""
+    entry, error = entry_at(AT_FDCWD, address, True)
+    if error < 0:
+        return error
+    if not entry.is_directory():
+        error = -ENOTDIR
+    elif not entry_permitted(entry, SEARCH):
+        error = -EACCES
+    elif not capable(CAP_SYS_CHROOT):
+        error = -EPERM
+    if error < 0:
+        entry.drop()
+        return error
+    my_place().set_root(entry)
+    return 0
+
+
+@metal
+def sys_getcwd(address: u64, size: u64) -> i64:
+    """getcwd(2): the length with the final zero."""
+    page = allocate()
+    if page == 0:
+        return -ENOMEM
+    buffer = unsafe.slice(u8, virtual(page), PATH_MAX)
+    place = my_place()
+    entry = place.get_directory()
+    root = place.get_root()
+    buffer[PATH_MAX - 1] = 0
+    start = path_of(entry, root, buffer[0 : PATH_MAX - 1])
+    root.drop()
+    entry.drop()
+    length = PATH_MAX - start
+    result = i64(length)
+    if length > size:
+        result = -ERANGE
+    elif user.copy_out(address, buffer[start:PATH_MAX]) < 0:
+        result = -EFAULT
+    release(page)
+    return result

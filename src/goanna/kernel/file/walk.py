@@ -1,0 +1,193 @@
+"""From a path to an entry (path_resolution(7)): component by component, through links and out of directories.
+
+A link's text takes the place of the component that named it, so the walk needs no more stack for a link than for a
+name. It costs one page for the path and, from the first link on, a second one.
+"""
+
+from goanna.kernel.arch import PAGE_SIZE, virtual
+from goanna.kernel.base.errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR
+from goanna.kernel.file.flags import LINKS_MAX, NAME_MAX, PATH_MAX
+from goanna.kernel.file.tree import SEARCH, Entry, Tree, child_of, entry_permitted
+from goanna.kernel.memory import pages, user
+from goanna.metal import Array, Ptr, Slice, i64, metal, struct, u8, u32, u64, unsafe
+
+SLASH = 0x2F
+DOT = 0x2E
+
+assert PAGE_SIZE >= PATH_MAX
+
+
+@struct
+class Path:
+    """A path, and how far it has been walked. `release` after use."""
+
+    memory: Array[u64, 2]  # physical pages: the one with the path, and one to build another in; 0: none yet
+    start: u64  # what remains, in the first page
+    end: u64
+    links: u32  # followed so far
+    to_directory: bool  # a slash follows the last component
+    reached: Ptr[Entry]  # where the last step led, with a reference; None: nowhere else
+    missing_in: Ptr[Tree]  # the walk ended at a last component that is not there: the tree of the directory that is
+
+    def load(self, address: u64) -> i64:
+        """Fetch a path from user memory: its length, -EFAULT, -ENAMETOOLONG or -ENOMEM."""
+        page = pages.allocate()
+        if page == 0:
+            return -ENOMEM
+        self.memory[0] = page
+        length = user.copy_in_string(self.page(0), address)
+        if length >= 0:
+            self.end = u64(length)
+        return length
+
+    def set(self, text: Slice[u8]) -> i64:
+        """Take a path of the kernel's own: 0 or -ENOMEM."""
+        page = pages.allocate()
+        if page == 0:
+            return -ENOMEM
+        self.memory[0] = page
+        self.page(0)[0 : len(text)] = text
+        self.end = len(text)
+        return 0
+
+    def page(self, index: u64) -> Slice[u8]:
+        """One of the two pages."""
+        return unsafe.slice(u8, virtual(self.memory[index]), PATH_MAX)
+
+    def rest(self) -> Slice[u8]:
+        """What remains to be walked."""
+        return self.page(0)[self.start : self.end]
+
+    def absolute(self) -> bool:
+        """Whether it begins at the root."""
+        return self.start < self.end and self.page(0)[self.start] == SLASH
+
+    def skip_slashes(self) -> bool:
+        """Go to the next component; whether there was a slash."""
+        text = self.page(0)
+        begun = self.start
+        while self.start < self.end and text[self.start] == SLASH:
+            self.start += 1
+        return self.start != begun
+
+    def component(self) -> Slice[u8]:
+        """Take the next component; empty at the end."""
+        text = self.page(0)
+        begun = self.start
+        while self.start < self.end and text[self.start] != SLASH:
+            self.start += 1
+        return text[begun : self.start]
+
+    def expand(self, link: Entry) -> i64:
+        """Put a link's text before what remains. 0 or an errno."""
+        if self.memory[1] == 0:
+            self.memory[1] = pages.allocate()
+            if self.memory[1] == 0:
+                return -ENOMEM
+        target = self.page(1)
+        result = link.tree.read_link(link, target[0 : PATH_MAX - 1])
+        if result < 0:
+            return result
+        if result == 0:
+            return -ENOENT
+        length = u64(result)
+        rest = self.rest()
+        slash: u64 = 1 if self.to_directory or len(rest) != 0 else 0
+        if length + slash + len(rest) >= PATH_MAX:
+            return -ENAMETOOLONG
+        if slash != 0:
+            target[length] = SLASH
+        target[length + slash : length + slash + len(rest)] = rest
+        page = self.memory[0]
+        self.memory[0] = self.memory[1]
+        self.memory[1] = page
+        self.start = 0
+        self.end = length + slash + len(rest)
+        return 0
+
+    def walk(self, start: Entry, root: Entry, follow: bool) -> tuple[Ptr[Entry], i64]:
+        """Walk from `start`, whose reference is used up; never above `root`. `follow`: through a link at the end too.
+
+        The entry, with a reference; or None and -ENOENT, -ENOTDIR, -EACCES, -ELOOP, -ENAMETOOLONG, -ENOMEM, -EIO.
+        """
+        at: Ptr[Entry] = start
+        while True:
+            if self.absolute():
+                self.skip_slashes()
+            name = self.component()
+            self.to_directory = self.skip_slashes()
+            if len(name) == 0:
+                return at, 0
+            error = self.step(at, root, name, follow)
+            if error < 0:
+                at.drop()
+                return None, error
+            if self.reached is not None:
+                at.drop()
+                at = self.reached
+                self.reached = None
+                if self.start == self.end:
+                    if self.to_directory and not at.is_directory():
+                        at.drop()
+                        return None, -ENOTDIR
+                    return at, 0
+
+    def step(self, at: Entry, root: Entry, name: Slice[u8], follow: bool) -> i64:
+        """One component. 0 with `reached` set, or with a relative link put into the path; or an errno."""
+        if not at.is_directory():
+            return -ENOTDIR
+        if not entry_permitted(at, SEARCH):
+            return -EACCES
+        if len(name) > NAME_MAX:
+            return -ENAMETOOLONG
+        if is_dots(name):
+            above: Ptr[Entry] = at
+            if len(name) == 2 and at is not root and at.parent is not None:
+                above = at.parent
+            above.hold()
+            self.reached = above
+            return 0
+        last = self.start == self.end
+        child, error = child_of(at, name)
+        if error < 0:
+            if last and error == -ENOENT:
+                self.missing_in = at.tree
+            return error
+        if not child.is_link() or (last and not follow and not self.to_directory):
+            self.reached = child
+            return 0
+        error = self.through(child, root)
+        child.drop()
+        return error
+
+    def through(self, link: Entry, root: Entry) -> i64:
+        """Follow a link. 0 or an errno."""
+        self.links += 1
+        if self.links > LINKS_MAX:
+            return -ELOOP
+        if link.tree.jump is not None:
+            self.reached = link.tree.jump(link)
+            if self.reached is not None:
+                return 0
+        error = self.expand(link)
+        if error == 0 and self.absolute():
+            root.hold()
+            self.reached = root
+        return error
+
+    def release(self) -> None:
+        """Free the pages."""
+        for index in range(u64(0), u64(2)):
+            if self.memory[index] != 0:
+                pages.release(self.memory[index])
+                self.memory[index] = 0
+
+
+@metal
+def is_dots(name: Slice[u8]) -> bool:
+    """Whether a component is . or .."""
+    if len(name) == 0 or len(name) > 2:
+        return False
+    return name[0] == DOT and name[len(name) - 1] == DOT
+
+
