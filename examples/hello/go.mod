@@ -1,0 +1,3 @@
+module goanna.test/hello
+
+go 1.21

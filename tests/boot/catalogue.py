@@ -1,0 +1,120 @@
+"""The guest programs and what each is run with: read from the guest.toml beside each program in tests/guest.
+
+Fields of a guest.toml:
+
+    old_go = true        also build with the oldest Go (1.21), in the long form of the tests or where `bare` is set
+    bare = true          the guest that the bare-QEMU tests boot, too
+    build = ["-flag"]    further flags of go build
+    language = "c"       the program is main.c, built by zig (musl) and, where there is one, by gcc (glibc)
+
+    [[run]]              once for each way to run it:
+    name = "self"        what the test is called; "" if there is but one
+    arguments = []       a { repeat = "x", times = 3000 } stands for a long one
+    environment = {}
+    memory = 256         MiB of the machine
+    processors = [1, 2]  the counts it is booted with
+    machine = "microvm"  or "q35", "pc"
+    timeout = 45         seconds, for either side
+    status = 0           what it must end with, 128 + n for death by signal n; unset: whatever Linux gives
+    expect = "text"      what it must print, beyond being the same on both sides
+    forbid = "text"      what it must not print: guests that give verdicts say "false" or the like
+    normalise = []       names of normalise.py's functions, for output that can't be equal byte for byte
+    signal = { after = "ready", name = "SIGTERM" }   sent from outside once that line is there
+    input = "text"       its standard input
+    long = true          only in the long form (GOANNA_BOOT_ALL=1)
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+GUESTS = Path(__file__).resolve().parents[1] / "guest"
+
+
+@dataclass(frozen=True)
+class OutsideSignal:
+    """A signal that the test sends once the program has printed a line that contains `after`."""
+
+    after: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way to run a guest; the fields are those of guest.toml."""
+
+    guest: str
+    name: str = ""
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    memory: int = 256
+    processors: tuple[int, ...] = (1, 2)
+    machine: str = "microvm"
+    timeout: float = 45
+    status: int | None = None
+    expect: str = ""
+    forbid: str = ""
+    normalise: tuple[str, ...] = ()
+    signal: OutsideSignal | None = None
+    input: str = ""
+    long: bool = False
+
+    @property
+    def label(self) -> str:
+        """The run's name in test ids."""
+        return f"{self.guest}-{self.name}" if self.name else self.guest
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A guest program and its runs."""
+
+    name: str
+    folder: Path
+    language: str
+    build: tuple[str, ...]
+    old_go: bool
+    bare: bool
+    runs: tuple[Run, ...]
+
+
+def guests() -> list[Guest]:
+    """Every guest in tests/guest, by name."""
+    return [_read(path) for path in sorted(GUESTS.glob("*/guest.toml"))]
+
+
+def _read(path: Path) -> Guest:
+    data = tomllib.loads(path.read_text())
+    name = path.parent.name
+    runs = tuple(_run(name, entry) for entry in data.pop("run", []))
+    known = {"language", "build", "old_go", "bare"}
+    if unknown := data.keys() - known:
+        raise ValueError(f"{path}: no such field: {', '.join(sorted(unknown))}")
+    return Guest(
+        name,
+        path.parent,
+        data.get("language", "go"),
+        tuple(data.get("build", ())),
+        data.get("old_go", False),
+        data.get("bare", False),
+        runs,
+    )
+
+
+def _run(guest: str, entry: dict[str, Any]) -> Run:
+    if "signal" in entry:
+        entry["signal"] = OutsideSignal(**entry["signal"])
+    for key in ("processors", "normalise"):
+        if key in entry:
+            entry[key] = tuple(entry[key])
+    entry["arguments"] = tuple(_arguments(entry.get("arguments", [])))
+    return Run(guest, **entry)
+
+
+def _arguments(words: list[Any]) -> Iterator[str]:
+    for word in words:
+        yield word["repeat"] * word["times"] if isinstance(word, dict) else word

@@ -1,0 +1,98 @@
+"""Runs a built guest on Linux and in a booted image, both to their end or their time limit, and gives what they said.
+
+Standard output and error are one stream, in the order written, because the image's console is one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.boot.catalogue import OutsideSignal, Run
+
+# What a booted machine may take more than the program itself: QEMU's start and the kernel's, on a busy computer.
+BOOT_ALLOWANCE = 30.0
+GOANNA = [sys.executable, "-m", "goanna.cli.main"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended: its status (128 + n for signal n, None if it had to be stopped) and what it printed."""
+
+    status: int | None
+    output: str
+
+
+def on_linux(program: Path, run: Run) -> Outcome:
+    """The program as a process of this computer, in an environment that holds what the run sets and nothing else."""
+    return _outcome([str(program), *run.arguments], dict(run.environment), run.input, run.signal, run.timeout)
+
+
+def goanna_command(program: Path, run: Run, processors: int) -> list[str]:
+    """The command line that boots the program as the run asks."""
+    words = ["run", "-m", f"{run.memory}M", "-c", str(processors), "--machine", run.machine]
+    for key, value in run.environment.items():
+        words += ["-e", f"{key}={value}"]
+    return [*GOANNA, *words, str(program), "--", *run.arguments]
+
+
+def in_image(program: Path, run: Run, processors: int) -> Outcome:
+    """The program in an image of its own, booted by the real command line, under emulation unless told otherwise."""
+    environment = {"GOANNA_ACCEL": "tcg"} | dict(os.environ)
+    command = goanna_command(program, run, processors)
+    return _outcome(command, environment, run.input, run.signal, run.timeout + BOOT_ALLOWANCE)
+
+
+def _outcome(
+    command: list[str], environment: dict[str, str], text: str, sent: OutsideSignal | None, limit: float
+) -> Outcome:
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    stopped = threading.Event()
+
+    def stop() -> None:
+        stopped.set()
+        _end(process)
+
+    timer = threading.Timer(limit, stop)
+    timer.start()
+    try:
+        process.stdin.write(text.encode())
+        process.stdin.flush()
+        output = bytearray()
+        for line in process.stdout:
+            output += line
+            if sent is not None and sent.after.encode() in line:
+                process.send_signal(signal.Signals[sent.name])
+                sent = None
+        process.wait()
+    finally:
+        timer.cancel()
+        process.stdin.close()
+        _end(process)
+    text = output.decode("utf-8", "backslashreplace")
+    if stopped.is_set():
+        return Outcome(None, text + f"\n[stopped after {limit} s]\n")
+    code = process.returncode
+    return Outcome(128 - code if code < 0 else code, text)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the command and everything it started: they share a session of their own."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()

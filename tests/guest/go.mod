@@ -1,0 +1,3 @@
+module goanna.test/guest
+
+go 1.21

@@ -1,0 +1,135 @@
+// Timers checks that sleeps, timers, tickers and deadlines fire when they should. It prints verdicts only: a verdict
+// looks at the median of several tries, so that a busy host does not decide it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sort"
+	"time"
+)
+
+const (
+	tries     = 9
+	tolerance = 5 * time.Millisecond
+)
+
+// verdict runs `once` several times; each returns how far past the wanted moment it woke.
+func verdict(name string, once func() time.Duration) {
+	var late []time.Duration
+	for i := 0; i < tries; i++ {
+		late = append(late, once())
+	}
+	sort.Slice(late, func(i, j int) bool { return late[i] < late[j] })
+	switch median := late[tries/2]; {
+	case late[0] < 0:
+		fmt.Println(name, "woke too early by", -late[0])
+	case median > tolerance:
+		fmt.Println(name, "woke too late, median", median)
+	default:
+		fmt.Println(name, "on time")
+	}
+}
+
+func main() {
+	for _, wait := range []time.Duration{0, time.Millisecond, 7 * time.Millisecond, 30 * time.Millisecond} {
+		wait := wait
+		verdict(fmt.Sprint("sleep ", wait), func() time.Duration {
+			start := time.Now()
+			time.Sleep(wait)
+			return time.Since(start) - wait
+		})
+	}
+	verdict("timer", func() time.Duration {
+		start := time.Now()
+		<-time.NewTimer(12 * time.Millisecond).C
+		return time.Since(start) - 12*time.Millisecond
+	})
+	verdict("after func", func() time.Duration {
+		start, fired := time.Now(), make(chan time.Time)
+		time.AfterFunc(12*time.Millisecond, func() { fired <- time.Now() })
+		return (<-fired).Sub(start) - 12*time.Millisecond
+	})
+	verdict("many timers", func() time.Duration {
+		start, worst := time.Now(), time.Duration(0)
+		fired := make(chan time.Duration, 200)
+		for i := 0; i < 200; i++ {
+			wait := time.Duration(10+i%20) * time.Millisecond
+			time.AfterFunc(wait, func() { fired <- time.Since(start) - wait })
+		}
+		for i := 0; i < 200; i++ {
+			if late := <-fired; i == 100 {
+				worst = late
+			}
+		}
+		return worst
+	})
+	verdict("context deadline", func() time.Duration {
+		deadline := time.Now().Add(15 * time.Millisecond)
+		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		defer cancel()
+		<-ctx.Done()
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return time.Hour
+		}
+		return time.Since(deadline)
+	})
+	verdict("read deadline of a pipe", func() time.Duration {
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			fmt.Println(err)
+			return time.Hour
+		}
+		defer reader.Close()
+		defer writer.Close()
+		deadline := time.Now().Add(15 * time.Millisecond)
+		reader.SetReadDeadline(deadline)
+		if _, err := reader.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			fmt.Println(err)
+			return time.Hour
+		}
+		return time.Since(deadline)
+	})
+	ticker()
+	stopped()
+	monotonic()
+}
+
+// ticker asks that ticks keep to the schedule on average: no drift.
+func ticker() {
+	const period = 10 * time.Millisecond
+	start := time.Now()
+	ticks := time.NewTicker(period)
+	for i := 0; i < 30; i++ {
+		<-ticks.C
+	}
+	ticks.Stop()
+	drift := time.Since(start) - 30*period
+	fmt.Println("ticker keeps its schedule:", drift >= 0 && drift < 30*time.Millisecond)
+}
+
+func stopped() {
+	fired := make(chan bool, 1)
+	timer := time.AfterFunc(5*time.Millisecond, func() { fired <- true })
+	fmt.Println("stopped in time:", timer.Stop())
+	time.Sleep(10 * time.Millisecond)
+	fmt.Println("fired all the same:", len(fired) == 1)
+	timer.Reset(time.Millisecond)
+	fmt.Println("fired after a reset:", <-fired)
+}
+
+// monotonic asks that neither clock goes backwards and that the wall clock is in this century's second quarter.
+func monotonic() {
+	last := time.Now()
+	for i := 0; i < 10_000; i++ {
+		now := time.Now()
+		if now.Before(last) || now.UnixNano() < last.UnixNano() {
+			fmt.Println("time went backwards")
+			return
+		}
+		last = now
+	}
+	fmt.Println("wall clock is set:", last.Year() >= 2025 && last.Year() < 2100)
+}
