@@ -176,11 +176,8 @@ def main_for(architecture: str, programs: Sequence[Any]) -> Any:
     return metal_main
 
 
-def results(architecture: str, level: int, programs: Sequence[Any], folder: Path) -> list[int]:
-    """What each program (a metal function without parameters that gives a u64) gives on a machine of that architecture.
-
-    Shorter than `programs` if one of them stopped the machine.
-    """
+def build(architecture: str, level: int, programs: Sequence[Any], folder: Path) -> Path:
+    """The path of a kernel that calls the programs."""
     target = kernel_target(architecture)
     compile_object([main_for(architecture, programs)], target, folder / "main.o", level=level)
     assemble(_START[architecture], target, folder / "start.o")
@@ -188,8 +185,21 @@ def results(architecture: str, level: int, programs: Sequence[Any], folder: Path
     base = _LOADED_AT[architecture]
     objects = [folder / "start.o", folder / "main.o", folder / "runtime.o"]
     link(objects, kernel_script(target, base, base), folder / "kernel.elf")
-    command = [f"qemu-system-{architecture}", *_QEMU[architecture], "-accel", "tcg", "-m", "128", "-nodefaults"]
-    command += ["-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", str(folder / "kernel.elf")]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
+    return folder / "kernel.elf"
+
+
+def command(architecture: str, kernel: Path) -> list[str]:
+    """What starts a kernel on a machine of that architecture, its serial port on standard output."""
+    machine = [f"qemu-system-{architecture}", *_QEMU[architecture], "-accel", "tcg", "-m", "128", "-nodefaults"]
+    return [*machine, "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", str(kernel)]
+
+
+def results(architecture: str, level: int, programs: Sequence[Any], folder: Path) -> list[int]:
+    """What each program (a metal function without parameters that gives a u64) gives on a machine of that architecture.
+
+    Shorter than `programs` if one of them stopped the machine.
+    """
+    start = command(architecture, build(architecture, level, programs, folder))
+    done = subprocess.run(start, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
     assert not done.stderr, done.stderr.decode()
     return [int(line, 16) for line in done.stdout.split()]

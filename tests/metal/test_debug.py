@@ -1,6 +1,10 @@
 """DWARF of a compiled module, read back: functions, lines, variables and types as gdb finds them."""
 
 import inspect
+import re
+import shutil
+import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,9 +12,10 @@ from typing import Any, TypeVar
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from goanna.metal import Array, Atomic, Big, Fn, Ptr, Slice, enumeration, metal, static, struct, u8, u16, u32
+from goanna.metal import Array, Atomic, Big, Fn, Ptr, Slice, enumeration, metal, static, struct, u8, u16, u32, u64
 from goanna.metal.compile import compile_object
 from goanna.metal.target import ARCHITECTURES, kernel_target
+from tests.metal import machines
 
 T = TypeVar("T")
 
@@ -145,3 +150,54 @@ def test_every_line_of_the_function_has_code(dwarf: Any) -> None:
     lines = {each.state.line for each in program.get_entries() if each.state}
     source, first = inspect.getsourcelines(sys.modules[__name__].walk.python)
     assert set(range(first + 1, first + len(source))) <= lines
+
+
+@metal(inline=False)
+def sum_of(first: Node) -> u32:
+    total: u32 = 0
+    node: Ptr[Node] = first
+    while node is not None:
+        total += node.value  # the debugger stops here
+        node = node.next
+    return total
+
+
+@metal
+def program() -> u64:
+    last = Node(value=5, state=State.BUSY)
+    first = Node(value=7, next=last)
+    return u64(sum_of(first))
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("level", [0, 2])
+def test_gdb_stops_in_python_source_and_shows_its_variables(level: int, tmp_path: Path) -> None:
+    if not shutil.which("gdb") or not shutil.which("qemu-system-x86_64"):
+        pytest.skip("needs gdb and qemu-system-x86_64")
+    kernel = machines.build("x86_64", level, [program], tmp_path)
+    port = free_port()
+    machine = subprocess.Popen(
+        [*machines.command("x86_64", kernel), "-S", "-gdb", f"tcp:127.0.0.1:{port}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    source, start = inspect.getsourcelines(sum_of.python)
+    line = start + next(index for index, text in enumerate(source) if "stops here" in text)
+    steps = ["set tcp connect-timeout 10", f"target remote 127.0.0.1:{port}", f"hbreak {Path(__file__).name}:{line}"]
+    steps += ["continue", "continue", "backtrace", "print total", "print *node", "kill"]
+    try:
+        gdb = ["gdb", "-q", "-nx", "-batch", *(word for step in steps for word in ("-ex", step)), str(kernel)]
+        said = subprocess.run(gdb, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20).stdout
+    finally:
+        machine.kill()
+        machine.wait()
+    assert f"{line}\t{source[line - start].rstrip()}" in said
+    assert re.search(r"#0 +sum_of \(.*\) at .*test_debug\.py", said)
+    assert re.search(r"program \(\) at .*test_debug\.py", said)
+    assert "total = 7" in said or "$1 = 7" in said
+    assert "next = 0x0" in said and "value = 5" in said and "state = BUSY" in said
