@@ -112,7 +112,7 @@ def host_counter_khz() -> int:
 
 
 def command_line() -> str:
-    """The kernel command line under TCG. With the counter's rate given, the kernel skips a calibration that may hang."""
+    """The kernel command line under TCG. With the counter's rate given, a calibration that may hang is skipped."""
     words = ["console=ttyS0", "quiet", "panic=-1", "reboot=t", "tsc=reliable", "no_timer_check", "mitigations=off"]
     rate = host_counter_khz()
     if rate:

@@ -1,4 +1,4 @@
-"""What of a program's output can't be equal in two runs, and how it is made so. Every use is declared in a guest.toml."""
+"""What of a program's output can't be equal in two runs, and how it is made so; every use stands in a guest.toml."""
 
 from __future__ import annotations
 

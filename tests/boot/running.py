@@ -5,6 +5,7 @@ Standard output and error are one stream, in the order written, because the imag
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -91,8 +92,6 @@ def _outcome(
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends the command and everything it started: they share a session of their own."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()

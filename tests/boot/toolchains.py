@@ -20,7 +20,6 @@ from pathlib import Path
 
 from goanna.cache import cache_folder
 from goanna.program.toolchain import find_go
-
 from tests.boot.catalogue import GUESTS, Guest
 
 # The oldest Go that Goanna supports and the wheel index offers.

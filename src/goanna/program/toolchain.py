@@ -99,9 +99,10 @@ def built_program(
     with TemporaryDirectory(prefix="goanna-") as folder:
         # Given a folder, go names the program as it always would, and writes nothing for a package that is no program.
         # The flags come first because go wants its -C there.
+        start, packages = _where_to_build(packages, flags)
         command = [str(find_go()), "build", *flags, "-o", folder + os.sep, *packages]
         try:
-            status = _run_loudly(command, build_environment(architecture), before_output)
+            status = _run_loudly(command, start, build_environment(architecture), before_output)
         except OSError as error:
             raise Failure(f"{command[0]}: can't be started: {error.strerror}", HOW_TO_GET_GO) from None
         if status != 0:
@@ -115,9 +116,25 @@ def built_program(
         yield programs[0]
 
 
-def _run_loudly(command: Sequence[str], environment: dict[str, str], before_output: Callable[[], None]) -> int:
+def _where_to_build(packages: Sequence[str], flags: Sequence[str]) -> tuple[Path | None, Sequence[str]]:
+    """A folder that belongs to another module than the one we stand in is built from inside it: go refuses it else."""
+    if len(packages) != 1 or "-C" in flags or not os.path.isdir(packages[0]):
+        return None, packages
+    folder = Path(packages[0]).resolve()
+    home = _module_of(folder)
+    return (None, packages) if home is None or home == _module_of(Path.cwd()) else (folder, ["."])
+
+
+def _module_of(folder: Path) -> Path | None:
+    """The nearest folder upwards with a go.mod."""
+    return next((each for each in (folder, *folder.parents) if (each / "go.mod").is_file()), None)
+
+
+def _run_loudly(
+    command: Sequence[str], start: Path | None, environment: dict[str, str], before_output: Callable[[], None]
+) -> int:
     """Run with standard error passed on byte for byte; gives the exit status."""
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=start, env=environment, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         while data := os.read(process.stderr.fileno(), _CHUNK):
             before_output()
