@@ -1,0 +1,271 @@
+"""The EROFS reader against mkfs.erofs and the tree that it packed, and against images altered at random."""
+
+import os
+import random
+import shutil
+import subprocess
+
+import pytest
+import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goanna.kernel.base.errno import EIO, EISDIR, ENOENT, ENOTDIR
+from goanna.kernel.file import erofs, erofs_source, integrity
+from goanna.kernel.file.erofs import Entry, Image, Inode
+from goanna.kernel.memory.source import PageSource, read_source
+from goanna.metal import Ptr, Slice, i64, jit, metal, static, u8, u64
+from tests.kernel.memory.machine import ROOTS, Memory, hooks
+
+BLOCK = 4096
+damaged = static(u64)
+
+
+@metal
+def note_damage(block: u64) -> None:
+    global damaged
+    damaged += 1
+
+
+@metal
+def lookup(image: Image, directory: Inode, name: Slice[u8]) -> tuple[u64, i64]:
+    return image.lookup(directory, name)
+
+
+@metal
+def name_of(entry: Entry, destination: Slice[u8]) -> u64:
+    destination[0 : len(entry.name)] = entry.name
+    return len(entry.name)
+
+
+@metal
+def source_of(image: Image, inode: Inode) -> Ptr[PageSource]:
+    return erofs_source.image_file(image, inode).source
+
+
+@metal
+def read_all(source: PageSource, destination: Slice[u8]) -> i64:
+    """Read by pages."""
+    return read_source(source, 0, destination)
+
+
+@metal
+def page_at(source: PageSource, index: u64) -> u64:
+    return source.get_page(source, index, False)
+
+
+@metal
+def peek_at(source: PageSource, index: u64) -> u64:
+    return source.peek_page(source, index)
+
+
+with hooks((integrity.on_damage, note_damage)):
+    unit = jit(
+        *ROOTS, Image, Inode, Entry, lookup, name_of, source_of, read_all, page_at, peek_at, PageSource, integrity.xxh64,
+        integrity.Integrity, damaged,
+    )  # fmt: skip
+
+
+class Mounted:
+    """An image in the arena, right after 16 MiB of RAM."""
+
+    def __init__(self, data, sums=None):
+        size = -(-len(data) // BLOCK) * BLOCK + (1 << 20)
+        self.start = 16 << 20
+        self.memory = Memory(unit, self.start + size, [(0, self.start)])
+        self.memory.bytes(self.start, len(data))[:] = data
+        self.base = self.memory.base + self.start
+        self.image = unit.new(Image)
+        if sums is not None:
+            table = b"".join(each.to_bytes(8, "little") for each in sums)
+            at = self.start + size - (1 << 16)
+            self.memory.bytes(at, len(table))[:] = table
+            assert unit.call(
+                integrity.Integrity.start, self.image.integrity, self.base, len(data), self.memory.base + at, len(sums)
+            )
+        self.result = unit.call(Image.mount, self.image, self.base, len(data))
+
+    def inode(self, nid):
+        inode = unit.new(Inode)
+        return inode, unit.call(Image.inode, self.image, nid, inode)
+
+    def entries(self, directory):
+        entry, position, found = unit.new(Entry), 0, {}
+        for _ in range(100_000):
+            result = unit.call(Image.entry, self.image, directory, position, entry)
+            if result != 1:
+                return found, result
+            name = bytearray(256)
+            length = unit.call(name_of, entry, name)
+            found[bytes(name[:length])] = (entry.nid, entry.kind)
+            assert entry.next > position
+            position = entry.next
+        raise AssertionError("a directory without an end")
+
+    def read(self, inode, offset, count):
+        data = bytearray(count)
+        result = unit.call(Image.read, self.image, inode, offset, data)
+        return bytes(data[: max(result, 0)]), result
+
+
+def make_tree(root):
+    chosen = random.Random(4)
+    sizes = [0, 1, 100, 4000, 4095, 4096, 4097, 8191, 8192, 12345, 100_000, 300_001]
+    for size in sizes:
+        (root / f"file-{size}").write_bytes(chosen.randbytes(size))
+    (root / "many").mkdir()
+    for number in range(700):
+        (root / "many" / f"n{number:04}-{'x' * (number % 40)}").write_bytes(b"%d" % number)
+    (root / "a" / "b" / "c").mkdir(parents=True)
+    (root / "a" / "b" / "c" / "deep").write_text("deep")
+    (root / "a" / "empty").mkdir()
+    (root / "link").symlink_to("a/b/c/deep")
+    (root / "long").symlink_to("/" + "y" * 300)
+    (root / "program").write_bytes(b"#!")
+    (root / "program").chmod(0o755)
+
+
+@pytest.fixture(scope="module", params=[(), ("-Enoinline_data",), ("-Eforce-inode-extended",), ("-T1000000000",)], ids=str)
+def packed(request, tmp_path_factory):
+    if shutil.which("mkfs.erofs") is None:
+        pytest.skip("erofs-utils is not installed")
+    folder = tmp_path_factory.mktemp("tree")
+    make_tree(folder)
+    image = tmp_path_factory.mktemp("image") / "image"
+    subprocess.run(["mkfs.erofs", "-x-1", *request.param, image, folder], check=True, capture_output=True)
+    return folder, image.read_bytes()
+
+
+def test_every_file_of_a_tree_is_found_and_read(packed):
+    folder, data = packed
+    mounted = Mounted(data)
+    assert mounted.result == 0
+    visited = 0
+
+    def visit(path, nid):
+        nonlocal visited
+        visited += 1
+        inode, result = mounted.inode(nid)
+        status = os.lstat(path)
+        assert result == 0
+        assert (inode.mode, inode.user, inode.group) == (status.st_mode, status.st_uid, status.st_gid)
+        if path.is_symlink():
+            assert mounted.read(inode, 0, 4096)[0] == os.readlink(path).encode()
+        elif path.is_dir():
+            entries, result = mounted.entries(inode)
+            assert result == 0
+            assert set(entries) == {b".", b"..", *(os.fsencode(name) for name in os.listdir(path))}
+            for name, (child, _) in entries.items():
+                assert unit.call(lookup, mounted.image, inode, name) == (child, 0)
+                if name not in (b".", b".."):
+                    visit(path / os.fsdecode(name), child)
+            for absent in (b"absent", b"", b"\0", b"zzzz", b"n0300", b"file-", b"\xff" * 255):
+                assert unit.call(lookup, mounted.image, inode, absent) == (0, -ENOENT)
+            assert mounted.read(inode, 0, 10)[1] == -EISDIR
+        else:
+            content = path.read_bytes()
+            assert inode.size == len(content)
+            assert mounted.read(inode, 0, len(content) + 5)[0] == content
+            assert mounted.read(inode, 3, 4100)[0] == content[3:4103]
+            assert mounted.read(inode, len(content), 1) == (b"", 0)
+            source = unit.call(source_of, mounted.image, inode)
+            by_page = bytearray(len(content))
+            assert unit.call(read_all, source, by_page) == 0 and by_page == content
+            assert unit.call(lookup, mounted.image, inode, b"x") == (0, -ENOTDIR)
+            unit.call(PageSource.release, source)
+
+    visit(folder, mounted.image.root)
+    assert visited == 1 + sum(len(names) + len(files) for _, names, files in os.walk(folder))
+
+
+def test_pages_of_files_are_those_of_the_image(packed):
+    folder, data = packed
+    mounted = Mounted(data)
+    free = mounted.memory.free
+    root, _ = mounted.inode(mounted.image.root)
+    nid, _ = unit.call(lookup, mounted.image, root, b"file-300001")
+    inode, _ = mounted.inode(nid)
+    source = unit.call(source_of, mounted.image, inode)
+    for index in range(300_001 // BLOCK):
+        assert unit.call(page_at, source, index) == mounted.start + inode.data + index * BLOCK
+        assert unit.call(peek_at, source, index) == mounted.start + inode.data + index * BLOCK
+    last = unit.call(page_at, source, 300_001 // BLOCK)
+    content = (folder / "file-300001").read_bytes()[300_001 // BLOCK * BLOCK :]
+    assert bytes(mounted.memory.bytes(last, BLOCK)) == content.ljust(BLOCK, b"\0")
+    assert unit.call(page_at, source, 300_001 // BLOCK + 1) == 0
+    assert free - mounted.memory.free <= 2  # an object, and the copy of the last page
+    unit.call(PageSource.release, source)
+
+
+def sums_of(data):
+    return [xxhash.xxh64_intdigest(data[at : at + 65536]) for at in range(0, len(data), 65536)]
+
+
+def test_each_block_is_checked_when_it_is_first_used(packed):
+    _, data = packed
+    sums = sums_of(data)
+    mounted = Mounted(data, sums)
+    assert mounted.result == 0
+    root, _ = mounted.inode(mounted.image.root)
+    nid, _ = unit.call(lookup, mounted.image, root, b"file-300001")
+    inode, _ = mounted.inode(nid)
+    expected, result = mounted.read(inode, 0, 300_001)
+    assert result == 300_001 and unit.get(damaged) == 0
+    block = (inode.data + 150_000) // 65536
+    assert block != inode.data // 65536
+    broken = bytearray(data)
+    broken[block * 65536 + 77] ^= 4
+    mounted = Mounted(broken, sums)
+    inode, result = mounted.inode(nid)
+    assert mounted.result == 0 and result == 0
+    first = block * 65536 - inode.data
+    assert mounted.read(inode, 0, first) == (expected[:first], first)
+    assert mounted.read(inode, 0, first + 1)[1] == -EIO
+    assert unit.get(damaged) == 1
+
+
+def test_too_few_checksums_are_refused(packed):
+    _, data = packed
+    Mounted(data)
+    image = unit.new(Image)
+    assert not unit.call(integrity.Integrity.start, image.integrity, 0x1000, 65537 * 8, 0x1000, 8)
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_an_altered_image_is_an_error_and_never_a_panic(packed, data):
+    _, whole = packed
+    altered = bytearray(whole)
+    metadata = data.draw(st.booleans())
+    for _ in range(data.draw(st.integers(1, 12))):
+        at = data.draw(st.integers(1024, 8192 if metadata else len(altered) - 1))
+        altered[at] = data.draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]) | st.integers(0, 255))
+    if data.draw(st.booleans()):
+        del altered[data.draw(st.integers(0, len(altered))) :]
+    mounted = Mounted(bytes(altered))
+    if mounted.result != 0:
+        return
+    root, _ = mounted.inode(mounted.image.root)
+    seen, queue = set(), [root]
+    while queue and len(seen) < 200:
+        directory = queue.pop()
+        entries, _ = mounted.entries(directory)
+        for name, (nid, _) in entries.items():
+            unit.call(lookup, mounted.image, directory, name)
+            if nid in seen:
+                continue
+            seen.add(nid)
+            inode, result = mounted.inode(nid)
+            if result == 0:
+                mounted.read(inode, 0, 9000)
+                if inode.mode & 0o170000 == 0o040000:
+                    queue.append(inode)
+                source = unit.call(source_of, mounted.image, inode)
+                unit.call(read_all, source, bytearray(min(inode.size, 20000)))
+                unit.call(PageSource.release, source)
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_xxh64_is_that_of_the_library(data):
+    assert unit.call(integrity.xxh64, data) == xxhash.xxh64_intdigest(data)
