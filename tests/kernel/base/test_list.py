@@ -17,7 +17,8 @@ class Item:
 Items = List(Item, "link")
 unit = jit(Items, Link)
 
-operations = st.lists(st.tuples(st.sampled_from("append prepend remove pop insert".split()), st.integers(0, 9), st.integers(0, 9)))
+names = st.sampled_from(["append", "prepend", "remove", "pop", "insert"])
+operations = st.lists(st.tuples(names, st.integers(0, 9), st.integers(0, 9)))
 
 
 def contents(items):

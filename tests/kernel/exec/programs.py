@@ -19,8 +19,8 @@ class Segment:
 
     def pack(self):
         return struct.pack(
-            "<IIQQQQQQ", self.kind, self.flags, self.offset, self.address, self.address, self.file_size, self.memory_size,
-            self.align,
+            "<IIQQQQQQ", self.kind, self.flags, self.offset, self.address, self.address, self.file_size,
+            self.memory_size, self.align,
         )  # fmt: skip
 
 
@@ -35,7 +35,8 @@ class Elf:
     def pack(self):
         identity = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
         count = len(self.segments)
-        header = identity + struct.pack("<HHIQQQIHHHHHH", self.kind, self.machine, 1, self.entry, 64, 0, 0, 64, 56, count, 64, 0, 0)
+        numbers = (self.kind, self.machine, 1, self.entry, 64, 0, 0, 64, 56, count, 64, 0, 0)
+        header = identity + struct.pack("<HHIQQQIHHHHHH", *numbers)
         head = header + b"".join(each.pack() for each in self.segments)
         size = max([len(head), *(at + len(each) for at, each in self.contents.items())])
         data = bytearray(size)

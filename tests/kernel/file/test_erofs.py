@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.kernel.base.errno import EIO, EISDIR, ENOENT, ENOTDIR
-from goanna.kernel.file import erofs, erofs_source, integrity
+from goanna.kernel.file import erofs_source, integrity
 from goanna.kernel.file.erofs import Entry, Image, Inode
 from goanna.kernel.memory.source import PageSource, read_source
 from goanna.metal import Ptr, Slice, i64, jit, metal, static, u8, u64
@@ -61,8 +61,8 @@ def peek_at(source: PageSource, index: u64) -> u64:
 
 with hooks((integrity.on_damage, note_damage)):
     unit = jit(
-        *ROOTS, Image, Inode, Entry, lookup, name_of, source_of, read_all, page_at, peek_at, PageSource, integrity.xxh64,
-        integrity.Integrity, damaged,
+        *ROOTS, Image, Inode, Entry, lookup, name_of, source_of, read_all, page_at, peek_at, PageSource,
+        integrity.xxh64, integrity.Integrity, damaged,
     )  # fmt: skip
 
 
@@ -125,7 +125,10 @@ def make_tree(root):
     (root / "program").chmod(0o755)
 
 
-@pytest.fixture(scope="module", params=[(), ("-Enoinline_data",), ("-Eforce-inode-extended",), ("-T1000000000",)], ids=str)
+OPTIONS = [(), ("-Enoinline_data",), ("-Eforce-inode-extended",), ("-T1000000000",)]
+
+
+@pytest.fixture(scope="module", params=OPTIONS, ids=str)
 def packed(request, tmp_path_factory):
     if shutil.which("mkfs.erofs") is None:
         pytest.skip("erofs-utils is not installed")

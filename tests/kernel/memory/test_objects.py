@@ -1,6 +1,7 @@
 """Object caches: distinct zeroed objects, errors caught, slabs given back."""
 
 import ctypes
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -50,7 +51,7 @@ def test_objects_are_disjoint_and_zeroed(cache, steps):
             elif held:
                 unit.call(cache.free, held.popitem()[1])
         places = sorted(held)
-        assert all(b - a >= size for a, b in zip(places, places[1:], strict=False))
+        assert all(b - a >= size for a, b in pairwise(places))
         assert unit.call(cache.in_use) == len(held)
     while held:
         unit.call(cache.free, held.popitem()[1])

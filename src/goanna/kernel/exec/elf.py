@@ -197,7 +197,7 @@ def each_segment(layout: Layout) -> i64:
 
 @metal
 def loadable(layout: Layout, segment: Segment, floor: u64) -> bool:
-    """Whether a segment can be mapped: in order, inside file and space, at the same place in its page as in the file."""
+    """Whether a segment can be mapped: in order, in file and space, at the same place in the page as in the file."""
     if segment.file_size > segment.memory_size or not inside(segment.offset, segment.file_size, layout.size):
         return False
     if segment.address < floor or segment.address >= USER_TOP or segment.memory_size > USER_TOP - segment.address:

@@ -105,7 +105,8 @@ def map_segment(space: AddressSpace, layout: Layout, segment: Segment, bias: u64
         if result != 0:
             return result
     if end > file_pages_end:
-        request = Request(address=file_pages_end, length=end - file_pages_end, protection=protection, maximum=PROTECTION)
+        size = end - file_pages_end
+        request = Request(address=file_pages_end, length=size, protection=protection, maximum=PROTECTION)
         request.flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
         result = put(space, request)
         if result != 0:
@@ -148,8 +149,9 @@ def seal(space: AddressSpace, layout: Layout, bias: u64) -> i64:
             continue
         if segment.address < layout.low or segment.address >= layout.high:
             return -ENOEXEC
+        size = min(segment.memory_size, layout.high - segment.address)
         start = wrapping(bias + segment.address) & ~(PAGE_SIZE - 1)
-        end = wrapping(bias + segment.address + min(segment.memory_size, layout.high - segment.address)) & ~(PAGE_SIZE - 1)
+        end = wrapping(bias + segment.address + size) & ~(PAGE_SIZE - 1)
         if end > start and protect(space, start, end - start, READ) != 0:
             return -ENOEXEC
     return 0

@@ -1,7 +1,7 @@
 """Moves a position-independent program that leaves this to its interpreter, as `go build -buildmode=pie` writes them.
 
-Such a program names an interpreter (ld.so) and no library. All that the interpreter would have done is to add the base to
-the words that the table lists, and then to take away the right to write where the program asks for it (RELRO).
+Such a program names an interpreter (ld.so) and no library. All that the interpreter would have done is to add the base
+to the words that the table lists, and then to take away the right to write where the program asks for it (RELRO).
 """
 
 from goanna.kernel.arch import ELF_RELATIVE
@@ -27,7 +27,7 @@ class Relocation:
 
 @metal
 def relocate(space: AddressSpace, layout: Layout, bias: u64) -> i64:
-    """Apply the table of a mapped program. 0, -ENOEXEC for an entry that is not relative, -EFAULT for one that is astray."""
+    """Apply the table of a mapped program. 0, -ENOEXEC (an entry that is not relative), -EFAULT (one astray)."""
     table = Window()
     table.start(space)
     target = Window()

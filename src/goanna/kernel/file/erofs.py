@@ -1,14 +1,14 @@
 """EROFS: the read-only file tree in the image, read in place.
 
-What is read: one device, 4 KiB blocks, no compression, inodes compact and extended, data flat or with its tail beside the
-inode (Linux Documentation/filesystems/erofs.rst, fs/erofs/erofs_fs.h). Nothing in an image is trusted: every offset is
-checked against its end, and every block against its checksum when it is first used. A tree that makes no sense gives
+What is read: one device, 4 KiB blocks, no compression, inodes compact and extended, data flat or with its tail beside
+the inode (Linux Documentation/filesystems/erofs.rst, fs/erofs/erofs_fs.h). Nothing in an image is trusted: every offset
+is checked against its end, and every block against its checksum when it is first used. A tree that makes no sense gives
 -EUCLEAN, damaged data -EIO; neither is ever a panic.
 """
 
 from goanna.kernel.base.errno import EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, EUCLEAN
 from goanna.kernel.file.integrity import Integrity
-from goanna.metal import Array, Ptr, Slice, i64, metal, sizeof, struct, u8, u16, u32, u64, unsafe
+from goanna.metal import Array, Slice, i64, metal, sizeof, struct, u8, u16, u32, u64, unsafe
 
 __all__ = [
     "BLOCK",
@@ -295,7 +295,7 @@ class Image:
         return i64(count)
 
     def view(self, inode: Inode, offset: u64, most: u64) -> tuple[Slice[u8], i64]:
-        """The data at `offset` (inside the file) in place, at most `most` bytes, to the border of flat part and tail."""
+        """The data at `offset` (inside the file) in place, at most `most` bytes, up to where flat part or tail end."""
         start = inode.data + offset
         count = inode.flat - offset if offset < inode.flat else inode.size - offset
         if offset >= inode.flat:
@@ -343,7 +343,8 @@ class Image:
         high = (directory.size + (BLOCK - 1)) >> BLOCK_BITS
         while low < high:
             middle = low + (high - low) // 2
-            data, result = self.view(directory, middle << BLOCK_BITS, min(directory.size - (middle << BLOCK_BITS), u64(BLOCK)))
+            start = middle << BLOCK_BITS
+            data, result = self.view(directory, start, min(directory.size - start, u64(BLOCK)))
             if result != 0:
                 return 0, result
             count = entries_in(data)

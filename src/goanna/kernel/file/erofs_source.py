@@ -1,6 +1,6 @@
 """Files of the image as page sources: their pages are mapped where they lie, without a copy.
 
-Only a tail that lies beside its inode, and the last page of a file whose image is not padded, are copied, each mapping its own.
+Only the last page of a file, if the file does not fill it, is copied, for each mapping anew.
 """
 
 from goanna.kernel.arch import PAGE_SIZE, physical, virtual

@@ -3,9 +3,9 @@
 The sums are XXH64 with seed 0 (xxHash specification 0.1.1), which finds accidents, not attackers.
 """
 
+from goanna.kernel.arch import PAGE_SIZE, virtual
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory import pages
-from goanna.kernel.arch import PAGE_SIZE, virtual
 from goanna.kernel.shared.boot import CHECKSUM_BLOCK
 from goanna.metal import Fn, Slice, fill, hook, metal, rotate_left, struct, u8, u32, u64, unsafe, wrapping
 
@@ -83,7 +83,7 @@ class Integrity:
     bits: u64  # address of a bit a block: it has been checked and is sound
 
     def start(self, base: u64, size: u64, sums: u64, count: u64) -> bool:
-        """Begin to check the `size` bytes at `base` by the `count` sums. False: too few sums, or no memory for the bits."""
+        """Begin to check the `size` bytes at `base`. False: too few sums (`count`), or no memory for the bits."""
         blocks = (size + (CHECKSUM_BLOCK - 1)) // CHECKSUM_BLOCK
         if count < blocks:
             return False

@@ -219,7 +219,7 @@ def last_with_gap(top: Area, length: u64) -> Ptr[Area]:
 
 @metal
 def find_gap(tree: Areas, length: u64, low: u64, high: u64, align: u64) -> u64:
-    """The highest address in [low, high) with `length` bytes free, aligned; 0 if there is none. `align`: a power of 2."""
+    """The highest address in [low, high) with `length` bytes free, aligned to a power of 2; 0 if there is none."""
     above = find_from(tree, high)
     below = tree.last() if above is None else tree.before(above)
     ceiling = high if above is None else min(high, above.low())

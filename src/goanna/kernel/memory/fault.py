@@ -32,7 +32,7 @@ from goanna.kernel.memory import space as spaces
 from goanna.kernel.memory.area import Area
 from goanna.kernel.memory.source import NO_MEMORY, NO_PAGE, PageSource
 from goanna.kernel.memory.space import AddressSpace, split_entry
-from goanna.metal import Ptr, enumeration, fill, i64, likely, metal, struct, u8, u32, u64, unsafe
+from goanna.metal import Ptr, copy, enumeration, fill, i64, likely, metal, struct, u8, u32, u64, unsafe
 
 __all__ = ["handle_fault", "populate"]
 
@@ -236,12 +236,15 @@ def from_source(plan: Plan) -> i64:
 @metal
 def copy_page(to: u64, source: u64) -> None:
     """Copy one page, both by physical address."""
-    unsafe.slice(u64, virtual(to), PAGE_SIZE // 8)[0 : PAGE_SIZE // 8] = unsafe.slice(u64, virtual(source), PAGE_SIZE // 8)
+    copy(unsafe.slice(u8, virtual(to), PAGE_SIZE), unsafe.slice(u8, virtual(source), PAGE_SIZE))
 
 
 @metal
 def finish(space: AddressSpace, plan: Plan) -> bool:
-    """Map the page. False: not done, and `physical` is the page to give back, or 0 if memory ran out. The lock is held."""
+    """Map the page. The lock is held.
+
+    False: not done, and `physical` is the page to give back, or 0 if memory ran out.
+    """
     address = plan.address
     if space.generation != plan.generation or table_lookup(space.table, address) != plan.entry:
         return False

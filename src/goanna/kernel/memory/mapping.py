@@ -166,7 +166,7 @@ def place_at(
     space: AddressSpace, start: u64, request: Request, length: u64, flags: u32, source: Ptr[PageSource], offset: u64,
     doomed: Doomed,
 ) -> i64:  # fmt: skip
-    """Clear the place and make the area; -EAGAIN: not cleared yet, LOCKED_OUT: over RLIMIT_MEMLOCK. The lock is held."""
+    """Clear the place and make the area; -EAGAIN: not clear yet, LOCKED_OUT: over RLIMIT_MEMLOCK. The lock is held."""
     if space.count >= spaces.MAXIMUM_AREAS:
         return -ENOMEM
     private_write = request.protection & WRITE != 0 and flags & (tree.AREA_SHARED | tree.AREA_GROWSDOWN) == 0

@@ -159,7 +159,7 @@ def flag_areas(space: AddressSpace, start: u64, end: u64, flags: u32) -> i64:
 
 @metal
 def lock(space: AddressSpace, address: u64, length: u64, on_fault: bool) -> i64:
-    """mlock, and mlock2 with `on_fault`: 0, -ENOMEM (a hole, over RLIMIT_MEMLOCK), -EPERM (that limit is 0), -EINVAL."""
+    """mlock, and mlock2 with `on_fault`: 0, -ENOMEM (a hole, over RLIMIT_MEMLOCK), -EPERM (limit 0), -EINVAL."""
     start = address & ~(PAGE_SIZE - 1)
     size = round_up(wrapping(length + address % PAGE_SIZE))
     end = wrapping(start + size)
@@ -168,7 +168,7 @@ def lock(space: AddressSpace, address: u64, length: u64, on_fault: bool) -> i64:
     doomed = Doomed()
     with space.lock:
         result: i64 = 0
-        if over(space.locked, size, space.lock_limit) and over(space.locked - locked_in(space, start, end), size, space.lock_limit):
+        if over(space.locked - locked_in(space, start, end), size, space.lock_limit):
             result = -ENOMEM
         elif end < start:
             result = -EINVAL

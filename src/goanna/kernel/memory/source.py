@@ -1,6 +1,6 @@
 """Where the pages of a mapping come from, if not from nowhere: a file of the image, a file in memory, shared memory.
 
-A PageSource lies inside the object that has the pages. What maps it holds a reference; the last release calls `destroy`.
+A PageSource lies inside the object that has the pages. What maps it has a reference; the last release calls `destroy`.
 """
 
 from goanna.kernel.arch import PAGE_SIZE, virtual
@@ -20,8 +20,8 @@ NO_MEMORY = 1  # what get_page gives where memory ran out
 class PageSource:
     """A sequence of pages named by index. The functions are constant from the first mapping on."""
 
-    # The page at an index: physical address with a reference for the caller, NO_PAGE or NO_MEMORY. The bool: for writing
-    # through a shared mapping. May take time and locks; called without the address space's lock.
+    # The page at an index: physical address with a reference for the caller, NO_PAGE or NO_MEMORY. The bool: for
+    # writing through a shared mapping. May take time and locks; called without the address space's lock.
     get_page: Fn[[Ptr["PageSource"], u64, bool], u64]
     # The page at an index if it is at hand, with a reference, else NO_PAGE. Cheap. None: never at hand.
     peek_page: Fn[[Ptr["PageSource"], u64], u64]

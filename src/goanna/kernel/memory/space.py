@@ -1,10 +1,10 @@
 """Address spaces: what a process has mapped, and the page table that shows it to the processor.
 
-This file holds the structure and the steps that all memory calls are made of: cutting and joining areas, dropping pages,
-adding a mapping. The calls themselves are in mapping.py, protect.py, remap.py and advise.py, faults in fault.py.
+This file holds the structure and the steps that all memory calls are made of: cutting and joining areas, dropping
+pages, adding a mapping. The calls themselves are in mapping.py, protect.py, remap.py and advise.py, faults in fault.py.
 
 The lock is held for one step at a time: pages are zeroed, copied and read from files outside it, and long work gives it
-up between pieces. A processor that waits for it answers TLB flushes meanwhile (arch.pause), so flushing under it is safe.
+up between pieces. A processor that waits for it answers TLB flushes meanwhile (arch.pause), so one may flush under it.
 """
 
 from goanna.kernel.arch import (
@@ -260,7 +260,7 @@ def add_area(
 ) -> bool:  # fmt: skip
     """Add an area where nothing is, joined with its neighbours if it carries them on. The lock is held.
 
-    The new area takes over the caller's reference to `source`, even by an area that it is joined with. False: no memory.
+    The new area takes over the caller's reference to `source`, though it be joined with another. False: no memory.
     """
     area = tree.areas.allocate()
     if area is None:

@@ -18,6 +18,7 @@ __all__ = [
     "entry_physical",
     "entry_writable",
     "flushes",
+    "kernel_table",
     "running_table",
     "table_create",
     "table_destroy",
@@ -63,6 +64,7 @@ class PageTable:
 
 
 running_table = per_processor(Ptr[PageTable])  # what user accesses go through
+kernel_table = static(PageTable)  # the one without a program
 
 
 @metal
