@@ -81,16 +81,16 @@ def run_passes(module: llvm.ModuleRef, target: Target, level: int) -> None:
 def optimize(ir_text: str, target: Target, level: int = 2) -> bytes:
     """Verify and optimise IR text, and give it back as bitcode.
 
-    Symbols become hidden (in the vDSO, which exports some, only where the text says so), so that code reaches them
-    directly and not through a table of addresses. Raises InternalError if LLVM refuses the text.
+    Symbols become hidden, so that code reaches them directly and not through a table of addresses; in the vDSO, which
+    exports what it defines, only those that it doesn't. Raises InternalError if LLVM refuses the text.
     """
     module = parse(ir_text, target)
-    if target.profile == "kernel":
-        for values in (module.functions, module.global_variables):
-            for value in values:
-                local = value.linkage in (llvm.Linkage.internal, llvm.Linkage.private)
-                if not local and not value.name.startswith("llvm."):
-                    value.visibility = "hidden"
+    for values in (module.functions, module.global_variables):
+        for value in values:
+            local = value.linkage in (llvm.Linkage.internal, llvm.Linkage.private)
+            exported = target.profile == "vdso" and not value.is_declaration
+            if not local and not exported and not value.name.startswith("llvm."):
+                value.visibility = "hidden"
     run_passes(module, target, level)
     return bytes(module.as_bitcode())
 

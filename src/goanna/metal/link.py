@@ -144,6 +144,7 @@ PHDRS {
   note PT_NOTE FLAGS(4);
 }
 SECTIONS {
+  __vdso_data = . - %d;
   . = SIZEOF_HEADERS;
   .hash : { *(.hash) } :all
   .gnu.hash : { *(.gnu.hash) } :all
@@ -164,12 +165,17 @@ SECTIONS {
 
 
 def link_vdso(
-    objects: Sequence[str | os.PathLike[str]], out_path: str | os.PathLike[str], versions: Mapping[str, Sequence[str]]
+    objects: Sequence[str | os.PathLike[str]],
+    out_path: str | os.PathLike[str],
+    versions: Mapping[str, Sequence[str]],
+    data_size: int = 4096,
 ) -> None:
     """Link a vDSO: a shared object of one segment without relocations, data or imports.
 
     `versions` maps a symbol version to the symbols that carry it: {"LINUX_2.6": ["__vdso_clock_gettime"]}. Addresses in
-    it are offsets into the file. Raises InternalError with lld's words; writable data has no place and is an error.
+    it are offsets into the file. The symbol `__vdso_data` lies `data_size` bytes (whole pages) before its first byte:
+    what is mapped there is the kernel's affair. Raises InternalError with lld's words; writable data has no place and
+    is such an error.
     """
     nodes = [f"{version} {{ global: {'; '.join(names)}; }};" for version, names in versions.items()]
     nodes[-1] = nodes[-1].replace(" };", " local: *; };")
@@ -178,4 +184,4 @@ def link_vdso(
     with tempfile.NamedTemporaryFile("w", suffix=".map") as file:
         file.write("\n".join(nodes))
         file.flush()
-        _link(objects, _VDSO, out_path, [*flags, "--version-script", file.name])
+        _link(objects, _VDSO % data_size, out_path, [*flags, "--version-script", file.name])
