@@ -4,21 +4,34 @@ Each may fault, sleep and take the address space's lock, so none is called with 
 which isn't there, or isn't the program's, gives -EFAULT; what it had copied before stays copied, as on Linux.
 """
 
-from goanna.kernel.arch import PAGE_SIZE, USER_TOP, user_copy_in, user_copy_out, user_zero
+from goanna.kernel.arch import (
+    PAGE_SIZE,
+    USER_TOP,
+    WRITE,
+    user_compare_exchange32,
+    user_copy_in,
+    user_copy_out,
+    user_load32,
+    user_zero,
+)
 from goanna.kernel.base.errno import EFAULT, ENAMETOOLONG
-from goanna.metal import Array, Slice, TypeVar, i64, metal, sizeof, u8, u64, unsafe, wrapping
+from goanna.metal import Array, Slice, TypeVar, i64, metal, per_processor, sizeof, u8, u32, u64, unsafe, wrapping
 
 __all__ = [
     "accessible",
+    "compare_exchange32_quietly",
     "copy_in",
-    "copy_in_string",
     "copy_in_some",
+    "copy_in_string",
     "copy_out",
     "copy_out_some",
     "get",
     "get_struct",
+    "load32_quietly",
     "put",
     "put_struct",
+    "quiet",
+    "touch",
     "zero",
 ]
 
@@ -117,3 +130,44 @@ def copy_in_string(destination: Slice[u8], address: u64) -> i64:
                 return i64(done + index)
         done += count
     return -ENAMETOOLONG
+
+
+quiet = per_processor(bool)  # a fault of the kernel's in user memory is not to be mended: a spin lock is held
+
+
+@metal
+def load32_quietly(address: u64) -> tuple[bool, u32]:
+    """Whether it faulted, and an aligned word of the program's. Page faults are not served, so a spin lock may be
+    held."""
+    global quiet
+    quiet = True
+    fault, value = user_load32(address)
+    quiet = False
+    return fault, value
+
+
+@metal
+def compare_exchange32_quietly(address: u64, expected: u32, new: u32) -> tuple[bool, u32]:
+    """Whether it faulted, and the aligned word that was there: `new` is stored if it was `expected`. As above."""
+    global quiet
+    quiet = True
+    fault, old = user_compare_exchange32(address, expected, new)
+    quiet = False
+    return fault, old
+
+
+@metal
+def touch(address: u64, access: u32) -> bool:
+    """Have the page at an address mapped for READ or WRITE, as an access by the program would; whether that can be."""
+    if not accessible(address, 4):
+        return False
+    if access == WRITE:
+        while True:
+            fault, value = user_load32(address)
+            if fault:
+                return False
+            fault, old = user_compare_exchange32(address, value, value)
+            if fault or old == value:
+                return not fault
+    fault, _ = user_load32(address)
+    return not fault

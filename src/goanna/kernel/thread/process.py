@@ -1,5 +1,5 @@
-"""The process: what its threads share. An address space, descriptors, signal handlers, credentials, limits, a place in the
-tree of processes.
+"""The process: what its threads share. An address space, descriptors, signal handlers, credentials, limits, a place in
+the tree of processes.
 
 Higher rooms hang their own structures on it; this room only keeps the pointers and says when a process begins and ends.
 """

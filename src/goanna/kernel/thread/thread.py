@@ -9,6 +9,7 @@ from goanna.kernel.base.heap import HeapNode
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.thread.process import Process, tree_lock
+from goanna.kernel.thread.stack import free_stack
 from goanna.kernel.time.timer import Timer
 from goanna.metal import Array, Atomic, Fn, Ptr, enumeration, hook, i32, i64, metal, static, struct, u8, u32, u64
 
@@ -21,16 +22,21 @@ __all__ = [
     "Thread",
     "ThreadState",
     "allocate_id",
+    "deliver_signals",
     "file_process_setup",
     "file_process_teardown",
     "find_thread",
     "frame_of",
+    "free_thread",
+    "machine_end",
+    "next_thread",
     "publish_thread",
     "release_thread",
     "signal_process_setup",
     "signal_process_teardown",
     "signal_thread_setup",
     "signal_thread_teardown",
+    "thread_total",
     "withdraw_thread",
 ]
 
@@ -49,6 +55,7 @@ class ThreadState:
     READY = 1
     RUNNING = 2
     DEAD = 3
+    MOVING = 4  # leaves a processor that its affinity no longer has
 
 
 @struct
@@ -68,6 +75,7 @@ class Thread:
     """One thread. Fields without a lock in their comment are the thread's own."""
 
     context: Context  # while it isn't running: where it goes on
+    stack: u64  # its kernel stack, from allocate_stack
     stack_top: u64  # end of its kernel stack; the user frame lies just below
     float_area: u64  # address of its saved vector registers, 64-byte aligned; 0 for a thread of the kernel's own
     thread_pointer: u64  # while it isn't running: FS base, TPIDR_EL0, tp
@@ -85,12 +93,15 @@ class Thread:
     restart: RestartBlock
 
     processor: u32  # where it runs or ran last; the run queue's lock
-    on_processor: Atomic[bool]  # its registers are not yet all in `context`
+    on_processor: Atomic[bool]  # a processor runs on its stack
     affinity: Atomic[u64]  # mask of processors where it may run
     run_node: HeapNode  # the run queue's lock
     virtual_runtime: u64  # weighted time it has run, against its queue's; the run queue's lock
     started: u64  # when it last began to run
-    cpu_time: Atomic[u64]  # nanoseconds it has run, up to `started`
+    charged: u64  # up to when virtual_runtime and cpu_time count its running
+    run_base: u64  # while it runs: now() less the nanoseconds it has run
+    cpu_time: Atomic[u64]  # nanoseconds it has run, up to `charged`
+    float_processor: u32  # 1 + where its vector registers were loaded last, 0: nowhere
     switches: Atomic[u64]  # times it gave the processor up by waiting
     preemptions: Atomic[u64]  # times it was made to
     policy: u32  # SCHED_OTHER, SCHED_BATCH or SCHED_IDLE
@@ -120,6 +131,8 @@ signal_process_setup = hook(Fn[[Process, Ptr[Process], u64], i64])
 signal_process_teardown = hook(Fn[[Process], None])
 file_process_setup = hook(Fn[[Process, Ptr[Process], u64], i64])
 file_process_teardown = hook(Fn[[Process], None])
+deliver_signals = hook(Fn[[Frame], None])  # on the way to user mode, after WORK_SIGNAL was taken back
+machine_end = hook(Fn[[u32], None])  # the first process has ended, with this wait status; does not return
 
 
 @metal
@@ -141,6 +154,41 @@ def find_in_table(id: u32) -> Ptr[Thread]:
 
 
 @metal
+def next_thread(thread: Ptr[Thread]) -> Ptr[Thread]:
+    """The thread that follows in the table; after None the first. None at the end. Process tree lock held."""
+    bucket: u64 = 0
+    if thread is not None:
+        bucket = u64(thread.id % _TABLE_SIZE)
+        following = _table[bucket].after(thread)
+        if following is not None:
+            return following
+        bucket += 1
+    for index in range(bucket, u64(_TABLE_SIZE)):
+        first = _table[index].head()
+        if first is not None:
+            return first
+    return None
+
+
+@metal
+def next_in_table(thread: Ptr[Thread]) -> Ptr[Thread]:
+    """The thread that follows in the table, the first one for None; None at the end. Process tree lock held."""
+    bucket: u64 = 0
+    if thread is not None:
+        bucket = u64(thread.id % _TABLE_SIZE)
+        following = _table[bucket].after(thread)
+        if following is not None:
+            return following
+        bucket += 1
+    while bucket < _TABLE_SIZE:
+        first = _table[bucket].head()
+        if first is not None:
+            return first
+        bucket += 1
+    return None
+
+
+@metal
 def find_thread(id: u32) -> Ptr[Thread]:
     """The thread of that number with a reference that the caller gives back by release_thread, or None."""
     with tree_lock:
@@ -148,6 +196,16 @@ def find_thread(id: u32) -> Ptr[Thread]:
         if thread is not None:
             thread.references.add(1)
         return thread
+
+
+@metal
+def thread_total() -> u64:
+    """How many threads there are."""
+    total: u64 = 0
+    with tree_lock:
+        for bucket in _table:
+            total += bucket.length()
+    return total
 
 
 @metal
@@ -173,11 +231,17 @@ def publish_thread(thread: Thread) -> None:
 
 @metal
 def withdraw_thread(thread: Thread) -> None:
-    """Undo publish_thread, but for the reference. Process tree lock held."""
+    """Take a thread out of the table; the caller then releases the table's reference. Process tree lock held."""
     _table[u64(thread.id % _TABLE_SIZE)].remove(thread)
-    if thread.process is not None:
-        thread.process.threads.remove(thread)
-        thread.process.thread_count -= 1
+
+
+@metal
+def free_thread(thread: Thread) -> None:
+    """Free what a thread that has ended, and runs no more, had for itself."""
+    if thread.stack != 0:
+        free_stack(thread.stack)
+        thread.stack = 0
+    release_thread(thread)
 
 
 @metal

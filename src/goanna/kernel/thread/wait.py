@@ -1,21 +1,18 @@
 """Wait queues: where a thread sleeps until another wakes it, a time comes, or a signal does.
 
 A queue belongs to whatever has the lock that the caller holds; that lock protects the queue too. No wake-up is lost: a
-sleeper is on the queue before the lock is released, and exactly one of waker, timer and signal claims it (scheduler.claim).
-A waker whose sleeper was claimed by another goes on to the next.
+sleeper is on the queue before the lock is released, and exactly one of waker, timer and signal claims it
+(scheduler.claim). A waker whose sleeper was claimed by another goes on to the next.
 """
 
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.thread.current import current
 from goanna.kernel.thread.scheduler import (
-    WAITING,
-    WAITING_INTERRUPTIBLE,
     WOKEN,
     block,
     claim,
     prepare_wait,
-    signal_waits,
     wait_expired,
 )
 from goanna.kernel.thread.scheduler import Wake as Wake
@@ -44,19 +41,17 @@ class WaitQueue:
     sleepers: WaiterList
 
     def wait(self, lock: SpinLock, deadline: u64, interruptible: bool) -> Wake:
-        """Sleep until woken, until `deadline` (monotonic nanoseconds, NEVER for none), or for a signal if `interruptible`.
+        """Sleep until woken, until `deadline` (monotonic nanoseconds, NEVER for none), or for a signal if
+        `interruptible`.
 
-        The caller holds `lock` and no other; it is open while the thread sleeps and held again at return. Kernel mode only,
-        in a thread. The condition must be looked at again after Wake.WOKEN: another may have been quicker.
+        The caller holds `lock` and no other; it is open while the thread sleeps and held again at return. Kernel mode
+        only, in a thread. The condition must be looked at again after Wake.WOKEN: another may have been quicker.
         """
         return self.wait_on_clock(lock, deadline, MONOTONIC, interruptible)
 
     def wait_on_clock(self, lock: SpinLock, deadline: u64, clock: u32, interruptible: bool) -> Wake:
         """wait() with a deadline on the clock MONOTONIC or REAL of time/timer.py."""
         me = current()
-        if interruptible:
-            if signal_waits(me):
-                return Wake.SIGNAL
         waiter = Waiter(thread=me)
         self.sleepers.append(waiter)
         prepare_wait(me, interruptible)

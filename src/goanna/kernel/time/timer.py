@@ -5,7 +5,16 @@ timers that were set by it. The hardware timer is programmed lazily: only when a
 that comes too early finds nothing to do and programs the next.
 """
 
-from goanna.kernel.arch import now, on_timer, pause, processor_count, processor_index, send_reschedule, set_timer
+from goanna.kernel.arch import (
+    MAXIMUM_PROCESSORS,
+    now,
+    on_timer,
+    pause,
+    processor_count,
+    processor_index,
+    send_reschedule,
+    set_timer,
+)
 from goanna.kernel.base.heap import Heap, HeapNode
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.time.wall import wall_offset
@@ -79,13 +88,11 @@ class TimerQueue:
     def due(self, time: u64) -> Ptr[Timer]:
         """Take out a timer whose deadline is at or before `time`, the earliest of its clock."""
         first = self.monotonic.first()
-        if first is not None:
-            if first.deadline <= time:
-                return self.monotonic.pop()
+        if first is not None and first.deadline <= time:
+            return self.monotonic.pop()
         first = self.real.first()
-        if first is not None:
-            if first.deadline <= time + wall_offset():
-                return self.real.pop()
+        if first is not None and first.deadline <= time + wall_offset():
+            return self.real.pop()
         return None
 
     def insert(self, timer: Timer) -> None:
@@ -101,7 +108,6 @@ class TimerQueue:
             self.monotonic.remove(timer)
 
 
-MAXIMUM_PROCESSORS = 16
 queues = static(Array[TimerQueue, MAXIMUM_PROCESSORS])
 _ticking = per_processor(bool)  # whether run_timers is already running here: a callback may let time pass
 

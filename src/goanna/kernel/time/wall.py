@@ -1,4 +1,5 @@
-"""The wall clock as an offset: real time is the monotonic clock plus one number, which only setting the clock changes."""
+"""The wall clock as an offset: real time is the monotonic clock plus one number, which only setting the clock
+changes."""
 
 from goanna.kernel.arch import now, wall_clock
 from goanna.metal import Atomic, metal, static, u64

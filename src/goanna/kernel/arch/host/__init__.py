@@ -14,7 +14,7 @@ from goanna.kernel.arch.host.arena import (
     virtual,
 )
 from goanna.kernel.arch.host.context import Context, prepare_context, switch_context
-from goanna.kernel.arch.host.frame import Frame, enter_user, user_frame
+from goanna.kernel.arch.host.frame import Frame, enter_user, on_call, user_frame
 from goanna.kernel.arch.host.machine import (
     KERNEL_AREA,
     console_write,
@@ -71,10 +71,10 @@ from goanna.kernel.arch.host.processors import (
     pause,
     processor_count,
     processor_index,
+    raise_work,
     send_reschedule,
     set_timer,
     stop,
-    raise_work,
     take_work,
     wall_clock,
 )
@@ -99,6 +99,7 @@ from goanna.kernel.arch.x86_64.interface import (
     EpollEvent,
     Stat,
 )
+from goanna.kernel.arch.x86_64.numbers import SYSCALL_NUMBERS
 
 __all__ = [
     "DIRECT_MAP",
@@ -117,6 +118,7 @@ __all__ = [
     "PAGE_SIZE",
     "PLATFORM",
     "READ",
+    "SYSCALL_NUMBERS",
     "USER_TOP",
     "WRITE",
     "Context",
@@ -143,8 +145,10 @@ __all__ = [
     "halt_until_interrupt",
     "interrupt_window",
     "kernel_map",
+    "kernel_table",
     "kernel_unmap",
     "now",
+    "on_call",
     "on_page_fault",
     "on_reschedule",
     "on_timer",
@@ -153,6 +157,7 @@ __all__ = [
     "prepare_context",
     "processor_count",
     "processor_index",
+    "raise_work",
     "send_reschedule",
     "set_kernel_stack",
     "set_thread_pointer",
@@ -174,6 +179,7 @@ __all__ = [
     "table_switch",
     "table_trim",
     "table_unmap",
+    "take_work",
     "thread_pointer",
     "tlb_flush",
     "user_compare_exchange32",
@@ -185,7 +191,4 @@ __all__ = [
     "user_zero",
     "virtual",
     "wall_clock",
-    "raise_work",
-    "take_work",
-    "kernel_table",
 ]

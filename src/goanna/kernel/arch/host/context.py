@@ -2,6 +2,7 @@
 
 import platform
 
+from goanna.kernel.arch.host.frame import FRAME_SIZE
 from goanna.metal import Fn, metal, struct, u64, unsafe
 
 __all__ = ["Context", "prepare_context", "switch_context"]
@@ -99,8 +100,11 @@ def start_context() -> None:
 
 @metal
 def prepare_context(context: Context, stack_top: u64, entry: Fn[[u64], None], argument: u64) -> None:
-    """Make a context that calls entry(argument), which never returns. The stack top is 16-byte aligned."""
-    stack = stack_top - WORDS * 8
+    """Make a context that calls entry(argument), which never returns. The stack top is 16-byte aligned.
+
+    The room of a user frame at the very top is left alone.
+    """
+    stack = stack_top - FRAME_SIZE - WORDS * 8
     unsafe.store(u64, stack + CONTROL * 8, FLOAT_CONTROL)
     unsafe.store(u64, stack + ENTRY * 8, unsafe.address(entry))
     unsafe.store(u64, stack + ARGUMENT * 8, argument)

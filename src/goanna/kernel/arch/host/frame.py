@@ -1,8 +1,8 @@
 """User registers on the host: as many as calls, faults and signals look at."""
 
-from goanna.metal import Array, i64, metal, panic, sizeof, struct, u64, unsafe
+from goanna.metal import Array, Fn, hook, i64, metal, panic, sizeof, struct, u64, unsafe
 
-__all__ = ["Frame", "enter_user", "user_frame"]
+__all__ = ["Frame", "enter_user", "on_call", "user_frame"]
 
 CALL_LENGTH = 2  # bytes of the instruction that enters the kernel
 
@@ -65,6 +65,10 @@ class Frame:
 
 
 FRAME_SIZE = sizeof(Frame)
+
+
+# A system call; a test makes one by calling what is set here with a Frame.
+on_call = hook(Fn[[Frame], None])
 
 
 @metal

@@ -13,6 +13,7 @@ __all__ = [
     "get_user_gs",
     "kernel_map",
     "kernel_stack",
+    "kernel_unmap",
     "set_kernel_stack",
     "set_thread_pointer",
     "set_user_gs",
@@ -109,3 +110,9 @@ def console_write(byte: u8) -> None:
     if written_count < len(written):
         written[written_count] = byte
         written_count += 1
+
+
+@metal
+def kernel_unmap(address: u64) -> u64:
+    """Take a page of the kernel's away; 0 as there was none."""
+    return 0

@@ -44,6 +44,7 @@ __all__ = [
     "preemption_point",
     "processor_count",
     "processor_index",
+    "raise_work",
     "random",
     "send_reschedule",
     "set_timer",
@@ -51,8 +52,8 @@ __all__ = [
     "simulated_time",
     "spend_time",
     "stop",
+    "take_work",
     "wall_clock",
-    "work",
 ]
 
 MAXIMUM_PROCESSORS = 16
@@ -67,7 +68,7 @@ on_timer = hook(Fn[[], None])
 on_reschedule = hook(Fn[[], None])
 before_user = hook(Fn[[Frame], None])
 
-work = per_processor(u32)  # not 0: before_user has something to do on the way to user mode
+_work = per_processor(u32)  # not 0: before_user has something to do on the way to user mode
 
 simulated_time = static(u64)  # nanoseconds since boot
 interrupts_sent = static(u64)
@@ -207,6 +208,22 @@ def send_reschedule(processor: u32) -> None:
 
 
 @metal
+def raise_work(bits: u32) -> None:
+    """Have before_user called ere this processor returns to user mode."""
+    global _work
+    _work |= bits
+
+
+@metal
+def take_work() -> u32:
+    """What was raised since the last call."""
+    global _work
+    bits = _work
+    _work = 0
+    return bits
+
+
+@metal
 def set_timer(deadline: u64) -> None:
     """Interrupt this processor at a time, in place of the one set before. NEVER: not at all."""
     _deadlines[u64(_running)] = deadline
@@ -255,7 +272,7 @@ def pass_through_user(frame: Frame) -> None:
     """What happens between two calls of a program: other processors, interrupts, the work on the way to user mode."""
     preemption_point()
     deliver()
-    while work != 0:
+    while _work != 0:
         before_user(frame)
 
 

@@ -11,6 +11,7 @@ from goanna.kernel.arch.host.page_table import (
     entry_huge,
     entry_physical,
     entry_place,
+    kernel_table,
     running_table,
 )
 from goanna.kernel.arch.host.processors import preemption_point
@@ -32,7 +33,7 @@ on_page_fault = hook(Fn[[Frame, u64, u32], bool])
 @metal
 def reach(address: u64, access: u32) -> u64:
     """Where the byte at a user address lies, 0 after a fault that could not be mended."""
-    if address >= USER_TOP or running_table is None:
+    if address >= USER_TOP or running_table is None or running_table is kernel_table:
         return 0
     for _ in range(4):
         place = entry_place(running_table, address)
