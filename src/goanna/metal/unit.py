@@ -220,7 +220,7 @@ class Unit:
             self.processor_base()
             return symbol
         if static.external is not None:
-            self._globals.append(f"{symbol} = external global [{size} x i8], align {align}")
+            self._declared[name] = f"{symbol} = external global [{size} x i8], align {align}"
             return symbol
         if static.per_processor and host:
             self._offset = -(-self._offset // align) * align
