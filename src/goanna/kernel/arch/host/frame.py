@@ -17,7 +17,7 @@ class Frame:
     pc: u64
     sp: u64
     kernel: u64  # 1: the kernel itself was interrupted
-    reserved: u64
+    plain: u64  # 1: there is no call to restart
 
     def number(self) -> u64:
         """The number of the system call."""
@@ -58,6 +58,18 @@ class Frame:
     def from_user(self) -> bool:
         """Whether the program, and not the kernel, was running."""
         return self.kernel == 0
+
+    def is_call(self) -> bool:
+        """Whether this is a system call that may be restarted."""
+        return self.plain == 0
+
+    def forget_call(self) -> None:
+        """From now on there is no call here to restart."""
+        self.plain = 1
+
+    def flags(self) -> u64:
+        """The processor's flags: none here."""
+        return 0
 
     def restart_call(self) -> None:
         """Have the call made again when the program goes on."""

@@ -1,0 +1,1 @@
+"""Signals: who gets them, when, and how a handler runs and returns."""

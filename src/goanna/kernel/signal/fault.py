@@ -1,0 +1,75 @@
+"""Faults of programs become signals: page faults that memory/ can't mend, and all other exceptions."""
+
+from goanna.kernel.arch import (
+    USER_TOP,
+    Frame,
+    fault_signal,
+    float_save,
+    on_page_fault,
+    on_user_fault,
+    page_fault_error,
+)
+from goanna.kernel.base.errno import EACCES, EFAULT, EIO, ENOMEM
+from goanna.kernel.memory.fault import handle_fault
+from goanna.kernel.signal.info import Information
+from goanna.kernel.signal.numbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV
+from goanna.kernel.signal.send import force
+from goanna.kernel.thread.current import current
+from goanna.kernel.thread.exit import kill_process
+from goanna.metal import Fn, hook, i32, i64, metal, u32, u64
+
+__all__ = ["on_memory_out"]
+
+PAGE_FAULT = 14
+
+# No page was left for a program: tell it to whoever looks on. The process ends by SIGKILL after it.
+on_memory_out = hook(Fn[[], None])
+
+
+@metal
+def raise_fault(number: u32, code: i32, address: u64) -> None:
+    """Send the running thread a signal for what its own instruction did."""
+    information = Information(number=i32(number), code=code)
+    information.details.fault.address = address
+    force(information)
+
+
+@on_page_fault.set
+@metal
+def page_fault(frame: Frame, address: u64, access: u32) -> bool:
+    """A page fault in user mode or in a user copy. True: try again. False: a signal was sent, or the copy is to end."""
+    thread = current()
+    result: i64 = -EFAULT
+    if address < USER_TOP:
+        result = handle_fault(thread.process.space, address, access)
+        if result == 0:
+            return True
+    if result == -ENOMEM:
+        on_memory_out()
+        kill_process(thread.process, SIGKILL)
+        return False
+    if not frame.from_user():
+        return False
+    mine = thread.signals
+    mine.fault_number = PAGE_FAULT
+    mine.fault_error = page_fault_error(frame.number(), address >= USER_TOP)
+    mine.fault_address = address
+    if result == -EIO:
+        raise_fault(SIGBUS, BUS_ADRERR, address)
+    else:
+        raise_fault(SIGSEGV, SEGV_ACCERR if result == -EACCES else SEGV_MAPERR, address)
+    return False
+
+
+@on_user_fault.set
+@metal
+def user_fault(frame: Frame, vector: u32, code: u64, address: u64) -> None:
+    """Any other exception in user mode."""
+    thread = current()
+    float_save(thread.float_area)
+    number, reason, where = fault_signal(vector, frame.program_counter(), frame.flags(), thread.float_area)
+    if number == 0:
+        return
+    thread.signals.fault_number = u64(vector)
+    thread.signals.fault_error = code
+    raise_fault(number, reason, where)
