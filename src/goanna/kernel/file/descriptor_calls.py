@@ -155,11 +155,7 @@ def control(descriptor: i32, description: Description, command: u32, argument: u
 @metal
 def descriptor_flags(descriptor: i32) -> i64:
     """F_GETFD."""
-    table = files()
-    with table.lock:
-        if table.find(descriptor) is None:
-            return -EBADF
-        return flags.FD_CLOEXEC if table.close_on_exec(descriptor) else 0
+    return flags.FD_CLOEXEC if files().closes_on_exec(descriptor) else 0
 
 
 @metal

@@ -125,6 +125,12 @@ def open_image(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
 
 
 @metal
+def image_size() -> u64:
+    """Tree.size."""
+    return root_image.size
+
+
+@metal
 def file_of(description: Description) -> ImageFile:
     """What lies below an open file of the image."""
     return unsafe.at(ImageFile, description.object)
@@ -254,6 +260,7 @@ IMAGE_TREE = constant(
         "attributes": image_attributes,
         "read_link": read_image_link,
         "open": open_image,
+        "size": image_size,
         "magic": EROFS_MAGIC,
         "device": ROOT_DEVICE,
         "read_only": True,

@@ -217,10 +217,13 @@ class FileTable:
             if not self.grow(number // BLOCK):
                 return None, -ENOMEM
 
-    def close_on_exec(self, descriptor: i32) -> bool:
-        """Whether the descriptor, which is in use, is closed by execve. With the lock held."""
-        number = u64(u32.wrap(descriptor))
-        return (self.slot(number // BLOCK).close_on_exec >> (number % BLOCK)) & 1 != 0
+    def closes_on_exec(self, descriptor: i32) -> bool:
+        """Whether execve closes the descriptor; false if it is not in use."""
+        with self.lock:
+            if self.find(descriptor) is None:
+                return False
+            number = u64(u32.wrap(descriptor))
+            return (self.slot(number // BLOCK).close_on_exec >> (number % BLOCK)) & 1 != 0
 
     def mark_close_on_exec(self, descriptor: i32, wanted: bool) -> bool:
         """Set or clear it. False: the descriptor is not in use."""
@@ -286,3 +289,31 @@ def drop_table(table: FileTable) -> None:
     if table.references.sub(1) == 1:
         table.close_all()
         tables.free(table)
+
+
+@metal
+def copy_table(source: FileTable) -> Ptr[FileTable]:
+    """A table in which every descriptor refers to what it does in another one, or None if memory is out."""
+    made = create_table()
+    if made is None:
+        return None
+    number = source.next_used(0, MAXIMUM_DESCRIPTORS)
+    while number < MAXIMUM_DESCRIPTORS:
+        if not copy_descriptor(source, made, number):
+            drop_table(made)
+            return None
+        number = source.next_used(number + 1, MAXIMUM_DESCRIPTORS)
+    return made
+
+
+@metal
+def copy_descriptor(source: FileTable, target: FileTable, number: u32) -> bool:
+    """Copy one descriptor, unless it was closed meanwhile or is only reserved. False: memory is out."""
+    description = source.get(i32(number))
+    if description is None:
+        return True
+    if target.reserve(number, u64(number) + 1) < 0:
+        description.drop()
+        return False
+    target.install(i32(number), description, source.closes_on_exec(i32(number)))
+    return True

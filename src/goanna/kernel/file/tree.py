@@ -43,6 +43,7 @@ class Tree:
     # Where a link leads that is no text to be walked, with a reference; None: walk the text. None: there are none such.
     jump: Fn[["Entry"], Ptr["Entry"]]
     open: Fn[["Entry", u32], tuple[Ptr[Description], i64]]  # a description without its entry, or None and an errno
+    size: Fn[[], u64]  # statfs: bytes in all; None: nothing is stored
     magic: u64  # statfs: f_type
     device: u64  # st_dev
     read_only: bool  # changes answer EROFS

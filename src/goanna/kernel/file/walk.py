@@ -40,6 +40,11 @@ class Path:
             self.end = u64(length)
         return length
 
+    def set_dot(self) -> None:
+        """Let an empty path that was loaded name where it starts."""
+        self.page(0)[0] = DOT
+        self.end = 1
+
     def set(self, text: Slice[u8]) -> i64:
         """Take a path of the kernel's own: 0 or -ENOMEM."""
         page = pages.allocate()

@@ -1,0 +1,238 @@
+"""open, openat, openat2, creat: from flags and a path to a descriptor (Linux fs/open.c, fs/namei.c)."""
+
+from goanna.kernel.base.errno import (
+    E2BIG,
+    EACCES,
+    EAGAIN,
+    EEXIST,
+    EFAULT,
+    EINVAL,
+    EISDIR,
+    ELOOP,
+    ENOMEM,
+    ENOTDIR,
+    EOPNOTSUPP,
+    EROFS,
+)
+from goanna.kernel.file.attributes import Attributes
+from goanna.kernel.file.description import Description, Operations, create
+from goanna.kernel.file.descriptors import descriptor_limit, files
+from goanna.kernel.file.flags import (
+    AT_FDCWD,
+    O_ACCMODE,
+    O_CLOEXEC,
+    O_CREAT,
+    O_DIRECTORY,
+    O_EXCL,
+    O_LARGEFILE,
+    O_NOCTTY,
+    O_NOFOLLOW,
+    O_PATH,
+    O_RDONLY,
+    O_TMPFILE_BIT,
+    O_TRUNC,
+    O_WRONLY,
+    OPEN_FLAGS,
+    S_IFLNK,
+    S_IFREG,
+)
+from goanna.kernel.file.place import walk_from
+from goanna.kernel.file.tree import READ, WRITE, Entry, entry_permitted
+from goanna.kernel.file.walk import Path
+from goanna.kernel.memory import user
+from goanna.metal import Ptr, constant, i32, i64, metal, sizeof, struct, u8, u32, u64
+
+PATH_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC  # all that matters with O_PATH
+# What F_GETFL does not show of the flags of open.
+FORGOTTEN = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC
+
+
+@metal
+def check_flags(flags: u32) -> i64:
+    """0, or -EINVAL for a combination that means nothing (build_open_flags)."""
+    if (flags & O_TMPFILE_BIT) != 0:
+        if (flags & O_DIRECTORY) == 0 or (flags & O_CREAT) != 0 or (flags & O_ACCMODE) == O_RDONLY:
+            return -EINVAL
+    elif (flags & (O_DIRECTORY | O_CREAT)) == O_DIRECTORY | O_CREAT:
+        return -EINVAL
+    return 0
+
+
+@metal
+def wanted_access(flags: u32) -> u32:
+    """The permissions that the flags ask for."""
+    access = flags & O_ACCMODE
+    wanted: u32 = READ | WRITE
+    if access == O_RDONLY:
+        wanted = READ
+    elif access == O_WRONLY:
+        wanted = WRITE
+    return wanted | WRITE if (flags & O_TRUNC) != 0 else wanted
+
+
+@metal
+def open_entry(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
+    """Open what a path led to, after the checks of do_open and may_open. The entry's reference stays the caller's."""
+    if (flags & O_PATH) != 0:
+        if (flags & O_DIRECTORY) != 0 and not entry.is_directory():
+            return None, -ENOTDIR
+        description = create(PLACE, flags & ~O_CLOEXEC, 0)
+        return with_entry(description, entry, 0 if description is not None else -ENOMEM)
+    if entry.is_link():
+        return None, -ELOOP
+    if entry.is_directory():
+        if (flags & (O_CREAT | O_TRUNC)) != 0 or (flags & O_ACCMODE) != O_RDONLY:
+            return None, -EISDIR
+    elif (flags & O_DIRECTORY) != 0:
+        return None, -ENOTDIR
+    wanted = wanted_access(flags)
+    if (wanted & WRITE) != 0 and entry.tree.read_only and entry.kind() in (S_IFREG, S_IFLNK):
+        return None, -EROFS
+    if not entry_permitted(entry, wanted):
+        return None, -EACCES
+    description, error = entry.tree.open(entry, (flags & ~FORGOTTEN) | O_LARGEFILE)
+    return with_entry(description, entry, error)
+
+
+@metal
+def with_entry(description: Ptr[Description], entry: Entry, error: i64) -> tuple[Ptr[Description], i64]:
+    """Let a new description remember where it was opened."""
+    if description is not None and description.entry is None:
+        entry.hold()
+        description.entry = entry
+    return description, error
+
+
+@metal
+def open_path(directory: i32, path: Path, flags: u32) -> tuple[Ptr[Description], i64]:
+    """Walk a path and open what is there."""
+    follow = (flags & O_NOFOLLOW) == 0 and (flags & (O_CREAT | O_EXCL)) != O_CREAT | O_EXCL
+    entry, error = walk_from(directory, path, follow)
+    if error < 0:
+        return None, create_error(path, flags, error)
+    if (flags & O_TMPFILE_BIT) != 0:
+        error = temporary_error(entry)
+    elif (flags & O_CREAT) != 0 and path.to_directory:
+        error = -EISDIR
+    elif (flags & (O_CREAT | O_EXCL)) == O_CREAT | O_EXCL:
+        error = -EEXIST
+    description: Ptr[Description] = None
+    if error == 0:
+        description, error = open_entry(entry, flags)
+    entry.drop()
+    return description, error
+
+
+@metal
+def create_error(path: Path, flags: u32, error: i64) -> i64:
+    """Why a file that is not there isn't made either."""
+    if path.missing_in is None or (flags & O_CREAT) == 0:
+        return error
+    if path.to_directory:
+        return -EISDIR
+    return -EROFS if path.missing_in.read_only else -EACCES
+
+
+@metal
+def temporary_error(entry: Entry) -> i64:
+    """Why no nameless file is made in a directory."""
+    if not entry.is_directory():
+        return -ENOTDIR
+    return -EROFS if entry.tree.read_only else -EOPNOTSUPP
+
+
+@metal
+def open_at(directory: i32, address: u64, given: u32) -> i64:
+    """A descriptor for a path in user memory. The flags are known ones and go together."""
+    flags = given & PATH_FLAGS if (given & O_PATH) != 0 else given
+    path = Path()
+    error = path.load(address)
+    if error < 0:
+        path.release()
+        return error
+    descriptor = files().reserve(0, descriptor_limit())
+    if descriptor < 0:
+        path.release()
+        return i64(descriptor)
+    description, error = open_path(directory, path, flags)
+    path.release()
+    if error < 0:
+        files().cancel(descriptor)
+        return error
+    files().install(descriptor, description, (flags & O_CLOEXEC) != 0)
+    return i64(descriptor)
+
+
+@metal
+def sys_openat(directory: i32, address: u64, flags: u32, mode: u32) -> i64:
+    """openat(2): flags that nobody knows are dropped."""
+    known = flags & OPEN_FLAGS
+    error = check_flags(known)
+    return error if error < 0 else open_at(directory, address, known)
+
+
+@metal
+def sys_open(address: u64, flags: u32, mode: u32) -> i64:
+    """open(2)."""
+    return sys_openat(AT_FDCWD, address, flags, mode)
+
+
+@metal
+def sys_creat(address: u64, mode: u32) -> i64:
+    """creat(2)."""
+    return sys_openat(AT_FDCWD, address, O_CREAT | O_WRONLY | O_TRUNC, mode)
+
+
+@struct
+class OpenHow:
+    """struct open_how."""
+
+    flags: u64
+    mode: u64
+    resolve: u64
+
+
+RESOLVE_KNOWN = 0x3F
+RESOLVE_CACHED = 0x20
+MODE_BITS = 0o7777
+
+
+@metal
+def sys_openat2(directory: i32, address: u64, how_address: u64, size: u64) -> i64:
+    """openat2(2), without ways to restrict the walk: -EOPNOTSUPP where one is asked for."""
+    how = OpenHow()
+    if size < sizeof(OpenHow):
+        return -EINVAL
+    if size > 4096:
+        return -E2BIG
+    if user.get_struct(how, how_address) < 0:
+        return -EFAULT
+    for offset in range(u64(sizeof(OpenHow)), size):
+        byte, error = user.get(u8, how_address + offset)
+        if error < 0:
+            return error
+        if byte != 0:
+            return -E2BIG
+    if (how.flags & ~OPEN_FLAGS) != 0 or (how.resolve & ~RESOLVE_KNOWN) != 0:
+        return -EINVAL
+    flags = u32(how.flags)
+    makes = (flags & (O_CREAT | O_TMPFILE_BIT)) != 0
+    if (how.mode & ~MODE_BITS) != 0 or (how.mode != 0 and not makes):
+        return -EINVAL
+    if (flags & O_PATH) != 0 and (flags & ~PATH_FLAGS) != 0:
+        return -EINVAL
+    error = check_flags(flags)
+    if error < 0:
+        return error
+    if how.resolve != 0:
+        return -EAGAIN if how.resolve == RESOLVE_CACHED else -EOPNOTSUPP
+    return open_at(directory, address, flags)
+
+
+@metal
+def place_attributes(description: Description, attributes: Attributes) -> i64:
+    """fstat of a descriptor that only names a place."""
+    return description.entry.tree.attributes(description.entry, attributes)
+
+
+PLACE = constant(Operations, {"attributes": place_attributes})
