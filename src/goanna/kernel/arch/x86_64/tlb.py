@@ -1,0 +1,131 @@
+"""Which processor runs on which page table, and how a change reaches them all.
+
+A processor that takes a mapping away asks each processor that runs on the table to forget it, by an interrupt, and waits.
+The others may be in the kernel with interrupts off: so whoever waits or spins calls `pause`, which answers too. That is why
+`tlb_flush` may be called with a spin lock held: who spins for that lock answers.
+"""
+
+from goanna.metal import ACQUIRE, RELAXED, Array, Atomic, Ptr, metal, per_processor, static, struct, u64
+
+from .apic import send_interrupt
+from .cpu import invalidate_all, invalidate_page, relax, write_cr3
+from .layout import PAGE_SIZE
+from .page_table import PageTable
+from .processor import MAXIMUM_PROCESSORS, processor_index
+from .trap import SHOOTDOWN, answer_shootdown
+
+__all__ = ["pause", "table_switch", "tlb_flush"]
+
+FEW = 32  # pages: more are forgotten all at once
+
+
+@struct(align=64)
+class Request:
+    """What one processor asks the others to forget. Written by its owner while nobody is to answer."""
+
+    start: u64
+    pages: u64
+    pending: Atomic[u64]  # processors that have not answered yet
+
+
+requests = static(Array[Request, MAXIMUM_PROCESSORS])
+inbox = static(Array[Atomic[u64], MAXIMUM_PROCESSORS])  # for each processor: whose requests it is to answer
+running = per_processor(Ptr[PageTable])
+
+
+@metal(inline=True)
+def pause() -> None:
+    """For loops that wait on another processor: rests, and answers flush requests."""
+    relax()
+    if inbox[processor_index()].load(order=RELAXED) != 0:
+        answer()
+
+
+@metal
+def answer() -> None:
+    """Do what others ask of this processor."""
+    me = u64(processor_index())
+    asked = inbox[me].exchange(0)
+    index: u64 = 0
+    while asked != 0:
+        if asked & 1 != 0:
+            request = requests[index]
+            forget(request.start, request.pages)
+            request.pending.and_(~(u64(1) << me))
+        asked >>= 1
+        index += 1
+
+
+answer_shootdown.set(answer)
+
+
+@metal
+def forget(start: u64, pages: u64) -> None:
+    """Drop this processor's own translations of a range."""
+    if pages > FEW:
+        invalidate_all()
+        return
+    for index in range(u64(0), pages):
+        invalidate_page(start + index * PAGE_SIZE)
+
+
+@metal
+def ask(targets: u64, start: u64, pages: u64) -> None:
+    """Have the processors in `targets` forget a range; return when all have."""
+    me = u64(processor_index())
+    request = requests[me]
+    request.start = start
+    request.pages = pages
+    request.pending.store(targets)
+    rest = targets
+    index: u64 = 0
+    while rest != 0:
+        if rest & 1 != 0:
+            inbox[index].or_(u64(1) << me)
+            send_interrupt(index, SHOOTDOWN)
+        rest >>= 1
+        index += 1
+    while request.pending.load(order=ACQUIRE) != 0:
+        pause()
+
+
+@metal
+def tlb_flush(table: PageTable, start: u64, pages: u64) -> None:
+    """Make every processor that runs on `table` forget the translations of `pages` pages from `start` on.
+
+    Returns when all have. To be called after the entries were changed and before the pages are used for something else.
+    """
+    active = table.active.load()
+    mine = u64(1) << u64(processor_index())
+    if active & mine != 0:
+        forget(start, pages)
+    others = active & ~mine
+    if others != 0:
+        ask(others, start, pages)
+
+
+@metal
+def flush_kernel(start: u64, pages: u64) -> None:
+    """The same for addresses of the kernel half, on all processors that run."""
+    forget(start, pages)
+    others = online.load() & ~(u64(1) << u64(processor_index()))
+    if others != 0:
+        ask(others, start, pages)
+
+
+online = static(Atomic[u64])  # processors that answer, a bit each
+
+
+@metal
+def table_switch(table: PageTable) -> None:
+    """Run on another address space (`kernel_table` has no program). Nothing happens if this processor does already."""
+    global running
+    if running is table:
+        return
+    mine = u64(1) << u64(processor_index())
+    table.active.or_(mine)
+    write_cr3(table.root)
+    old = running
+    running = table
+    if old is not None:
+        old.active.and_(~mine)

@@ -1,0 +1,1 @@
+"""Devices and what describes them. Drivers are handed how to reach their registers and never ask which machine it is."""

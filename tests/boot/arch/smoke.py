@@ -1,0 +1,349 @@
+"""The smallest kernel on top of the arch room: tells over COM1 what it found and that its parts work, then stops the machine.
+
+    GOANNA_ARCH=x86_64 python -m tests.boot.arch.smoke OUT.elf
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from goanna.kernel import arch
+from goanna.kernel.arch import (
+    KERNEL_OFFSET,
+    NEVER,
+    USER_TOP,
+    Context,
+    Frame,
+    PageTable,
+    before_user,
+    command_line,
+    console_write,
+    enter_user,
+    give_memory,
+    halt_forever,
+    halt_until_interrupt,
+    image_end,
+    kernel_map,
+    main,
+    memory_size,
+    now,
+    on_call,
+    on_kernel_fault,
+    on_page_fault,
+    on_reschedule,
+    on_timer,
+    on_user_fault,
+    pause,
+    prepare_context,
+    processor_count,
+    processor_index,
+    processor_main,
+    raise_work,
+    send_reschedule,
+    set_debug_exit,
+    set_kernel_stack,
+    set_timer,
+    start_processors,
+    stop,
+    switch_context,
+    table_create,
+    table_map,
+    table_page_allocate,
+    table_page_free,
+    table_switch,
+    table_unmap,
+    take_work,
+    tlb_flush,
+    user_copy_in,
+    user_copy_out,
+    user_frame,
+    virtual,
+    wall_clock,
+)
+from goanna.kernel.arch.x86_64.frame import FRAME_LINE, describe_frame
+from goanna.metal import (
+    Array,
+    Atomic,
+    Slice,
+    constant,
+    extern_static,
+    fill,
+    metal,
+    per_processor,
+    static,
+    u8,
+    u32,
+    u64,
+    unsafe,
+)
+from goanna.metal.backend import assemble
+from goanna.metal.compile import compile_object
+from goanna.metal.link import kernel_script, link
+from goanna.metal.runtime import runtime_object
+from goanna.metal.target import kernel_target
+
+kernel_end = extern_static("__kernel_end", u8)
+next_page = static(u64)
+last_page = static(u64)
+ticks = static(Atomic[u32])
+calls = static(u32)
+faults = static(u32)
+works = static(u32)
+others = static(Atomic[u32])
+kicks = static(Atomic[u32])
+first = static(Context)
+second = static(Context)
+stack = static(Array[u8, 8192], align=16)
+space = static(PageTable)
+user_page = static(u64)
+table_frees = static(u32)
+mine = per_processor(u32)
+
+# getppid; store its result; touch an unmapped page; UD2; exit by call 60.
+PROGRAM = constant(
+    Array[u8, 40],
+    bytes.fromhex("b86e000000" "0f05" "48a3" "0010400000000000" "48a1" "0020400000000000" "0f0b" "b83c000000" "0f05" "ebfe")
+    .ljust(40, b"\x90"),
+)
+CODE, DATA, LATER = 0x400000, 0x401000, 0x402000
+
+
+@metal
+def say(text: Slice[u8]) -> None:
+    """Print."""
+    for byte in text:
+        console_write(byte)
+
+
+@metal
+def number(value: u64) -> None:
+    """Print in hexadecimal."""
+    for digit in range(u64(0), u64(16)):
+        nibble = u8.wrap(value >> (60 - digit * 4)) & 15
+        console_write(nibble + (48 if nibble < 10 else 87))
+    console_write(10)
+
+
+@image_end.set
+@metal
+def end_of_image() -> u64:
+    """No bundle here."""
+    return unsafe.address(kernel_end) - KERNEL_OFFSET
+
+
+@table_page_allocate.set
+@metal
+def allocate() -> u64:
+    """Pages from the last range."""
+    global next_page
+    page = next_page
+    if page + 4096 > last_page:
+        return 0
+    next_page += 4096
+    fill(unsafe.slice(u8, virtual(page), 4096), 0)
+    return page
+
+
+@table_page_free.set
+@metal
+def free(page: u64) -> None:
+    """Counts."""
+    global table_frees
+    table_frees += 1
+
+
+@metal
+def add(start: u64, end: u64) -> None:
+    """One range of memory."""
+    global next_page, last_page
+    say(b"range ")
+    number(start)
+    say(b"   to ")
+    number(end)
+    next_page, last_page = start, end
+
+
+@on_call.set
+@metal
+def call(frame: Frame) -> None:
+    """getppid answers 42, exit ends the test."""
+    global calls
+    calls += 1
+    if frame.number() == 60:
+        finish()
+    frame.set_result(42)
+    raise_work(4)
+
+
+@before_user.set
+@metal
+def do_work(frame: Frame) -> None:
+    """Takes it."""
+    global works
+    if take_work() == 4:
+        works += 1
+
+
+@on_page_fault.set
+@metal
+def page_fault(frame: Frame, address: u64, access: u32) -> bool:
+    """Maps the page behind the data."""
+    global faults
+    faults += 1
+    if address & ~u64(4095) == LATER:
+        return table_map(space, LATER, allocate(), 3)
+    return False
+
+
+@on_user_fault.set
+@metal
+def user_fault(frame: Frame, vector: u32, code: u64, address: u64) -> None:
+    """Skips UD2."""
+    assert vector == 6, "unexpected fault of the program"
+    frame.set_program_counter(frame.program_counter() + 2)
+
+
+@on_kernel_fault.set
+@metal
+def kernel_fault(frame: Frame, vector: u32, code: u64, address: u64) -> None:
+    """Shows the registers."""
+    buffer = Array[u8, FRAME_LINE]()
+    line: u64 = 0
+    say(b"KERNEL FAULT ")
+    number(address)
+    while True:
+        length = describe_frame(frame, line, buffer)
+        if length == 0:
+            break
+        say(buffer[0:length])
+        say(b"\n")
+        line += 1
+    stop(1)
+
+
+@on_timer.set
+@metal
+def timer() -> None:
+    """Counts."""
+    ticks.add(1)
+
+
+@on_reschedule.set
+@metal
+def reschedule() -> None:
+    """Counts."""
+    kicks.add(1)
+
+
+@processor_main.set
+@metal
+def other_main() -> None:
+    """Another processor: waits."""
+    global mine
+    mine = processor_index() + 100
+    others.add(mine)
+    while True:
+        halt_until_interrupt()
+
+
+@metal
+def entry(argument: u64) -> None:
+    """The second context."""
+    say(b"context ")
+    number(argument)
+    switch_context(second, first)
+
+
+@main.set
+@metal
+def run() -> None:
+    """The test."""
+    global user_page
+    say(b"Goanna smoke\n")
+    say(command_line())
+    say(b"\nmemory ")
+    number(memory_size())
+    say(b"now ")
+    number(now())
+    set_debug_exit(True)
+    give_memory(add)
+    say(b"wall ")
+    number(wall_clock())
+    prepare_context(second, unsafe.address(stack) + 8192, entry, 0x77)
+    switch_context(first, second)
+    start = now()
+    set_timer(start + 2_000_000)
+    while ticks.load() == 0:
+        halt_until_interrupt()
+    say(b"timer ns ")
+    number(now() - start)
+    set_timer(NEVER)
+    start_processors(0)
+    say(b"processors ")
+    number(u64(processor_count()))
+    begin = now()
+    while others.load() == 0 and processor_count() > 1 and now() < begin + 500_000_000:
+        pause()
+    if processor_count() > 1:
+        send_reschedule(1)
+        while kicks.load() == 0:
+            pause()
+        say(b"kicked\n")
+    assert table_create(space), "no page"
+    table_switch(space)
+    user_page = allocate()
+    unsafe.slice(u8, virtual(user_page), 40)[0:40] = PROGRAM
+    assert table_map(space, CODE, user_page, 5), "no page"
+    assert table_map(space, DATA, allocate(), 3), "no page"
+    value = Array[u64, 1]()
+    value[0] = 0x1234_5678_9ABC
+    left = user_copy_out(DATA + 4090, unsafe.address(value), 8)
+    say(b"copied across: 0 left is ")
+    number(left)
+    left = user_copy_out(0x500FFA, unsafe.address(value), 8)
+    say(b"not copied ")
+    number(left)
+    left = user_copy_in(unsafe.address(value), DATA + 4090, 8)
+    say(b"read back ")
+    number(value[0])
+    assert table_unmap(space, LATER) != 0, "nothing mapped"
+    tlb_flush(space, LATER, 1)
+    assert kernel_map(0xFFFF_C900_0000_0000, allocate(), True) and kernel_map(0xFFFF_C900_0000_1000, allocate(), True), "map"
+    top: u64 = 0xFFFF_C900_0000_2000
+    set_kernel_stack(top)
+    frame = user_frame(top)
+    frame.start(CODE, USER_TOP - 8)
+    enter_user(frame)
+
+
+@metal
+def finish() -> None:
+    """Report and stop."""
+    say(b"calls ")
+    number(u64(calls))
+    say(b"faults ")
+    number(u64(faults))
+    say(b"works ")
+    number(u64(works))
+    say(b"answer ")
+    number(unsafe.load(u64, virtual(user_page)))
+    say(b"now ")
+    number(now())
+    say(b"done\n")
+    stop(0)
+    halt_forever()
+
+
+def build(out: Path) -> None:
+    """Compile, assemble, link."""
+    target = kernel_target("x86_64")
+    with tempfile.TemporaryDirectory() as folder:
+        code, start, memory = (Path(folder, name) for name in ("kernel.o", "boot.o", "memory.o"))
+        runtime_object(target, memory)
+        compile_object(arch.ROOTS, target, code, debug=True)
+        assemble(arch.ASSEMBLY, target, start)
+        link([code, start, memory], kernel_script(target, arch.KERNEL_VIRTUAL, arch.KERNEL_PHYSICAL), out)
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
