@@ -1,11 +1,15 @@
 """Compiled code on the host: arguments and results pass through blocks of slots, failed checks come back as numbers."""
 
 import ctypes
+import signal
+import subprocess
+import sys
 
 import pytest
 
-from goanna.metal.errors import InternalError
+from goanna.metal.errors import CheckFailed, InternalError
 from goanna.metal.host_engine import HostModule, slots, thunk_ir
+from goanna.metal.host_entry import time_limit
 from goanna.metal.target import host_target
 
 
@@ -138,6 +142,84 @@ define void @elsewhere(i64 %top) {{
     for _ in range(3):
         _, address = block(top)
         assert module.call(module.address("elsewhere$thunk"), address) == 9
+
+
+FAULTS = """
+define i64 @load(ptr %p) {
+  %value = load volatile i64, ptr %p
+  ret i64 %value
+}
+define void @deep(i64 %n) noinline {
+  %memory = alloca [4096 x i8]
+  call void asm sideeffect "", "r,~{memory}"(ptr %memory)
+  call void @deep(i64 %n)
+  call void asm sideeffect "", "r,~{memory}"(ptr %memory)
+  ret void
+}
+define void @forever() {
+  br label %loop
+loop:
+  call void asm sideeffect "", ""()
+  br label %loop
+}
+declare void @llvm.trap()
+define void @refused() {
+  call void @llvm.trap()
+  unreachable
+}
+""" + "".join(
+    [
+        thunk_ir("load", ["ptr"], "i64"),
+        thunk_ir("deep", ["i64"], "void"),
+        thunk_ir("forever", [], "void"),
+        thunk_ir("refused", [], "void"),
+    ]
+)
+
+
+def test_a_fault_is_a_failed_check_and_the_module_goes_on() -> None:
+    module = HostModule(FAULTS)
+    word = ctypes.c_uint64(77)
+    for _ in range(3):
+        _, address = block(0x123450)
+        with pytest.raises(CheckFailed, match="memory at 0x123450"):
+            module.call(module.address("load$thunk"), address)
+        values, address = block(ctypes.addressof(word))
+        assert module.call(module.address("load$thunk"), address) is None
+        assert values[0] == 77
+
+
+def test_an_instruction_that_the_processor_refuses_is_a_failed_check() -> None:
+    module = HostModule(FAULTS)
+    _, address = block()
+    with pytest.raises(CheckFailed, match="refuses"):
+        module.call(module.address("refused$thunk"), address)
+
+
+def test_a_recursion_without_end_is_a_failed_check() -> None:
+    module = HostModule(FAULTS)
+    _, address = block(1)
+    for _ in range(2):
+        with pytest.raises(CheckFailed, match="memory at"):
+            module.call(module.address("deep$thunk"), address)
+
+
+def test_a_loop_without_end_meets_the_time_limit() -> None:
+    module = HostModule(FAULTS)
+    _, address = block()
+    for _ in range(2):
+        with pytest.raises(CheckFailed, match="time limit"), time_limit(0.05):
+            module.call(module.address("forever$thunk"), address)
+    with time_limit(0.02), pytest.raises(CheckFailed, match="time limit"):
+        sum(range(3_000_000))  # the limit passes here, outside of metal
+        module.call(module.address("forever$thunk"), address)
+
+
+def test_a_fault_outside_of_metal_ends_the_process_as_before() -> None:
+    script = "import ctypes\nfrom goanna.metal.host_entry import entry\nentry()\nctypes.string_at(16)\n"
+    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", script], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGSEGV
+    assert "Segmentation fault" in done.stderr
 
 
 def test_memory_functions_come_from_the_process() -> None:
