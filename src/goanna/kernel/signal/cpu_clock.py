@@ -1,8 +1,8 @@
 """Processor time of threads and processes as a clock for timers.
 
 There is no periodic tick, so such a timer looks at the clock when it could have expired at the earliest: when all
-threads that run now had gone on running. While nothing runs it looks again after the time that is left, IDLE_LOOK at least.
-Processor time is not split into the program's and the kernel's: the virtual clocks count both.
+threads that run now had gone on running. While nothing runs it looks again after the time that is left, IDLE_LOOK at
+least. Processor time is not split into the program's and the kernel's: the virtual clocks count both.
 """
 
 from goanna.kernel.arch import now

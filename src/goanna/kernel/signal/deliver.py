@@ -46,10 +46,10 @@ class Delivery:
 @deliver_signals.set
 @metal
 def deliver(frame: Frame) -> None:
-    """Do what the running thread's signals ask for; at most one handler is set up, and WORK_SIGNAL set if there is more.
+    """Do what the running thread's signals ask for; sets up one handler at most, and WORK_SIGNAL if there is more.
 
-    Called on the way to user mode, with no lock held, after WORK_SIGNAL was found set and taken back. Does not return if
-    the process ends.
+    Called on the way to user mode, with no lock held, after WORK_SIGNAL was found set and taken back. Does not return
+    if the process ends.
     """
     thread = current()
     delivery = Delivery()
@@ -74,7 +74,7 @@ def next_delivery(thread: Thread, delivery: Delivery) -> bool:
     shared.lock.acquire()
     while True:
         if shared.death != 0:
-            die(thread, shared.death)
+            return die(thread, shared.death)
         if (thread.work.load() & WORK_EXIT) != 0:
             shared.lock.release()
             return False
@@ -105,17 +105,18 @@ def next_delivery(thread: Thread, delivery: Delivery) -> bool:
         if (mask & IGNORED) != 0:
             continue
         if (mask & STOPPING) == 0:
-            die(thread, number)
+            return die(thread, number)
         mine.stop_taken = True
         if number == SIGSTOP or not orphaned(thread.process):
             begin_stop(thread, number)
 
 
 @metal
-def die(thread: Thread, number: u32) -> None:
-    """End the process by a signal. Lock held; never returns."""
+def die(thread: Thread, number: u32) -> bool:
+    """End the process by a signal. Lock held; end_process never returns."""
     thread.process.signals.lock.release()
     end_process(number)
+    return False
 
 
 @metal

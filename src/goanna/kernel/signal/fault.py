@@ -11,6 +11,7 @@ from goanna.kernel.arch import (
 )
 from goanna.kernel.base.errno import EACCES, EFAULT, EIO, ENOMEM
 from goanna.kernel.memory.fault import handle_fault
+from goanna.kernel.memory.user import quiet
 from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.numbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV
 from goanna.kernel.signal.send import force
@@ -38,6 +39,8 @@ def raise_fault(number: u32, code: i32, address: u64) -> None:
 @metal
 def page_fault(frame: Frame, address: u64, access: u32) -> bool:
     """A page fault in user mode or in a user copy. True: try again. False: a signal was sent, or the copy is to end."""
+    if quiet:
+        return False
     thread = current()
     result: i64 = -EFAULT
     if address < USER_TOP:

@@ -160,8 +160,8 @@ def notify_death(process: Process, number: u32) -> bool:
 def orphaned(process: Process) -> bool:
     """Whether nobody in its session could continue this process's group: then SIGTSTP and its kin do not stop it.
 
-    The signal lock is held, and open meanwhile. Looks at the process and its ancestors of the same group, where a group's
-    link to its session is (POSIX 3.254).
+    The signal lock is held, and open meanwhile. Looks at the process and its ancestors of the same group, where a
+    group's link to its session is (POSIX 3.254).
     """
     process.signals.lock.release()
     result = orphaned_group(process)

@@ -1,8 +1,8 @@
 """The frame on the user stack in which a signal handler finds its arguments, and from which rt_sigreturn goes back.
 
 The layout is Linux's struct rt_sigframe to the byte, the XSAVE area with its software-reserved words too, since
-debuggers, Go's runtime and C libraries read and change it. Nothing that comes back is believed: segments, flags, program counter,
-MXCSR and the XSAVE header are made or found harmless before the processor sees them.
+debuggers, Go's runtime and C libraries read and change it. Nothing that comes back is believed: segments, flags,
+program counter, MXCSR and the XSAVE header are made or found harmless before the processor sees them.
 
 Sources: Linux arch/x86/include/uapi/asm/{sigcontext,ucontext}.h, arch/x86/kernel/{signal,signal_64}.c, fpu/signal.c.
 """
