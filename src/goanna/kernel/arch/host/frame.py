@@ -47,6 +47,10 @@ class Frame:
         """Set where the program goes on."""
         self.pc = address
 
+    def frame_pointer(self) -> u64:
+        """Where what was interrupted keeps its caller's frame pointer."""
+        return self.arguments[5]
+
     def stack_pointer(self) -> u64:
         """The program's stack pointer."""
         return self.sp

@@ -1,23 +1,31 @@
 """The rest of a machine, on the host: vector state, the thread pointer, kernel mappings, the console."""
 
-from goanna.metal import Array, fill, metal, per_processor, static, u8, u64, unsafe
+from goanna.kernel.arch.host.frame import Frame
+from goanna.metal import Array, Fn, Slice, fill, hook, metal, panic, per_processor, static, u8, u32, u64, unsafe
 
 __all__ = [
+    "FRAME_LINE",
     "KERNEL_AREA",
+    "LOWEST_KERNEL_ADDRESS",
     "console_write",
+    "describe_frame",
+    "fault_name",
     "float_init",
     "float_registers",
     "float_restore",
     "float_save",
     "float_size",
     "get_user_gs",
+    "halt_forever",
     "kernel_map",
     "kernel_stack",
     "kernel_unmap",
+    "on_kernel_fault",
     "set_kernel_stack",
     "set_thread_pointer",
     "set_user_gs",
     "start_processors",
+    "stop_others",
     "thread_pointer",
     "written",
     "written_count",
@@ -25,6 +33,10 @@ __all__ = [
 
 KERNEL_AREA = 0x3000_0000_0000  # kernel addresses that kernel_map fills; a test maps memory of its own there
 FLOAT_SIZE = 512
+LOWEST_KERNEL_ADDRESS = 0x1000
+FRAME_LINE = 16  # bytes of one line of registers
+
+on_kernel_fault = hook(Fn[[Frame, u32, u64, u64], None])
 
 float_registers = per_processor(u64)  # stands for all vector registers
 kernel_stack = per_processor(u64)
@@ -116,3 +128,29 @@ def console_write(byte: u8) -> None:
 def kernel_unmap(address: u64) -> u64:
     """Take a page of the kernel's away; 0 as there was none."""
     return 0
+
+
+@metal
+def stop_others() -> None:
+    """Halt the other processors: they run only when this one lets them."""
+
+
+@metal
+def halt_forever() -> None:
+    """Stop this processor."""
+    panic("a simulated processor stopped for ever")
+
+
+@metal
+def describe_frame(frame: Frame, line: u64, buffer: Slice[u8]) -> u64:
+    """The registers, a line at a time: one line here."""
+    if line != 0:
+        return 0
+    buffer[0:9] = b"registers"
+    return 9
+
+
+@metal
+def fault_name(vector: u32) -> Slice[u8]:
+    """What an exception is called."""
+    return b"exception"

@@ -8,6 +8,7 @@ from .context import Context, prepare_context, switch_context
 from .cpu import halt as halt_until_interrupt
 from .cpu import halt_forever, interrupt_window
 from .entropy import entropy
+from .fault_name import fault_name
 from .fault_signal import fault_signal, page_fault_error
 from .firmware import configuration, configured
 from .float import float_init, float_mask, float_restore, float_restore_checked, float_save, float_size
@@ -22,6 +23,7 @@ from .layout import (
     KERNEL_OFFSET,
     KERNEL_PHYSICAL,
     KERNEL_VIRTUAL,
+    LOWEST_KERNEL_ADDRESS,
     PAGE_SHIFT,
     PAGE_SIZE,
     USER_TOP,

@@ -119,6 +119,10 @@ class Frame:
         """Move the program's stack pointer."""
         self.rsp = value
 
+    def frame_pointer(self) -> u64:
+        """Where the code that was interrupted keeps its caller's frame pointer, and above it the return address."""
+        return self.rbp
+
     def flags(self) -> u64:
         """The program's flags."""
         return self.rflags

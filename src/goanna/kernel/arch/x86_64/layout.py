@@ -11,7 +11,7 @@ from goanna.metal import metal, static, u64, wrapping
 
 __all__ = [
     "DEVICE_AREA", "DEVICE_AREA_END", "DIRECT_MAP", "HUGE_SIZE", "KERNEL_AREA", "KERNEL_OFFSET", "KERNEL_PHYSICAL",
-    "KERNEL_VIRTUAL", "PAGE_SHIFT", "PAGE_SIZE", "PROCESSOR_AREA", "SIMULATED", "TRAMPOLINE", "USER_TOP",
+    "KERNEL_VIRTUAL", "LOWEST_KERNEL_ADDRESS", "PAGE_SHIFT", "PAGE_SIZE", "PROCESSOR_AREA", "SIMULATED", "TRAMPOLINE", "USER_TOP",
     "direct_map_base", "physical", "virtual",
 ]  # fmt: skip
 
@@ -22,6 +22,7 @@ PAGE_SIZE = 1 << PAGE_SHIFT
 HUGE_SIZE = 2 << 20
 USER_TOP = 0x7FFF_FFFF_F000  # first address past user space: the last page below the hole stays unmapped, as in Linux
 DIRECT_MAP = 0xFFFF_8000_0000_0000
+LOWEST_KERNEL_ADDRESS = DIRECT_MAP
 KERNEL_VIRTUAL = 0xFFFF_FFFF_8000_0000  # linked here ...
 KERNEL_PHYSICAL = 0x20_0000  # ... and loaded here
 KERNEL_OFFSET = KERNEL_VIRTUAL - KERNEL_PHYSICAL
