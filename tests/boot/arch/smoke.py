@@ -60,6 +60,7 @@ from goanna.kernel.arch import (
     virtual,
     wall_clock,
 )
+from goanna.kernel.arch.x86_64.clock import counter_rate
 from goanna.kernel.arch.x86_64.frame import FRAME_LINE, describe_frame
 from goanna.metal import (
     Array,
@@ -265,7 +266,10 @@ def run() -> None:
     number(memory_size())
     say(b"now ")
     number(now())
-    set_debug_exit(True)
+    if command_line() != b"no-debug-exit":
+        set_debug_exit()
+    say(b"rate ")
+    number(counter_rate)
     give_memory(add)
     say(b"wall ")
     number(wall_clock())
@@ -326,7 +330,7 @@ def finish() -> None:
     say(b"works ")
     number(u64(works))
     say(b"answer ")
-    number(unsafe.load(u64, virtual(user_page)))
+    number(unsafe.load(u64, DATA))
     say(b"now ")
     number(now())
     say(b"done\n")
