@@ -118,7 +118,9 @@ def build(architecture: str, folder: Path) -> BuiltKernel:
     """
     # Only a build needs LLVM, and the kernel's modules: both take longer to load than everything else here.
     from goanna.image.panic_table import panic_table
+    from goanna.kernel.arch import ASSEMBLY
     from goanna.kernel.main import ROOTS
+    from goanna.metal.backend import assemble
     from goanna.metal.compile import compile_object
     from goanna.metal.link import kernel_script, link
     from goanna.metal.runtime import runtime_object
@@ -126,12 +128,13 @@ def build(architecture: str, folder: Path) -> BuiltKernel:
 
     layout = import_module(f"goanna.kernel.arch.{architecture}.layout")
     target = kernel_target(architecture)
-    elf, part, runtime = folder / _ELF, folder / "kernel.o", folder / "runtime.o"
+    elf, part, start, runtime = (folder / name for name in (_ELF, "kernel.o", "start.o", "runtime.o"))
+    assemble(ASSEMBLY, target, start)
     traps = compile_object(ROOTS, target, part)
     runtime_object(target, runtime)
-    link([part, runtime], kernel_script(target, layout.KERNEL_VIRTUAL, layout.KERNEL_PHYSICAL), elf)
-    part.unlink()
-    runtime.unlink()
+    link([start, part, runtime], kernel_script(target, layout.KERNEL_VIRTUAL, layout.KERNEL_PHYSICAL), elf)
+    for each in (part, start, runtime):
+        each.unlink()
     (folder / _PANIC_TABLE).write_bytes(panic_table(elf, traps))
     return record(folder)
 

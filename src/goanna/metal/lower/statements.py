@@ -54,9 +54,10 @@ class Statements(Branches):
     def abandon(self, node: ast.stmt) -> None:
         """After a mistake: the names it would have assigned exist but tell nothing more."""
         for each in ast.walk(node):
-            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store) and each.id not in self.locals:
-                self.failed.add(each.id)
-                self.locals[each.id] = Local(each.id, never, "undef")
+            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+                if each.id not in self.locals:
+                    self.failed.add(each.id)
+                    self.locals[each.id] = Local(each.id, never, "undef")
                 self.assigned.add(each.id)
         if isinstance(node, (ast.Return,)):
             self.emit("unreachable")

@@ -1,6 +1,7 @@
 """x86-64: PCs and virtual machines that a PVH loader starts. See the modules for what each name means."""
 
 from .boot import ASSEMBLY
+from .capability import hardware_capabilities, signal_frame_size
 from .call import enable_calls, on_call, set_kernel_stack, user_frame
 from .clock import NEVER, counter, counter_scale, now, set_timer
 from .console import CONSOLE_LINE, CONTROL_LINE, console_port, console_write, control_port

@@ -1,0 +1,142 @@
+"""The first process: its memory, its files, its limits, and the program of the image in it."""
+
+from goanna.kernel.arch import Frame, prepare_context
+from goanna.kernel.base.errno import ENOENT, ENOMEM
+from goanna.kernel.boot.settings import settings
+from goanna.kernel.exec.load import load_program
+from goanna.kernel.exec.stack import Start
+from goanna.kernel.file.erofs import Inode
+from goanna.kernel.file.erofs_source import image_file
+from goanna.kernel.file.image_tree import root_image
+from goanna.kernel.file.tree import Entry, child_of, root_entry
+from goanna.kernel.identity.limits import RLIMIT_NOFILE, RLIMIT_STACK, default_limits
+from goanna.kernel.memory import pages, space
+from goanna.kernel.thread.create import make_process, make_thread
+from goanna.kernel.thread.process import Process
+from goanna.kernel.thread.queue import make_ready
+from goanna.kernel.thread.thread import (
+    Thread,
+    allocate_id,
+    file_process_setup,
+    frame_of,
+    publish_thread,
+    signal_process_setup,
+    signal_thread_setup,
+    tree_lock,
+)
+from goanna.kernel.thread.work import begin_program_thread
+from goanna.metal import Fn, Ptr, Slice, hook, i64, metal, u8, u64
+
+__all__ = ["describe_machine", "set_executable", "start_first_process"]
+
+SLASH = 0x2F
+
+# What the machine offers programs: AT_HWCAP, AT_HWCAP2 and the bytes of the largest signal frame go into `Start`.
+describe_machine = hook(Fn[[Start], None])
+# What runs is this entry of the tree, whose reference is used up.
+set_executable = hook(Fn[[Process, Entry], None])
+
+
+@metal
+def find_program(path: Slice[u8]) -> tuple[Ptr[Entry], i64]:
+    """The entry of an absolute path without links, with a reference; or None and an errno."""
+    root_entry.hold()
+    at: Ptr[Entry] = root_entry
+    position: u64 = 0
+    while position < len(path):
+        if path[position] == SLASH:
+            position += 1
+            continue
+        end = position
+        while end < len(path) and path[end] != SLASH:
+            end += 1
+        child, error = child_of(at, path[position:end])
+        at.drop()
+        if child is None:
+            return None, error
+        at = child
+        position = end
+    return at, 0
+
+
+@metal
+def load_first(process: Process, frame: Frame) -> i64:
+    """Load the image's program into a new process. 0 or a negative errno."""
+    memory = space.create()
+    if memory is None:
+        return -ENOMEM
+    process.space = memory
+    if settings.stack_limit != 0:
+        memory.stack_limit = settings.stack_limit
+    entry, error = find_program(settings.program)
+    if entry is None:
+        return error if error < 0 else -ENOENT
+    inode = Inode()
+    error = root_image.inode(entry.number, inode)
+    if error < 0:
+        return error
+    file = image_file(root_image, inode)
+    if file is None:
+        return -ENOMEM
+    start = Start(arguments=settings.arguments, environment=settings.environment, path=settings.program)
+    describe_machine(start)
+    error = load_program(memory, file.source, inode.size, start)
+    file.source.release()
+    if error < 0:
+        return error
+    set_executable(process, entry)
+    name_process(process, entry.name[0 : u64(entry.length)])
+    frame.start(start.entry, start.stack)
+    return 0
+
+
+@metal
+def name_process(process: Process, name: Slice[u8]) -> None:
+    """The first 15 bytes of the program's name."""
+    count = min(len(name), 15)
+    process.name[0:count] = name[0:count]
+
+
+@metal
+def start_first_process() -> i64:
+    """Make process 1 with the program in it, ready to run. 0 or a negative errno, after which nothing else can be done."""
+    process = make_process()
+    if process is None:
+        return -ENOMEM
+    default_limits(process, pages.total_pages())
+    if settings.open_files != 0:
+        process.limits[RLIMIT_NOFILE].current = settings.open_files
+        process.limits[RLIMIT_NOFILE].maximum = settings.open_files
+    if settings.stack_limit != 0:
+        process.limits[RLIMIT_STACK].current = settings.stack_limit
+    thread = make_thread(process)
+    if thread is None:
+        return -ENOMEM
+    error = signal_process_setup(process, None, 0)
+    if error == 0:
+        error = signal_thread_setup(thread, None, 0)
+    if error == 0:
+        error = file_process_setup(process, None, 0)
+    if error == 0:
+        error = load_first(process, frame_of(thread))
+    if error < 0:
+        return error
+    run(process, thread)
+    return 0
+
+
+@metal
+def run(process: Process, thread: Thread) -> None:
+    """Number the first thread, and let it run."""
+    count = min(len(process.name), len(thread.name))
+    thread.name[0:count] = process.name[0:count]
+    with tree_lock:
+        thread.id = allocate_id()
+        process.id = thread.id
+        process.group = thread.id
+        process.session = thread.id
+        publish_thread(thread)
+    prepare_context(thread.context, thread.stack_top, begin_program_thread, 0)
+    make_ready(thread)
+
+

@@ -1,0 +1,105 @@
+"""Hooks that join rooms which don't know each other, and belong to neither."""
+
+from goanna.kernel.arch import PAGE_SIZE, hardware_capabilities, signal_frame_size
+from goanna.kernel.base.log import Line, warn, write_line
+from goanna.kernel.base.panic import describe_program, panic_output
+from goanna.kernel.base.text import Text
+from goanna.kernel.boot.first import describe_machine, set_executable
+from goanna.kernel.device.control import log_line, memory_out, on_signal, panic_text
+from goanna.kernel.exec.stack import Start
+from goanna.kernel.file.pipe import on_broken_pipe
+from goanna.kernel.file.tree import Entry
+from goanna.kernel.memory import pages
+from goanna.kernel.memory.calls import current_space
+from goanna.kernel.memory.space import AddressSpace
+from goanna.kernel.signal.fault import on_memory_out
+from goanna.kernel.signal.info import Information
+from goanna.kernel.signal.numbers import SI_KERNEL, SI_USER, SIGPIPE
+from goanna.kernel.signal.send import send_to_process, send_to_thread
+from goanna.kernel.thread.current import current, current_process, current_thread
+from goanna.kernel.thread.process import Process, tree_lock
+from goanna.kernel.thread.thread import find_in_table, frame_of
+from goanna.metal import i32, metal, u32, u64
+
+__all__: list[str] = []
+
+FIRST_PROCESS = 1
+
+write_line.set(log_line)
+panic_output.set(panic_text)
+
+
+@describe_program.set
+@metal
+def describe_running_program(text: Text) -> None:
+    """Lines for a panic: where the program was, and its last system call."""
+    thread = current_thread
+    if thread is None or thread.process is None or thread.stack_top == 0:
+        return
+    frame = frame_of(thread)
+    text.put(b"  program: thread ")
+    text.number(u64(thread.id))
+    text.put(b" at 0x")
+    text.hexadecimal(frame.program_counter(), 1)
+    text.put(b", its last system call was number ")
+    text.number(frame.number() & 0xFFFF_FFFF)
+    text.byte(0x0A)
+
+
+@describe_machine.set
+@metal
+def describe(start: Start) -> None:
+    """What the processor offers programs."""
+    start.hwcap, start.hwcap2 = hardware_capabilities()
+    start.signal_stack = signal_frame_size()
+
+
+@set_executable.set
+@metal
+def note_executable(process: Process, entry: Entry) -> None:
+    """What /proc/self/exe says."""
+    process.place.set_executable(entry)
+
+
+@current_space.set
+@metal
+def space_of_current() -> AddressSpace:
+    """The running process's memory."""
+    return current_process().space
+
+
+@on_broken_pipe.set
+@metal
+def broken_pipe() -> None:
+    """A write found no reader: SIGPIPE to the thread that wrote."""
+    information = Information(number=SIGPIPE, code=SI_USER)
+    send_to_thread(current(), information)
+
+
+@on_signal.set
+@metal
+def signal_from_outside(number: u32) -> None:
+    """The runner was told to end, say: the first process gets the signal, as from the kernel."""
+    information = Information(number=i32(number), code=SI_KERNEL)
+    with tree_lock:
+        leader = find_in_table(FIRST_PROCESS)
+        if leader is not None and leader.process is not None:
+            send_to_process(leader.process, information)
+
+
+@on_memory_out.set
+@metal
+def tell_memory_out() -> None:
+    """No page was left for the program: say how much there is and how much was in use."""
+    committed = current_process().space.committed * PAGE_SIZE
+    available = pages.total_pages() * PAGE_SIZE
+    if memory_out(available, committed):
+        return
+    line = Line()
+    text = line.start()
+    text.put(b"goanna: out of memory: the program has ")
+    text.number(committed >> 20)
+    text.put(b" MiB in use of ")
+    text.number(available >> 20)
+    text.put(b" MiB, and needs more")
+    warn(line.bytes())
