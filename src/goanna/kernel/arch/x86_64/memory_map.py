@@ -103,16 +103,23 @@ def read_start_info(address: u64) -> None:
 
 
 @metal
-def build_direct_map() -> None:
-    """Replace the first tables: all RAM and nothing else in the direct map, the image with exact rights, no identity map."""
+def set_early(end: u64) -> None:
+    """Take pages for tables from the first whole page at `end` on."""
     global early_next, early_end
-    kernel_table.root = unsafe.address(boot_top) - KERNEL_OFFSET
-    first = (max(image_end(), unsafe.address(kernel_end) - KERNEL_OFFSET) + (PAGE_SIZE - 1)) & ~u64(PAGE_SIZE - 1)
     for index in range(u64(0), range_count):
         if ranges[index].start <= KERNEL_PHYSICAL < ranges[index].end:
-            early_next, early_end = first, ranges[index].end
+            early_next = (end + (PAGE_SIZE - 1)) & ~u64(PAGE_SIZE - 1)
+            early_end = ranges[index].end
     assert early_next != 0, "the kernel doesn't lie in RAM"
     assert early_next < early_end, "the image is larger than the machine's memory"
+
+
+@metal
+def build_direct_map() -> None:
+    """Replace the first tables: all RAM and nothing else in the direct map, the image with exact rights, no identity map."""
+    kernel_table.root = unsafe.address(boot_top) - KERNEL_OFFSET
+    set_early(unsafe.address(kernel_end) - KERNEL_OFFSET)  # so that image_end can stop the machine
+    set_early(max(image_end(), unsafe.address(kernel_end) - KERNEL_OFFSET))
     read_only_end = unsafe.address(data_start) - KERNEL_OFFSET
     for index in range(u64(0), range_count):
         start, end = ranges[index].start, ranges[index].end

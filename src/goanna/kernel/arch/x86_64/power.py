@@ -1,6 +1,6 @@
 """The end of the machine: each way that some machine or hypervisor understands, the quickest first."""
 
-from goanna.metal import metal, static, u8, u16, u32, unsafe, wrapping
+from goanna.metal import metal, population_count, static, u8, u16, u32, unsafe, wrapping
 
 from .apic import send_stop
 from .cpu import halt_forever
@@ -8,6 +8,7 @@ from .descriptor import load_table
 from .firmware import find_power_off, power, sleep_a, sleep_b
 from .kernel_map import kernel_map_device
 from .port import in8, out8, out16, out32
+from .tlb import online
 from .trap import stopping
 
 __all__ = ["set_debug_exit", "stop", "stop_others"]
@@ -22,10 +23,10 @@ debug_exit = static(bool)
 
 
 @metal
-def set_debug_exit(there: bool) -> None:
-    """Whether the runner says that isa-debug-exit is there."""
+def set_debug_exit() -> None:
+    """The runner says that isa-debug-exit is there."""
     global debug_exit
-    debug_exit = there
+    debug_exit = True
 
 
 @metal
@@ -33,7 +34,8 @@ def stop_others() -> None:
     """Halt all other processors, whatever they do."""
     global stopping
     stopping = True
-    send_stop()
+    if population_count(online.load()) > 1:
+        send_stop()
 
 
 @metal
