@@ -99,7 +99,7 @@ def name_process(process: Process, name: Slice[u8]) -> None:
 
 @metal
 def start_first_process() -> i64:
-    """Make process 1 with the program in it, ready to run. 0 or a negative errno, after which nothing else can be done."""
+    """Make process 1 with the program in it, ready to run. 0 or a negative errno, after which nothing can be done."""
     process = make_process()
     if process is None:
         return -ENOMEM

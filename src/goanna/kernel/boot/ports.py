@@ -7,7 +7,6 @@ from goanna.kernel.device.control import (
     control_receive,
     error_output,
     on_input_end,
-    on_signal,
     open_channel,
     output,
 )
@@ -18,7 +17,7 @@ from goanna.kernel.file.console import (
     console_output,
     console_receive,
 )
-from goanna.metal import Array, Slice, metal, static, struct, u8, u32, u64
+from goanna.metal import Array, Slice, metal, static, struct, u8, u64
 
 __all__ = ["open_ports"]
 

@@ -22,7 +22,6 @@ from goanna.kernel.arch import (
     virtual,
 )
 from goanna.kernel.base.errno import E2BIG, ENOENT, ENOEXEC, ENOMEM
-from goanna.kernel.base.log import verbose
 from goanna.kernel.base.panic import fail, set_panic_table
 from goanna.kernel.base.text import Text
 from goanna.kernel.boot.first import start_first_process
@@ -42,10 +41,9 @@ from goanna.kernel.shared.boot import (
     ImageHeader,
     Region,
 )
-from goanna.kernel.shared.control import FAILURE_STATUS
 from goanna.kernel.syscall.dispatch import report_missed
-from goanna.kernel.thread.scheduler import idle_loop, start_scheduler
 from goanna.kernel.thread.exit import machine_end
+from goanna.kernel.thread.scheduler import idle_loop, start_scheduler
 from goanna.kernel.time.wall import set_wall_offset, start_wall_clock
 from goanna.metal import Array, Slice, i64, metal, static, u8, u32, u64, unsafe
 
@@ -147,7 +145,8 @@ def mount_bundle() -> None:
     """Make the image's tree the root."""
     header = image_header
     bundle = virtual(header.bundle.address)
-    if not root_image.integrity.start(bundle, header.bundle.size, virtual(header.checksums.address), header.bundle_blocks):
+    sums = virtual(header.checksums.address)
+    if not root_image.integrity.start(bundle, header.bundle.size, sums, header.bundle_blocks):
         refuse(b"the image is damaged: its checksums don't cover it")
     if mount_root(bundle, header.bundle.size) != 0:
         refuse(b"the image is damaged: its files can't be read")

@@ -1,4 +1,4 @@
-"""What programs are told of the processor at their start: the entries of the auxiliary vector that differ by machine."""
+"""What programs are told of the processor at their start: the parts of the auxiliary vector that differ by machine."""
 
 from goanna.metal import metal, sizeof, u64
 
