@@ -22,7 +22,8 @@ from goanna.kernel.memory import calls as memory_calls
 from goanna.kernel.random import calls as random_calls
 from goanna.kernel.signal import actions, handler_return, itimer, kill, mask, posix_timer
 from goanna.kernel.signal import wait as signal_wait
-from goanna.kernel.thread import exit, robust
+from goanna.kernel.thread import affinity_calls, clone, exit, futex_call, identity_calls, membarrier, robust
+from goanna.kernel.time import clock, sleep
 from goanna.metal import MetalFunction
 
 BODIES: dict[str, MetalFunction] = {
@@ -41,10 +42,38 @@ BODIES: dict[str, MetalFunction] = {
     "munlockall": memory_calls.sys_munlockall,
     "mlock2": memory_calls.sys_mlock2,
     # threads and processes
+    "clone": clone.sys_clone,
+    "clone3": clone.sys_clone3,
+    "set_tid_address": clone.sys_set_tid_address,
+    "gettid": identity_calls.sys_gettid,
+    "getpid": identity_calls.sys_getpid,
+    "getppid": identity_calls.sys_getppid,
+    "getcpu": identity_calls.sys_getcpu,
+    "futex": futex_call.sys_futex,
+    "membarrier": membarrier.sys_membarrier,
+    "sched_yield": affinity_calls.sys_sched_yield,
+    "sched_getaffinity": affinity_calls.sys_sched_getaffinity,
+    "sched_setaffinity": affinity_calls.sys_sched_setaffinity,
+    "sched_getscheduler": affinity_calls.sys_sched_getscheduler,
+    "sched_setscheduler": affinity_calls.sys_sched_setscheduler,
+    "sched_getparam": affinity_calls.sys_sched_getparam,
+    "sched_setparam": affinity_calls.sys_sched_setparam,
+    "sched_get_priority_max": affinity_calls.sys_sched_get_priority_max,
+    "sched_get_priority_min": affinity_calls.sys_sched_get_priority_min,
+    "sched_rr_get_interval": affinity_calls.sys_sched_rr_get_interval,
     "exit": exit.sys_exit,
     "exit_group": exit.sys_exit_group,
     "set_robust_list": robust.sys_set_robust_list,
     "get_robust_list": robust.sys_get_robust_list,
+    # time
+    "nanosleep": sleep.sys_nanosleep,
+    "clock_nanosleep": sleep.sys_clock_nanosleep,
+    "clock_gettime": clock.sys_clock_gettime,
+    "clock_getres": clock.sys_clock_getres,
+    "clock_settime": clock.sys_clock_settime,
+    "gettimeofday": clock.sys_gettimeofday,
+    "settimeofday": clock.sys_settimeofday,
+    "time": clock.sys_time,
     # signals
     "rt_sigaction": actions.sys_rt_sigaction,
     "sigaltstack": actions.sys_sigaltstack,

@@ -9,6 +9,7 @@ from goanna.kernel.memory import space
 from goanna.kernel.memory.user import put
 from goanna.kernel.thread.current import current, current_process
 from goanna.kernel.thread.futex import wake_at
+from goanna.kernel.thread.futex_pi import abandon_pi_locks
 from goanna.kernel.thread.process import release_process
 from goanna.kernel.thread.robust import release_robust_list
 from goanna.kernel.thread.scheduler import leave_forever, notify, running_time
@@ -78,6 +79,7 @@ def end_thread(status: u32) -> None:
     me = current()
     process = current_process()
     release_robust_list(me)
+    abandon_pi_locks(me)
     if me.clear_child_tid != 0 and process.thread_count > 1:
         put(me.clear_child_tid, u32(0))
         wake_at(me.clear_child_tid)

@@ -36,6 +36,7 @@ __all__ = [
     "idle_processors",
     "kick_idle",
     "make_ready",
+    "move_allowed",
     "queue_here",
     "queue_of",
     "start_slices",
@@ -268,3 +269,23 @@ def stealable(queue: RunQueue, me: u32) -> Ptr[Thread]:
             return thread
         node = node.next
     return None
+
+
+@metal
+def move_allowed(thread: Thread) -> None:
+    """A thread's affinity has changed: have it leave a processor that it may not use any more."""
+    processor = thread.processor
+    if allowed(thread, processor):
+        return
+    queue = _queues[u64(processor)]
+    moved = False
+    with queue.lock:
+        if thread.processor == processor and thread.run_node.linked() and not thread.on_processor.load():
+            queue.take(thread)
+            moved = True
+        running = queue.running is thread
+    if moved:
+        make_ready(thread)
+    elif running:
+        queue.wanted.store(True)
+        send_reschedule(processor)

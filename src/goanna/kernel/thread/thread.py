@@ -111,7 +111,7 @@ class Thread:
     clear_child_tid: u64  # user address to zero and wake at its end (CLONE_CHILD_CLEARTID)
     robust_list: u64  # user address of a struct robust_list_head
     robust_length: u64
-    pi_waiting: Ptr["goanna.kernel.thread.futex_pi.PiWaiter"]  # futex bucket
+    pi_dead: Atomic[bool]  # it ends, and hands over no more priority-inheritance futexes
     name: Array[u8, 16]  # comm, zero-terminated
     entry: Fn[[u64], None]  # what a thread of the kernel's own runs
     argument: u64

@@ -306,9 +306,11 @@ def now() -> u64:
 
 @metal
 def counter_scale() -> tuple[u64, u32, u64]:
-    """Multiplier, shift and base: now() is (counter() - base) * multiplier >> shift, in 128 bits. A multiplier of 0:
-    user mode can't use the counter."""
-    return u64(1) << 32, u32(32), u64(0)
+    """Multiplier, shift and base: now() is the high half of ((counter() - base) << shift) * multiplier, in 128 bits.
+
+    A multiplier of 0: user mode can't use the counter.
+    """
+    return u64(1) << 60, u32(4), u64(0)
 
 
 @metal

@@ -1,0 +1,182 @@
+"""A whole kernel of threads inside a test: simulated processors, memory, and programs that are metal functions.
+
+A test's threads are functions of one number; they share statics. Everything that happens follows from the seed.
+"""
+
+import ctypes
+import mmap
+
+from goanna.kernel.arch import KERNEL_AREA, Frame
+from goanna.kernel.arch.host import arena as host_arena
+from goanna.kernel.arch.host import processors, user
+from goanna.kernel.arch.host.page_table import READ, WRITE, table_map
+from goanna.kernel.arch.host.processors import DEADLOCK, RUNAWAY, pass_through_user, simulate, stop
+from goanna.kernel.memory import fault, pages, placement, space
+from goanna.kernel.memory import user as user_memory
+from goanna.kernel.thread import thread as threads
+from goanna.kernel.thread import work
+from goanna.kernel.thread.create import make_process, start_kernel_thread
+from goanna.kernel.thread.current import current_process
+from goanna.kernel.thread.process import Process
+from goanna.kernel.thread.scheduler import idle_loop, start_scheduler
+from goanna.kernel.thread.thread import Thread
+from goanna.kernel.time import timer
+from goanna.metal import Atomic, Fn, Ptr, i64, jit, metal, static, u32, u64
+from tests.kernel.hooks import filled
+
+MEMORY = 16 << 20
+STACKS = 8 << 20
+STEPS = 2_000_000
+USER_PAGE = 0x10000  # an address of the process's memory; 16 pages are there
+USER_PAGES = 16
+
+_first = static(Fn[[u64], None])
+_count = static(u64)
+running = static(Atomic[u64])  # threads of the test that have not ended
+process = static(Ptr[Process])
+frame = static(Frame)
+ended_with = static(u32)
+
+
+@metal
+def no_thread_setup(new: Thread, maker: Ptr[Thread], flags: u64) -> i64:
+    return 0
+
+
+@metal
+def no_thread_teardown(thread: Thread) -> None:
+    pass
+
+
+@metal
+def no_process_setup(new: Process, maker: Ptr[Process], flags: u64) -> i64:
+    return 0
+
+
+@metal
+def no_process_teardown(process: Process) -> None:
+    pass
+
+
+@metal
+def no_signals(frame: Frame) -> None:
+    pass
+
+
+@metal
+def machine_ended(status: u32) -> None:
+    global ended_with
+    ended_with = status
+    stop(0)
+
+
+@metal
+def serve_fault(frame: Frame, address: u64, access: u32) -> bool:
+    if user_memory.quiet:
+        return False
+    return fault.handle_fault(current_process().space, address, access) == 0
+
+
+@metal
+def no_random() -> u64:
+    return 0
+
+
+HOOKS = (
+    (threads.signal_thread_setup, no_thread_setup),
+    (threads.signal_thread_teardown, no_thread_teardown),
+    (threads.signal_process_setup, no_process_setup),
+    (threads.signal_process_teardown, no_process_teardown),
+    (threads.file_process_setup, no_process_setup),
+    (threads.file_process_teardown, no_process_teardown),
+    (threads.deliver_signals, no_signals),
+    (threads.machine_end, machine_ended),
+    (placement.random_u64, no_random),
+    (user.on_page_fault, serve_fault),
+    (processors.before_user, work.do_work),
+    (processors.on_timer, timer.run_timers),
+)
+
+
+@metal
+def start_memory(address: u64, size: u64) -> None:
+    host_arena.arena = address
+    pages.add_range(0x1000, size)
+    pages.initialize()
+
+
+@metal
+def start_process(end: u64) -> None:
+    global process
+    process = make_process()
+    process.space = space.create()
+    for page in range(u64(USER_PAGES)):
+        table_map(process.space.table, USER_PAGE + page * 4096, pages.allocate_zeroed(), READ | WRITE)
+
+
+@metal
+def run_processor(index: u32) -> None:
+    start_scheduler()
+    if index == 0:
+        start_process(0)
+        running.store(_count)
+        for number in range(_count):
+            start_kernel_thread(run_thread, number, process)
+    idle_loop()
+
+
+@metal
+def run_thread(number: u64) -> None:
+    _first(number)
+    if running.sub(1) == 1:
+        stop(0)
+
+
+@metal
+def run(first: Fn[[u64], None], count: u64, processors: u32, seed: u64) -> u32:
+    """Run `count` threads, first(0), first(1), ..., to the end of all. 0, DEADLOCK, RUNAWAY."""
+    global _first, _count
+    _first = first
+    _count = count
+    return simulate(run_processor, processors, seed, STEPS)
+
+
+@metal
+def pass_user() -> None:
+    """What a thread does between two calls."""
+    pass_through_user(frame)
+
+
+def compile(*roots, hooks=()):
+    """A unit with these functions, in which `run` can be called."""
+    with filled(*HOOKS, *hooks):
+        return jit(run, start_memory, running, ended_with, processors.simulated_time, *roots)
+
+
+class Simulation:
+    """A unit and the memory of its machine."""
+
+    _stacks = None
+
+    def __init__(self, *roots, hooks=()):
+        self.unit = compile(*roots, hooks=hooks)
+        self.first = {}  # values of statics at the start
+        self.memory = mmap.mmap(-1, MEMORY)
+        if Simulation._stacks is None:
+            library = ctypes.CDLL(None)
+            library.mmap.restype = ctypes.c_void_p
+            library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x100000  # MAP_FIXED_NOREPLACE
+            Simulation._stacks = library.mmap(KERNEL_AREA, STACKS, 3, flags, -1, 0)
+            assert Simulation._stacks == KERNEL_AREA
+
+    def run(self, function, count, processors=1, seed=1):
+        """Start afresh and run threads; asserts that all came to their end."""
+        self.unit.reset()
+        for name, value in self.first.items():
+            self.unit.set(name, value)
+        self.unit.call(start_memory, ctypes.addressof(ctypes.c_char.from_buffer(self.memory)), MEMORY)
+        result = self.unit.call(run, function, count, processors, seed)
+        assert result != DEADLOCK, f"deadlock with seed {seed} on {processors} processors"
+        assert result != RUNAWAY, f"no end with seed {seed} on {processors} processors"
+        return result
