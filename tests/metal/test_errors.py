@@ -81,6 +81,7 @@ CASES = {
     "c = q.count + 1": "on Atomic[u32]",
     "q.count = 5": "written by a method",
     "ticks = b": "'ticks' is a static",
+    "global nowhere\nnowhere = b": "'nowhere' is not known here",
     "table[0] = 4": "read-only",
     "c = table[3]": "past the end of 3",
     "c = d[-1]": "does not fit in u64|indexes count from 0",

@@ -21,6 +21,7 @@ from goanna.kernel.arch import (
     table_page_free,
     virtual,
 )
+from goanna.kernel.base import log
 from goanna.kernel.base.errno import E2BIG, ENOENT, ENOEXEC, ENOMEM
 from goanna.kernel.base.panic import fail, set_panic_table
 from goanna.kernel.base.text import Text
@@ -36,11 +37,13 @@ from goanna.kernel.random.pool import random_number, seed
 from goanna.kernel.shared.boot import (
     FLAG_CONTROL,
     FLAG_DEBUG_EXIT,
+    FLAG_TRACE,
     FLAG_VERBOSE,
     BootInformation,
     ImageHeader,
     Region,
 )
+from goanna.kernel.syscall import trace
 from goanna.kernel.syscall.dispatch import report_missed
 from goanna.kernel.thread.exit import machine_end
 from goanna.kernel.thread.scheduler import idle_loop, start_scheduler
@@ -157,6 +160,15 @@ table_page_free.set(pages.release)
 random_u64.set(random_number)
 
 
+@metal
+def take_flags() -> None:
+    """Turn on what was asked for."""
+    log.verbose = settings.flags & FLAG_VERBOSE != 0
+    trace.tracing = settings.flags & (FLAG_TRACE | FLAG_CONTROL) == FLAG_TRACE | FLAG_CONTROL
+    if settings.flags & FLAG_DEBUG_EXIT != 0:
+        set_debug_exit()
+
+
 @main.set
 @metal
 def start() -> None:
@@ -167,8 +179,7 @@ def start() -> None:
     read_image_settings()
     read_runner_settings()
     take_command_line(command_line())
-    if settings.flags & FLAG_DEBUG_EXIT != 0:
-        set_debug_exit()
+    take_flags()
     runner_seed = settings.seed[:]
     seed(runner_seed if settings.seeded else settings.seed[0:0], 0)
     start_wall_clock()

@@ -162,7 +162,7 @@ class Statements(Branches):
     def place(self, target: ast.expr) -> Place:
         """The place left of an assignment."""
         if isinstance(target, ast.Name) and target.id in self.globals:
-            operand = self.known(self.function.lookup(target.id), target, target.id)
+            operand = self.known(self.static_named(target), target, target.id)
         else:
             operand = self.expression(target)
         if not isinstance(operand, Place):
@@ -170,6 +170,13 @@ class Statements(Branches):
         if isinstance(operand.type, NeverType):
             self.poisoned()
         return operand
+
+    def static_named(self, target: ast.Name) -> Any:
+        """What a name that was declared global stands for."""
+        try:
+            return self.function.lookup(target.id)
+        except KeyError:
+            self.error(target, f"{target.id!r} is not known here", self.suggestion(target.id))
 
     def assign_name(self, target: ast.Name, value: Value, node: ast.AST, owned: bool = False) -> None:
         name, type_ = target.id, value.type
