@@ -5,12 +5,13 @@ to device/, which fills in the hooks below, and come from it.
 """
 
 from goanna.kernel.arch import interrupt_window
-from goanna.kernel.base.errno import EAGAIN, EFAULT, ENOTTY, ERESTARTSYS
+from goanna.kernel.base.errno import EACCES, EAGAIN, EFAULT, ENOMEM, ENOTTY, ERESTARTSYS
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.flags import (
     FIONREAD,
+    O_ACCMODE,
     O_RDONLY,
     O_WRONLY,
     POLLHUP,
@@ -193,34 +194,49 @@ def control_console(description: Description, command: u32, argument: u64) -> i6
     return -ENOTTY
 
 
+@metal
+def reopen_console(description: Description, flags: u32) -> tuple[Ptr[Description], i64]:
+    """Open a stream again by /proc/self/fd, in its own direction."""
+    if (flags & O_ACCMODE) != (description.status.load() & O_ACCMODE):
+        return None, -EACCES
+    made = create(description.operations, flags, description.object)
+    return made, 0 if made is not None else -ENOMEM
+
+
 INPUT = constant(
     Operations,
     {
+        "label": b"pipe:",
         "read": read_console,
         "poll": poll_input,
         "watchers": input_watchers,
         "attributes": console_attributes,
         "control": control_console,
+        "reopen": reopen_console,
     },
 )
 OUTPUT = constant(
     Operations,
     {
+        "label": b"pipe:",
         "write": write_output,
         "poll": poll_output,
         "watchers": input_watchers,
         "attributes": console_attributes,
         "control": control_console,
+        "reopen": reopen_console,
     },
 )
 ERROR = constant(
     Operations,
     {
+        "label": b"pipe:",
         "write": write_error,
         "poll": poll_output,
         "watchers": input_watchers,
         "attributes": console_attributes,
         "control": control_console,
+        "reopen": reopen_console,
     },
 )
 

@@ -86,4 +86,6 @@ def peek_page(source: Ptr[PageSource], index: u64) -> u64:
 @metal
 def destroy(source: Ptr[PageSource]) -> None:
     """Nothing maps the file any more."""
+    if source.entry is not None:
+        source.entry.drop()
     files.free(unsafe.container(ImageFile, "source", source))

@@ -114,7 +114,7 @@ def open_image(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
         return None, -ENXIO
     if (flags & O_ACCMODE) != O_RDONLY:
         return None, -EROFS
-    file = image_file(root_image, inode)
+    file = named_file(entry, inode)
     if file is None:
         return None, -ENOMEM
     description = create(FILE, flags, unsafe.address(file))
@@ -122,6 +122,17 @@ def open_image(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
         file.source.release()
         return None, -ENOMEM
     return description, 0
+
+
+@metal
+def named_file(entry: Entry, inode: Inode) -> Ptr[ImageFile]:
+    """The pages of a file, with one reference, that know its name; None: memory is out."""
+    file = image_file(root_image, inode)
+    if file is not None:
+        file.source.number = inode.nid
+        entry.hold()
+        file.source.entry = entry
+    return file
 
 
 @metal

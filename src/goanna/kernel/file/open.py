@@ -14,7 +14,6 @@ from goanna.kernel.base.errno import (
     EOPNOTSUPP,
     EROFS,
 )
-from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.descriptors import descriptor_limit, files
 from goanna.kernel.file.flags import (
@@ -37,7 +36,7 @@ from goanna.kernel.file.flags import (
     S_IFREG,
 )
 from goanna.kernel.file.place import walk_from
-from goanna.kernel.file.tree import READ, WRITE, Entry, entry_permitted
+from goanna.kernel.file.tree import READ, WRITE, Entry, attributes_by_entry, entry_permitted
 from goanna.kernel.file.walk import Path
 from goanna.kernel.memory import user
 from goanna.metal import Ptr, constant, i32, i64, metal, sizeof, struct, u8, u32, u64
@@ -97,7 +96,7 @@ def open_entry(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
 @metal
 def with_entry(description: Ptr[Description], entry: Entry, error: i64) -> tuple[Ptr[Description], i64]:
     """Let a new description remember where it was opened."""
-    if description is not None and description.entry is None:
+    if description is not None and entry.tree.forget is None:
         entry.hold()
         description.entry = entry
     return description, error
@@ -229,10 +228,4 @@ def sys_openat2(directory: i32, address: u64, how_address: u64, size: u64) -> i6
     return open_at(directory, address, flags)
 
 
-@metal
-def place_attributes(description: Description, attributes: Attributes) -> i64:
-    """fstat of a descriptor that only names a place."""
-    return description.entry.tree.attributes(description.entry, attributes)
-
-
-PLACE = constant(Operations, {"attributes": place_attributes})
+PLACE = constant(Operations, {"attributes": attributes_by_entry})

@@ -8,7 +8,7 @@ from goanna.kernel.arch import PAGE_SIZE, interrupt_window, physical, virtual
 from goanna.kernel.base.errno import EAGAIN, EFAULT, ENOMEM, ENOTTY, EPIPE, ERESTARTSYS
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.attributes import Attributes
-from goanna.kernel.file.description import Description, Operations
+from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.flags import (
     FIONREAD,
     O_DIRECT,
@@ -384,15 +384,32 @@ def release_pipe(description: Description) -> None:
         pipe.tell_writers()
 
 
+@metal
+def reopen_pipe(description: Description, flags: u32) -> tuple[Ptr[Description], i64]:
+    """Open an end again by /proc/self/fd: either end, as with a named pipe that has readers and writers."""
+    pipe = pipe_of(description)
+    made = create(PIPE, flags, unsafe.address(pipe))
+    if made is None:
+        return None, -ENOMEM
+    with pipe.busy:
+        if made.readable():
+            pipe.readers += 1
+        if made.writable():
+            pipe.writers += 1
+    return made, 0
+
+
 PIPE = constant(
     Operations,
     {
+        "label": b"pipe:",
         "read": read_pipe,
         "write": write_pipe,
         "poll": poll_pipe,
         "watchers": pipe_watchers,
         "attributes": pipe_attributes,
         "control": control_pipe,
+        "reopen": reopen_pipe,
         "release": release_pipe,
     },
 )

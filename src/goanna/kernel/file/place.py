@@ -12,6 +12,7 @@ from goanna.kernel.memory import user
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.memory.pages import allocate, release
 from goanna.kernel.thread.current import current_process
+from goanna.kernel.thread.process import Process
 from goanna.metal import Atomic, Ptr, i32, i64, metal, struct, u8, u64, unsafe
 
 
@@ -104,6 +105,12 @@ def drop_place(place: Place) -> None:
         if place.executable is not None:
             place.executable.drop()
         places.free(place)
+
+
+@metal
+def set_executable(process: Process, entry: Entry) -> None:
+    """Say what program a process runs. The caller's reference is used up."""
+    process.place.set_executable(entry)
 
 
 @metal

@@ -2,7 +2,8 @@
 
 from goanna.kernel.base.errno import ENOMEM
 from goanna.kernel.file.console import open_standard
-from goanna.kernel.file.place import copy_place, create_place, drop_place
+from goanna.kernel.file.place import Place, copy_place, create_place, drop_place
+from goanna.kernel.file.subject import hanging_lock
 from goanna.kernel.file.table import FileTable, copy_table, create_table, drop_table
 from goanna.kernel.identity.credentials import become_root
 from goanna.kernel.thread.process import Process
@@ -17,11 +18,7 @@ CLONE_FILES = 0x400
 @metal
 def setup_process(process: Process, parent: Ptr[Process], flags: u64) -> i64:
     """Share or copy the parent's; without a parent, begin with the console at the root. 0 or -ENOMEM."""
-    error: i64 = 0
-    if parent is None:
-        error = begin(process)
-    else:
-        error = inherit(process, parent, flags)
+    error = begin(process) if parent is None else inherit(process, parent, flags)
     if error < 0:
         end(process)
     return error
@@ -67,11 +64,14 @@ def inherit(process: Process, parent: Process, flags: u64) -> i64:
 @metal
 def end(process: Process) -> None:
     """Close what the process alone had open. May sleep."""
-    files: Ptr[FileTable] = process.files
-    process.files = None
+    files: Ptr[FileTable] = None
+    place: Ptr[Place] = None
+    with hanging_lock:
+        files = process.files
+        place = process.place
+        process.files = None
+        process.place = None
     if files is not None:
         drop_table(files)
-    place = process.place
-    process.place = None
     if place is not None:
         drop_place(place)

@@ -40,6 +40,7 @@ class Tree:
     lookup: Fn[["Entry", Slice[u8], "Entry"], i64]
     attributes: Fn[["Entry", Attributes], i64]
     read_link: Fn[["Entry", Slice[u8]], i64]  # the text of a symbolic link: its length, cut to fit, or an errno
+    forget: Fn[["Entry"], None]  # the entry is freed; None: nothing hangs on it
     # Where a link leads that is no text to be walked, with a reference; None: walk the text. None: there are none such.
     jump: Fn[["Entry"], Ptr["Entry"]]
     open: Fn[["Entry", u32], tuple[Ptr[Description], i64]]  # a description without its entry, or None and an errno
@@ -91,6 +92,8 @@ class Entry:
             if not leave(entry):
                 return
             parent = entry.parent
+            if entry.tree.forget is not None:
+                entry.tree.forget(entry)
             entries.free(entry)
             entry = parent
 
@@ -284,3 +287,9 @@ def release_entry(entry: Ptr[Entry]) -> None:
 
 
 on_entry_release.set(release_entry)
+
+
+@metal
+def attributes_by_entry(description: Description, attributes: Attributes) -> i64:
+    """fstat of what was opened by a path: what stat of that path tells."""
+    return description.entry.tree.attributes(description.entry, attributes)

@@ -11,6 +11,7 @@ from goanna.kernel.memory import user
 from goanna.kernel.memory.space import AddressSpace
 from goanna.kernel.thread.current import current, current_process
 from goanna.kernel.thread.process import LIMITS, Limit, Process, tree_lock
+from goanna.kernel.thread.scheduler import running_time
 from goanna.kernel.thread.thread import Thread, find_thread, release_thread
 from goanna.metal import Array, Ptr, i32, i64, metal, struct, u32, u64
 
@@ -161,21 +162,13 @@ NANOSECONDS = 1_000_000_000
 
 
 @metal
-def thread_time(thread: Thread) -> u64:
-    """Nanoseconds a thread has run, the present stretch counted in if it is the running one."""
-    time = thread.cpu_time.load()
-    moment = now()
-    return time + (moment - thread.started) if thread is current() and moment > thread.started else time
-
-
-@metal
 def process_time(process: Process) -> u64:
     """Nanoseconds all threads of the running process have run, ended ones too."""
     time = process.cpu_time.load()
     with tree_lock:
         thread = process.threads.head()
         while thread is not None:
-            time += thread_time(thread)
+            time += running_time(thread)
             thread = process.threads.after(thread)
     return time
 
@@ -203,7 +196,7 @@ def sys_getrusage(who: i32, address: u64) -> i64:
         time = process_time(process)
         count_switches(process, usage)
     elif who == RUSAGE_THREAD:
-        time = thread_time(current())
+        time = running_time(current())
         usage.voluntary_switches = i64(current().switches.load())
         usage.involuntary_switches = i64(current().preemptions.load())
     else:

@@ -28,6 +28,7 @@ class PageSource:
     destroy: Fn[[Ptr["PageSource"]], None]  # called once, when the last reference goes; None: nothing to do
     references: Atomic[u32]
     number: u64  # inode number, for /proc/self/maps
+    entry: Ptr["goanna.kernel.file.tree.Entry"]  # its name, with a reference that `destroy` gives back, or None
 
     def acquire(self) -> None:
         """Count one reference more."""

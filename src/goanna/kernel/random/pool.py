@@ -99,8 +99,8 @@ def stir_jitter() -> None:
 
 @metal
 def seed(runner: Slice[u8], device: u64) -> None:
-    """Begin, once at boot: from the runner's seed (empty if it gave none), the processor, the clocks and `device`, whatever
-    else tells this machine from another. Where neither of the first two is there, from measured jitter."""
+    """Begin, once at boot: from the runner's seed (empty if it gave none), the processor, the clocks, and `device`:
+    whatever else tells this machine from another. Where neither of the first two is there, from measured jitter."""
     with pool.lock:
         words = Array[u32, 8]()
         unsafe.slice(u8, unsafe.address(words), KEY)[0 : min(len(runner), KEY)] = runner[0 : min(len(runner), KEY)]

@@ -1,0 +1,53 @@
+"""How generated files are declared: a path, and what lies there. The tables are in process_files, system_files and
+device_files; generated_tree.py makes a tree of them.
+
+A component in braces stands for every number of its kind: {pid}, {tid} of that process, {fd} of that process.
+"""
+
+from dataclasses import dataclass
+
+from goanna.kernel.base.text import Text
+from goanna.kernel.file.subject import Subject
+from goanna.kernel.file.tree import Entry
+from goanna.metal import Fn, MetalFunction, Ptr, Slice, i64, metal, u8
+from goanna.metal.function import Constant
+
+# Writes a file's whole text. 0 or an errno.
+Generator = Fn[[Text, Subject], i64]
+# Writes a link's text: its length, or an errno.
+LinkText = Fn[[Subject, Slice[u8]], i64]
+# Where a link leads that is no text to be walked, with a reference; None: nowhere.
+Jump = Fn[[Subject], Ptr[Entry]]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One generated file. `mode` holds permissions; the type follows from what is given."""
+
+    path: str
+    mode: int
+    text: MetalFunction | None = None  # a Generator
+    link: MetalFunction | None = None  # a LinkText
+    jump: MetalFunction | None = None  # a Jump
+    operations: Constant | None = None  # of a device
+    device: tuple[int, int] = (0, 0)  # its numbers
+
+
+def fixed(text: bytes) -> MetalFunction:
+    """The generator of a text that never changes."""
+    @metal
+    def write(out: Text, subject: Subject) -> i64:
+        out.put(text)
+        return 0
+
+    return write
+
+
+def link_to(target: bytes) -> MetalFunction:
+    """The text of a link that never changes."""
+    @metal
+    def write(subject: Subject, buffer: Slice[u8]) -> i64:
+        buffer[0 : len(target)] = target
+        return len(target)
+
+    return write
