@@ -98,7 +98,7 @@ def map_request(space: AddressSpace, request: Request) -> i64:
     if source is not None:
         source.acquire()
     elif kind == MAP_SHARED:
-        source = shared.create()
+        source = shared.create(length // PAGE_SIZE)
         offset = 0
         if source is None:
             return -ENOMEM

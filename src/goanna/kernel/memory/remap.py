@@ -58,15 +58,51 @@ def remap(space: AddressSpace, address: u64, old_length: u64, new_length: u64, f
     if address % PAGE_SIZE != 0:
         return -EINVAL
     move = Move(address=address, old=round_up(old_length), new=round_up(new_length), flags=u32(flags), target=target)
-    if move.new == 0:
+    if move.new == 0 or move.new > USER_TOP:
         return -EINVAL
     if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0:
-        if target % PAGE_SIZE != 0 or move.new > USER_TOP or target > USER_TOP - move.new:
+        if target % PAGE_SIZE != 0 or target > USER_TOP - move.new:
             return -EINVAL
         if move.old > USER_TOP or address > USER_TOP - move.old:
             return -EINVAL
         if address + move.old > target and target + move.new > address:
             return -EINVAL
+    if flags & MREMAP_FIXED != 0 and move.old == move.new:
+        return move_all(space, move)
+    return one(space, move)
+
+
+@metal
+def move_all(space: AddressSpace, move: Move) -> i64:
+    """A move without a change of size: all mappings of the range, with the gaps between them (since Linux 6.17)."""
+    start = move.address
+    end = move.address + move.old
+    target = move.target
+    result: i64 = -EFAULT
+    at = start
+    while at < end:
+        with space.lock:
+            area = tree.find_from(space.areas, at)
+            if area is None or area.start >= end:
+                break
+            if at == start and area.start > start:
+                return -EFAULT
+            move.address = max(area.start, start)
+            move.old = min(area.end, end) - move.address
+        move.new = move.old
+        move.target = target + (move.address - start)
+        at = move.address + move.old
+        moved = one(space, move)
+        if moved < 0:
+            return moved
+        result = i64(target)
+    return result
+
+
+@metal
+def one(space: AddressSpace, move: Move) -> i64:
+    """Resize or move one mapping."""
+    old = move.old
     while True:
         doomed = Doomed()
         with space.lock:
@@ -77,8 +113,8 @@ def remap(space: AddressSpace, address: u64, old_length: u64, new_length: u64, f
         interrupt_window()
     if result == LOCKED_OUT:
         return -EAGAIN
-    if result > 0 and move.new > move.old:
-        populate_locked(space, u64(result) + move.old, u64(result) + move.new)
+    if result > 0 and move.new > old:
+        populate_locked(space, u64(result) + old, u64(result) + move.new)
     return result
 
 
@@ -99,6 +135,10 @@ def step(space: AddressSpace, move: Move, doomed: Doomed) -> i64:
     if area is None:
         return -EFAULT
     fixed = move.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0
+    if fixed or move.new > move.old:
+        result = check(space, area, move)
+        if result != 0:
+            return result
     if move.flags & MREMAP_FIXED != 0:
         result = spaces.clear_step(space, move.target, move.target + move.new, doomed)
         if result != 0:
@@ -114,9 +154,6 @@ def step(space: AddressSpace, move: Move, doomed: Doomed) -> i64:
     if move.old == move.new and not fixed:
         return i64(move.address)
     area = tree.find(space.areas, move.address)
-    result = check(space, area, move)
-    if result != 0:
-        return result
     if not fixed and area.end == move.address + move.old and expand(space, area, move, doomed):
         return i64(move.address)
     if move.flags & MREMAP_MAYMOVE == 0:
@@ -130,11 +167,11 @@ def check(space: AddressSpace, area: Area, move: Move) -> i64:
     """Whether a mapping may be resized or moved like this."""
     if move.old == 0 and not area.shared():
         return -EINVAL
-    if move.old > area.end - move.address:
+    if min(move.old, move.new) > area.end - move.address:
         return -EFAULT
     if area.source is not None and area.offset + (move.address - area.start) > spaces.UNLIMITED - move.new:
         return -EINVAL
-    more = move.new - move.old
+    more = move.new - min(move.new, move.old)
     if move.flags & MREMAP_DONTUNMAP != 0:
         more = move.new
     if area.flags & tree.AREA_LOCKED != 0 and over(space.locked, more, space.lock_limit):
@@ -190,6 +227,7 @@ def carry(space: AddressSpace, area: Area, move: Move, target: u64, doomed: Doom
             tree.areas.free(fresh)
         if source is not None:
             source.release()
+        spaces.join(space, move.address, end, doomed)
         return -ENOMEM
     fresh.start = target
     fresh.end = target + move.new
@@ -210,6 +248,7 @@ def carry(space: AddressSpace, area: Area, move: Move, target: u64, doomed: Doom
     space.generation += 1
     spaces.account(space, fresh, True)
     spaces.join(space, target, target + move.new, doomed)
+    spaces.join(space, move.address, end, doomed)
     return i64(target)
 
 

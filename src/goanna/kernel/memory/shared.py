@@ -4,7 +4,7 @@ from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.memory.page_map import PageMap
-from goanna.kernel.memory.source import NO_MEMORY, PageSource
+from goanna.kernel.memory.source import NO_MEMORY, NO_PAGE, PageSource
 from goanna.metal import Ptr, metal, struct, u64, unsafe
 
 __all__ = ["SharedMemory", "create"]
@@ -12,9 +12,10 @@ __all__ = ["SharedMemory", "create"]
 
 @struct
 class SharedMemory:
-    """Pages of zeros until they are touched. It has no end: a mapping is as long as it was asked for."""
+    """Pages of zeros until they are touched. A mapping that mremap makes longer finds nothing past the end."""
 
     source: PageSource
+    size: u64  # pages
     lock: SpinLock  # protects `pages`; taken after an address space's
     pages: PageMap
 
@@ -23,11 +24,12 @@ memories = Cache(SharedMemory)
 
 
 @metal
-def create() -> Ptr[PageSource]:
-    """Shared memory with one reference, or None."""
+def create(size: u64) -> Ptr[PageSource]:
+    """Shared memory of `size` pages with one reference, or None."""
     memory = memories.allocate()
     if memory is None:
         return None
+    memory.size = size
     memory.source.get_page = get_page
     memory.source.destroy = destroy
     memory.source.references.store(1)
@@ -38,6 +40,8 @@ def create() -> Ptr[PageSource]:
 def get_page(source: Ptr[PageSource], index: u64, writing: bool) -> u64:
     """The page at an index, made if it isn't there."""
     memory = unsafe.container(SharedMemory, "source", source)
+    if index >= memory.size:
+        return NO_PAGE
     with memory.lock:
         page = memory.pages.get(index)
         if page != 0:
