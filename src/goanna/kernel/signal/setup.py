@@ -60,11 +60,12 @@ def setup_thread(thread: Thread, maker: Ptr[Thread], flags: u64) -> i64:
         return -ENOMEM
     shared = thread.process.signals
     mine.thread = thread
-    mine.stack.disable()
     if maker is not None:
         mine.blocked = maker.signals.blocked
         if (flags & CLONE_VM) == 0 or (flags & CLONE_VFORK) != 0:
             mine.stack = maker.signals.stack
+        else:
+            mine.stack.disable()
     thread.signals = mine
     with shared.lock:
         shared.threads.append(mine)
@@ -117,4 +118,5 @@ def execute_signals() -> None:
     end_timers(shared)
     with shared.lock:
         reset_actions(shared)
-    thread.signals.stack.disable()
+    thread.signals.stack.address = 0
+    thread.signals.stack.size = 0
