@@ -6,8 +6,7 @@ from goanna.kernel.boot.settings import settings
 from goanna.kernel.exec.load import load_program
 from goanna.kernel.exec.stack import Start
 from goanna.kernel.file.erofs import Inode
-from goanna.kernel.file.erofs_source import image_file
-from goanna.kernel.file.image_tree import root_image
+from goanna.kernel.file.image_tree import named_file, root_image
 from goanna.kernel.file.tree import Entry, child_of, root_entry
 from goanna.kernel.identity.limits import RLIMIT_NOFILE, RLIMIT_STACK, default_limits
 from goanna.kernel.memory import pages, space
@@ -75,7 +74,7 @@ def load_first(process: Process, frame: Frame) -> i64:
     error = root_image.inode(entry.number, inode)
     if error < 0:
         return error
-    file = image_file(root_image, inode)
+    file = named_file(entry, inode)
     if file is None:
         return -ENOMEM
     start = Start(arguments=settings.arguments, environment=settings.environment, path=settings.program)
