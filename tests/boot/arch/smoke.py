@@ -1,4 +1,5 @@
-"""The smallest kernel on top of the arch room: tells over COM1 what it found and that its parts work, then stops the machine.
+"""The smallest kernel on top of the arch room: tells over COM1 what it found and that its parts work, then stops
+the machine.
 
     GOANNA_ARCH=x86_64 python -m tests.boot.arch.smoke OUT.elf
 """
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from goanna.kernel import arch
 from goanna.kernel.arch import (
+    KERNEL_AREA,
     KERNEL_OFFSET,
     NEVER,
     USER_TOP,
@@ -19,6 +21,12 @@ from goanna.kernel.arch import (
     command_line,
     console_write,
     enter_user,
+    entropy,
+    float_init,
+    float_restore,
+    float_restore_checked,
+    float_save,
+    float_size,
     give_memory,
     halt_forever,
     halt_until_interrupt,
@@ -45,6 +53,7 @@ from goanna.kernel.arch import (
     set_timer,
     start_processors,
     stop,
+    stop_others,
     switch_context,
     table_create,
     table_map,
@@ -57,6 +66,7 @@ from goanna.kernel.arch import (
     user_copy_in,
     user_copy_out,
     user_frame,
+    user_load32,
     virtual,
     wall_clock,
 )
@@ -73,6 +83,7 @@ from goanna.metal import (
     per_processor,
     static,
     u8,
+    u16,
     u32,
     u64,
     unsafe,
@@ -103,8 +114,7 @@ mine = per_processor(u32)
 # getppid; store its result; touch an unmapped page; UD2; exit by call 60.
 PROGRAM = constant(
     Array[u8, 40],
-    bytes.fromhex("b86e000000" "0f05" "48a3" "0010400000000000" "48a1" "0020400000000000" "0f0b" "b83c000000" "0f05" "ebfe")
-    .ljust(40, b"\x90"),
+    bytes.fromhex("b86e000000 0f05 48a3 0010400000000000 48a1 0020400000000000 0f0b b83c000000 0f05 ebfe").ljust(40),
 )
 CODE, DATA, LATER = 0x400000, 0x401000, 0x402000
 
@@ -293,6 +303,8 @@ def run() -> None:
         while kicks.load() == 0:
             pause()
         say(b"kicked\n")
+    show_vector_state()
+    show_entropy()
     assert table_create(space), "no page"
     table_switch(space)
     user_page = allocate()
@@ -312,12 +324,42 @@ def run() -> None:
     number(value[0])
     assert table_unmap(space, LATER) != 0, "nothing mapped"
     tlb_flush(space, LATER, 1)
-    assert kernel_map(0xFFFF_C900_0000_0000, allocate(), True) and kernel_map(0xFFFF_C900_0000_1000, allocate(), True), "map"
-    top: u64 = 0xFFFF_C900_0000_2000
+    for index in range(u64(0), u64(2)):
+        assert kernel_map(KERNEL_AREA + index * 4096, allocate(), True), "no page"
+    top: u64 = KERNEL_AREA + 8192
     set_kernel_stack(top)
     frame = user_frame(top)
     frame.start(CODE, USER_TOP - 8)
     enter_user(frame)
+
+
+@metal
+def show_vector_state() -> None:
+    """A state that is changed, saved, loaded: the control word of the x87 unit stands for all."""
+    area = virtual(allocate())
+    float_init(area)
+    float_restore(area)
+    unsafe.store(u16, area, 0x27F)
+    unsafe.store(u64, area + 512, 1)  # XSAVE's header: the x87 state is there
+    float_restore(area)
+    float_init(area)
+    float_save(area)
+    say(b"control word ")
+    number(u64(unsafe.load(u16, area)))
+    unsafe.store(u64, area + 520, 1 << 63)  # the compacted format, which has not been asked for
+    say(b"refused ")
+    number(u64(not float_restore_checked(area)))
+    say(b"vector state ")
+    number(float_size())
+
+
+@metal
+def show_entropy() -> None:
+    """Two numbers of the processor's, if it gives any, differ."""
+    one, good = entropy()
+    two, _ = entropy()
+    say(b"entropy ")
+    number(u64(good and one != two))
 
 
 @metal
@@ -330,10 +372,12 @@ def finish() -> None:
     say(b"works ")
     number(u64(works))
     say(b"answer ")
-    number(unsafe.load(u64, DATA))
+    _, value = user_load32(DATA)
+    number(u64(value))
     say(b"now ")
     number(now())
     say(b"done\n")
+    stop_others()
     stop(0)
     halt_forever()
 

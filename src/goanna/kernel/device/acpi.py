@@ -1,14 +1,24 @@
 """ACPI tables as far as a kernel without an interpreter reads them: processors, and how to switch the machine off.
 
-Everything is a function over bytes that nobody has checked; each offset is compared with the table's length before it is
-read. ACPI specification 6.5, chapters 5.2 and 7.4.2.
+Everything is a function over bytes that nobody has checked; each offset is compared with the table's length before
+it is read. ACPI specification 6.5, chapters 5.2 and 7.4.2.
 """
 
-from goanna.metal import Slice, metal, struct, u8, u32, u64, unsafe
+from goanna.metal import Slice, metal, struct, u8, u32, u64
 
 __all__ = [
-    "HEADER_SIZE", "RSDP_SIZE", "PowerOff", "checksum_good", "madt_processors", "rsdp_root", "power_registers",
-    "root_count", "root_entry", "signature", "sleep_type", "table_length",
+    "HEADER_SIZE",
+    "RSDP_SIZE",
+    "PowerOff",
+    "checksum_good",
+    "madt_processors",
+    "power_registers",
+    "root_count",
+    "root_entry",
+    "rsdp_root",
+    "signature",
+    "sleep_type",
+    "table_length",
 ]  # fmt: skip
 
 HEADER_SIZE = 36
@@ -144,7 +154,7 @@ def power_registers(table: Slice[u8], power: PowerOff) -> None:
         power.control = 0
         power.control_b = 0
         space = table[244] if len(table) > 244 else u8(SYSTEM_IO)
-        if space == SYSTEM_MEMORY or space == SYSTEM_IO:
+        if space in (SYSTEM_MEMORY, SYSTEM_IO):
             power.sleep = load64(table, 248)
             power.sleep_in_memory = space == SYSTEM_MEMORY
 

@@ -1,20 +1,32 @@
 """x86-64: PCs and virtual machines that a PVH loader starts. See the modules for what each name means."""
 
 from .boot import ASSEMBLY
-from .capability import hardware_capabilities, signal_frame_size
 from .call import enable_calls, on_call, set_kernel_stack, user_frame
+from .capability import hardware_capabilities, signal_frame_size
 from .clock import NEVER, counter, counter_scale, now, set_timer
 from .console import CONSOLE_LINE, CONTROL_LINE, console_port, console_write, control_port
 from .context import Context, prepare_context, switch_context
 from .cpu import halt as halt_until_interrupt
 from .cpu import halt_forever, interrupt_window
-from .entropy import entropy
+from .date import wall_clock
 from .fault_name import fault_name
 from .fault_signal import fault_signal, page_fault_error
 from .firmware import configuration, configured
 from .float import float_init, float_mask, float_restore, float_restore_checked, float_save, float_size
 from .frame import FRAME_LINE, Frame, describe_frame
-from .interface import ELF_MACHINE, ELF_RELATIVE, MACHINE_NAME, O_DIRECT, O_DIRECTORY, O_LARGEFILE, O_NOFOLLOW, PLATFORM, EpollEvent, Stat
+from .hardware_random import entropy
+from .interface import (
+    ELF_MACHINE,
+    ELF_RELATIVE,
+    MACHINE_NAME,
+    O_DIRECT,
+    O_DIRECTORY,
+    O_LARGEFILE,
+    O_NOFOLLOW,
+    PLATFORM,
+    EpollEvent,
+    Stat,
+)
 from .ioapic import route_interrupt
 from .kernel_map import kernel_map, kernel_map_device, kernel_map_firmware, kernel_unmap
 from .layout import (
@@ -76,8 +88,146 @@ from .trap import (
     take_work,
 )
 from .user_copy import user_compare_exchange32, user_copy_in, user_copy_out, user_load32, user_store32, user_zero
-from .wall_clock import wall_clock
+from .vdso import VDSO_PREFIX, VDSO_VERSION, vdso_barrier, vdso_call, vdso_counter
 
 ROOTS = (boot_start, processor_start)  # what ASSEMBLY calls
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [
+    "VDSO_PREFIX",
+    "VDSO_VERSION",
+    "vdso_barrier",
+    "vdso_call",
+    "vdso_counter",
+    "ASSEMBLY",
+    "CONSOLE_LINE",
+    "CONTROL_LINE",
+    "DIRECT_MAP",
+    "ELF_MACHINE",
+    "ELF_RELATIVE",
+    "EXECUTE",
+    "FRAME_LINE",
+    "HUGE_SIZE",
+    "KERNEL_AREA",
+    "KERNEL_OFFSET",
+    "KERNEL_PHYSICAL",
+    "KERNEL_VIRTUAL",
+    "LOWEST_KERNEL_ADDRESS",
+    "MACHINE_NAME",
+    "MAXIMUM_PROCESSORS",
+    "MINIMUM_SIGNAL_STACK",
+    "NEVER",
+    "O_DIRECT",
+    "O_DIRECTORY",
+    "O_LARGEFILE",
+    "O_NOFOLLOW",
+    "PAGE_SHIFT",
+    "PAGE_SIZE",
+    "PLATFORM",
+    "READ",
+    "ROOTS",
+    "SYSCALL_NUMBERS",
+    "USER_TOP",
+    "WRITE",
+    "Context",
+    "EpollEvent",
+    "Frame",
+    "PageTable",
+    "Stat",
+    "before_user",
+    "boot_start",
+    "call_restart_by",
+    "command_line",
+    "configuration",
+    "configured",
+    "console_port",
+    "console_write",
+    "control_port",
+    "counter",
+    "counter_scale",
+    "describe_frame",
+    "enable_calls",
+    "enter_user",
+    "entropy",
+    "entry_accessed",
+    "entry_dirty",
+    "entry_huge",
+    "entry_physical",
+    "entry_writable",
+    "fault_name",
+    "fault_signal",
+    "float_init",
+    "float_mask",
+    "float_restore",
+    "float_restore_checked",
+    "float_save",
+    "float_size",
+    "get_user_gs",
+    "give_memory",
+    "halt_forever",
+    "halt_until_interrupt",
+    "hardware_capabilities",
+    "image_end",
+    "interrupt_window",
+    "kernel_map",
+    "kernel_map_device",
+    "kernel_map_firmware",
+    "kernel_table",
+    "kernel_unmap",
+    "main",
+    "memory_size",
+    "now",
+    "on_call",
+    "on_kernel_fault",
+    "on_page_fault",
+    "on_reschedule",
+    "on_timer",
+    "on_user_fault",
+    "page_fault_error",
+    "pause",
+    "physical",
+    "prepare_context",
+    "processor_count",
+    "processor_index",
+    "processor_main",
+    "processor_start",
+    "raise_work",
+    "route_interrupt",
+    "send_reschedule",
+    "set_debug_exit",
+    "set_kernel_stack",
+    "set_thread_pointer",
+    "set_timer",
+    "set_user_gs",
+    "signal_frame_pop",
+    "signal_frame_push",
+    "signal_frame_size",
+    "start_processors",
+    "stop",
+    "stop_others",
+    "switch_context",
+    "table_create",
+    "table_destroy",
+    "table_lookup",
+    "table_map",
+    "table_map_huge",
+    "table_next",
+    "table_page_allocate",
+    "table_page_free",
+    "table_protect",
+    "table_split_huge",
+    "table_switch",
+    "table_trim",
+    "table_unmap",
+    "take_work",
+    "thread_pointer",
+    "tlb_flush",
+    "user_compare_exchange32",
+    "user_copy_in",
+    "user_copy_out",
+    "user_frame",
+    "user_load32",
+    "user_store32",
+    "user_zero",
+    "virtual",
+    "wall_clock",
+]

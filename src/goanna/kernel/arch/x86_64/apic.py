@@ -10,8 +10,17 @@ from .processor import apic_ids, features
 from .trap import SPURIOUS, TIMER, end_of_interrupt
 
 __all__ = [
-    "apic_address", "enable_apic", "own_apic_id", "send_initialize", "send_interrupt", "send_stop", "send_startup", "set_registers",
-    "timer_count", "timer_deadline_mode", "timer_start",
+    "apic_address",
+    "enable_apic",
+    "own_apic_id",
+    "send_initialize",
+    "send_interrupt",
+    "send_startup",
+    "send_stop",
+    "set_registers",
+    "timer_count",
+    "timer_deadline_mode",
+    "timer_start",
 ]  # fmt: skip
 
 ID, END_OF_INTERRUPT, SPURIOUS_VECTOR, COMMAND, COMMAND_TARGET = 0x20, 0xB0, 0xF0, 0x300, 0x310

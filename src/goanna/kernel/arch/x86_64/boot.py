@@ -1,11 +1,13 @@
-"""From the loader's hands to the first metal function: PVH entry in 32-bit mode, long mode, and the start of further processors.
+"""From the loader's hands to the first metal function: PVH entry in 32-bit mode, long mode, and the start of
+further processors.
 
 Assembly, because it runs in three processor modes before a stack exists. The kernel build assembles ASSEMBLY beside the
-compiled modules (`goanna.metal.backend.assemble`). It builds the least page tables that metal code can run on: the first GiB
-at its own address and in the direct map, and the kernel's image; memory_map.py replaces them by exact ones.
+compiled modules (`goanna.metal.backend.assemble`). It builds the least page tables that metal code can run on: the
+first GiB at its own address and in the direct map, and the kernel's image; memory_map.py replaces them by exact
+ones.
 
-PVH: the loader finds the entry's physical address in a note of owner Xen, type 18, and enters with paging off, flat segments,
-and the physical address of hvm_start_info in EBX (xen/include/public/arch-x86/hvm/start_info.h).
+PVH: the loader finds the entry's physical address in a note of owner Xen, type 18, and enters with paging off, flat
+segments, and the physical address of hvm_start_info in EBX (xen/include/public/arch-x86/hvm/start_info.h).
 """
 
 from goanna.metal import Array, extern_static, u64
@@ -20,7 +22,8 @@ BOOT_STACK_SIZE = 16384
 CR4_BOOT = 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10  # PAE PGE OSFXSR OSXMMEXCPT
 CODE32 = 0x18  # in the boot GDT alone
 _IMAGE_PAGES = 8  # 2 MiB pages of the kernel's image that the first tables map
-_FIRST_BASE = (DIRECT_MAP - KERNEL_OFFSET) % 2**64  # the first processor's variables are the template, in the direct map
+# The first processor's variables are the template itself, seen through the direct map.
+_FIRST_BASE = (DIRECT_MAP - KERNEL_OFFSET) % 2**64
 _HIGH_BIT = 1 << 31  # of the upper half of an entry: no execution
 _PRESENT, _HUGE = 0x63, 0xE3  # present, writable, accessed, dirty; and a large page
 
@@ -178,5 +181,3 @@ boot_top = extern_static("boot_top", Array[u64, 512])
 boot_low_pointers = extern_static("boot_low_pointers", Array[u64, 512])
 boot_image_directory = extern_static("boot_image_directory", Array[u64, 512])
 boot_image_table = extern_static("boot_image_table", Array[u64, 512])
-boot_processor_base = extern_static("boot_processor_base", u64)
-boot_processor_stack = extern_static("boot_processor_stack", u64)

@@ -1,5 +1,5 @@
-"""How fast the time stamp counter and the interrupt controller's timer run: asked of the processor or the hypervisor where
-they say it, measured in a millisecond where not.
+"""How fast the time stamp counter and the interrupt controller's timer run: asked of the processor or the
+hypervisor where they say it, measured in a millisecond where not.
 """
 
 from goanna.metal import metal, struct, u32, u64, wrapping
@@ -12,7 +12,7 @@ from .processor import features
 __all__ = ["Rates", "measure_rates"]
 
 HYPERVISOR_LEAF = 0x4000_0000
-KVM, KVM_HIGH = int.from_bytes(b"KVMK", "little"), int.from_bytes(b"VMKV", "little")
+KVM = int.from_bytes(b"KVMK", "little")
 TCG = int.from_bytes(b"TCGT", "little")
 VIRTUAL_TIMER = 1_000_000_000  # the controller's timer under QEMU and KVM: 1 tick a nanosecond
 WINDOW = 500_000  # ns of measuring against that timer: within 50 millionths of longer measurements
@@ -42,7 +42,9 @@ def signature() -> u32:
 
 @metal
 def told() -> u64:
-    """The counter's rate as CPUID tells it: a hypervisor in kHz (leaf 0x40000010), a processor by its crystal (0x15)."""
+    """The counter's rate as CPUID tells it: a hypervisor in kHz (leaf 0x40000010), a processor by its crystal
+    (0x15).
+    """
     if features.hypervisor:
         last, _, _, _ = cpuid(HYPERVISOR_LEAF, 0)
         if last >= HYPERVISOR_LEAF + 0x10:
@@ -62,7 +64,7 @@ def measure_rates(rates: Rates) -> None:
     name = signature()
     rates.counter = told()
     rates.timer = VIRTUAL_TIMER
-    if name == TCG or name == KVM:
+    if name in (TCG, KVM):
         if rates.counter == 0:
             rates.counter = against_timer()
     else:

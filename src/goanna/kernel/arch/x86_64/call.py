@@ -1,4 +1,5 @@
-"""The system call: from SYSCALL in user mode to `on_call`, and back by SYSRET or, where the program's registers were changed, IRET.
+"""The system call: from SYSCALL in user mode to `on_call`, and back by SYSRET or, where the program's registers
+were changed, IRET.
 
 Everything is saved, because a signal or a clone needs all registers; the way in and out takes 60 instructions.
 """
@@ -21,8 +22,8 @@ _MASKED_FLAGS = 1 << 8 | 1 << 9 | 1 << 10 | 3 << 12 | 1 << 14 | 1 << 16 | 1 << 1
 kernel_stack = per_processor(u64)  # the upper end of the running thread's kernel stack
 user_stack = per_processor(u64)  # a place for one moment: the program's stack pointer at entry
 
-# Offsets in the frame: rcx 88, r11 48, rip 136, rflags 152; behind the popped registers the stack pointer is at 40. SYSRET
-# loads rip from rcx and the flags from r11; it faults in kernel mode for an address past the user half.
+# Offsets in the frame: rcx 88, r11 48, rip 136, rflags 152; behind the popped registers the stack pointer is at 40.
+# SYSRET loads rip from rcx and the flags from r11; it faults in kernel mode for an address past the user half.
 ENTRY = f"""
     swapgs
     movq %rsp, %gs:{{user_stack}}

@@ -1,7 +1,7 @@
 """Time: nanoseconds since boot from the time stamp counter, and one timer for each processor.
 
-The counter is taken to run at one rate on all processors, which holds on every hypervisor and on any machine of the last
-fifteen years. There is no periodic tick.
+The counter is taken to run at one rate on all processors, which holds on every hypervisor and on any machine of the
+last fifteen years. There is no periodic tick.
 """
 
 from goanna.metal import metal, multiply_high, static, u32, u64, wrapping

@@ -1,8 +1,8 @@
 """Segments, task state and interrupt gates: the tables that the processor itself reads, as little as long mode needs.
 
-Each processor has its own segment table, because the descriptor of its task state lies in it. The interrupt table is one
-for all. NMI, double fault and machine check run on a stack of their own (interrupt stack 1): they come when the kernel
-stack may be unusable.
+Each processor has its own segment table, because the descriptor of its task state lies in it. The interrupt table
+is one for all. NMI, double fault and machine check run on a stack of their own (interrupt stack 1): they come when
+the kernel stack may be unusable.
 """
 
 from goanna.metal import Array, constant, metal, per_processor, sizeof, static, struct, u16, u32, u64, unsafe, wrapping
@@ -16,7 +16,9 @@ EMERGENCY_STACK = 1
 _TASK_SELECTOR = 0x28
 
 # Null, kernel code, kernel data, user data, user code (SYSRET wants them in this order); the task state's two follow.
-SEGMENTS = constant(Array[u64, 5], [0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x00CF_F300_0000_FFFF, 0x00AF_FB00_0000_FFFF])
+SEGMENTS = constant(
+    Array[u64, 5], [0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x00CF_F300_0000_FFFF, 0x00AF_FB00_0000_FFFF]
+)  # fmt: skip
 
 
 @struct(packed=True)
@@ -42,7 +44,9 @@ interrupt_table = static(Array[u64, 2 * VECTORS], align=16)
 
 @metal
 def gate(handler: u64, stack: u64, level: u64) -> tuple[u64, u64]:
-    """An interrupt gate: interrupts stay off behind it. `stack` is 0 or 1 to 7, `level` 3 if INT may be used in user mode."""
+    """An interrupt gate: interrupts stay off behind it. `stack` is 0 or 1 to 7, `level` 3 if INT may be used in
+    user mode.
+    """
     low = (handler & 0xFFFF) | KERNEL_CODE << 16 | wrapping(stack << 32)
     low |= wrapping((0x8E | level << 5) << 40) | wrapping((handler >> 16 & 0xFFFF) << 48)
     return low, handler >> 32
@@ -66,7 +70,9 @@ def set_gate(vector: u64, handler: u64, stack: u64, level: u64) -> None:
 
 @metal
 def load_descriptors(emergency_stack: u64) -> None:
-    """Put this processor on its own tables. `emergency_stack` is the upper end of its stack for NMI and double fault."""
+    """Put this processor on its own tables. `emergency_stack` is the upper end of its stack for NMI and double
+    fault.
+    """
     for index, value in enumerate(SEGMENTS):
         segments[index] = value
     low, high = task_descriptor(unsafe.address(task))

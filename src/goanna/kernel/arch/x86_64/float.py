@@ -1,7 +1,7 @@
 """The vector and floating-point state of a thread, whole, whatever its size. The kernel itself uses none of it.
 
-An area is 64-byte aligned and `float_size()` bytes long, in the standard format of XSAVE (or FXSAVE, whose 512 bytes are
-its beginning). Intel SDM volume 1, 13.4.
+An area is 64-byte aligned and `float_size()` bytes long, in the standard format of XSAVE (or FXSAVE, whose 512
+bytes are its beginning). Intel SDM volume 1, 13.4.
 """
 
 from goanna.metal import fill, metal, u8, u16, u32, u64, unsafe

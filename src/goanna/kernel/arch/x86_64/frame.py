@@ -30,7 +30,9 @@ FLAGS_ALWAYS = 0x202  # bit 1 is one, interrupts on
 
 @struct
 class Frame:
-    """All registers at entry to the kernel. 176 bytes, so that a frame below a 16-byte border keeps the stack aligned."""
+    """All registers at entry to the kernel. 176 bytes, so that a frame below a 16-byte border keeps the stack
+    aligned.
+    """
 
     r15: u64
     r14: u64
@@ -78,7 +80,9 @@ class Frame:
                 panic("a system call has arguments 0 to 5")
 
     def set_argument(self, index: u64, value: u64) -> None:
-        """Set an argument: of the call, if it is to be made again, or (0 to 2, the same registers) of a signal handler."""
+        """Set an argument: of the call, if it is to be made again, or (0 to 2, the same registers) of a signal
+        handler.
+        """
         match index:
             case 0:
                 self.rdi = value
@@ -159,7 +163,9 @@ class Frame:
         self.ss = USER_DATA
 
     def make_safe(self) -> None:
-        """Before a frame that a program wrote (rt_sigreturn, ptrace) is returned to: user mode, an address of its own."""
+        """Before a frame that a program wrote (rt_sigreturn, ptrace) is returned to: user mode, an address of its
+        own.
+        """
         self.cs = USER_CODE
         self.ss = USER_DATA
         self.set_flags(self.rflags)

@@ -1,8 +1,8 @@
 """Where things lie in the x86-64 address space, and how the pages of the machine are reached.
 
-The upper half belongs to the kernel and is the same in every address space. Under pytest (GOANNA_ARCH is not x86_64) the
-same modules run on the host: `virtual` then adds a base that the test points at a buffer, and privileged instructions are
-left out.
+The upper half belongs to the kernel and is the same in every address space. Under pytest (GOANNA_ARCH is not
+x86_64) the same modules run on the host: `virtual` then adds a base that the test points at a buffer, and
+privileged instructions are left out.
 """
 
 import os
@@ -11,8 +11,8 @@ from goanna.metal import metal, static, u64, wrapping
 
 __all__ = [
     "DEVICE_AREA", "DEVICE_AREA_END", "DIRECT_MAP", "HUGE_SIZE", "KERNEL_AREA", "KERNEL_OFFSET", "KERNEL_PHYSICAL",
-    "KERNEL_VIRTUAL", "LOWEST_KERNEL_ADDRESS", "PAGE_SHIFT", "PAGE_SIZE", "PROCESSOR_AREA", "SIMULATED", "TRAMPOLINE", "USER_TOP",
-    "direct_map_base", "physical", "virtual",
+    "KERNEL_VIRTUAL", "LOWEST_KERNEL_ADDRESS", "PAGE_SHIFT", "PAGE_SIZE", "PROCESSOR_AREA", "SIMULATED",
+    "TRAMPOLINE", "USER_TOP", "direct_map_base", "physical", "virtual",
 ]  # fmt: skip
 
 SIMULATED = os.environ.get("GOANNA_ARCH") != "x86_64"
@@ -26,7 +26,8 @@ LOWEST_KERNEL_ADDRESS = DIRECT_MAP
 KERNEL_VIRTUAL = 0xFFFF_FFFF_8000_0000  # linked here ...
 KERNEL_PHYSICAL = 0x20_0000  # ... and loaded here
 KERNEL_OFFSET = KERNEL_VIRTUAL - KERNEL_PHYSICAL
-# One entry of the top table (512 GiB) serves everything that is mapped later, so that it is there in every address space.
+# One entry of the top table (512 GiB) serves everything that is mapped later, so that it is there in every address
+# space.
 KERNEL_AREA = 0xFFFF_C900_0000_0000  # kernel stacks; the memory room hands out addresses in it
 DEVICE_AREA = 0xFFFF_C940_0000_0000  # device registers and firmware tables
 DEVICE_AREA_END = 0xFFFF_C960_0000_0000

@@ -8,7 +8,16 @@ from goanna.metal import Array, Fn, Slice, extern_static, fill, hook, metal, sta
 
 from .boot import boot_image_directory, boot_image_table, boot_top
 from .cpu import invalidate_all, write_cr3
-from .layout import DIRECT_MAP, HUGE_SIZE, KERNEL_OFFSET, KERNEL_PHYSICAL, KERNEL_VIRTUAL, PAGE_SIZE, TRAMPOLINE, virtual
+from .layout import (
+    DIRECT_MAP,
+    HUGE_SIZE,
+    KERNEL_OFFSET,
+    KERNEL_PHYSICAL,
+    KERNEL_VIRTUAL,
+    PAGE_SIZE,
+    TRAMPOLINE,
+    virtual,
+)
 from .page_table import (
     ACCESSED,
     DIRTY,
@@ -24,7 +33,9 @@ from .page_table import (
 from .processor import features
 from .pvh import PVH_MAGIC, MemoryEntry, Range, StartInfo, usable_ranges
 
-__all__ = ["build_direct_map", "command_line", "give_memory", "image_end", "loader_rsdp", "memory_size", "read_start_info"]
+__all__ = [
+    "build_direct_map", "command_line", "give_memory", "image_end", "loader_rsdp", "memory_size", "read_start_info",
+]  # fmt: skip
 
 # The first physical address behind everything the loader brought: kernel and bundle. Called once, on the boot stack.
 image_end = hook(Fn[[], u64])
@@ -116,7 +127,9 @@ def set_early(end: u64) -> None:
 
 @metal
 def build_direct_map() -> None:
-    """Replace the first tables: all RAM and nothing else in the direct map, the image with exact rights, no identity map."""
+    """Replace the first tables: all RAM and nothing else in the direct map, the image with exact rights, no
+    identity map.
+    """
     kernel_table.root = unsafe.address(boot_top) - KERNEL_OFFSET
     set_early(unsafe.address(kernel_end) - KERNEL_OFFSET)  # so that image_end can stop the machine
     set_early(max(image_end(), unsafe.address(kernel_end) - KERNEL_OFFSET))
@@ -180,7 +193,8 @@ def protect_image() -> None:
 
 @metal
 def give_memory(add: Fn[[u64, u64], None]) -> None:
-    """Call `add(start, end)` for each range of free RAM, physical, page-aligned. Once; afterwards tables come from its pages.
+    """Call `add(start, end)` for each range of free RAM, physical, page-aligned. Once; afterwards tables come from
+    its pages.
 
     Kept back: the first two pages (frame 0, and where further processors start), the image, the tables behind it.
     """

@@ -1,4 +1,6 @@
-"""Intel's MultiProcessor table: the processors of a machine without ACPI. MultiProcessor Specification 1.4, chapter 4."""
+"""Intel's MultiProcessor table: the processors of a machine without ACPI. MultiProcessor Specification 1.4, chapter
+4.
+"""
 
 from goanna.kernel.device.acpi import checksum_good, load16, load32
 from goanna.metal import Slice, metal, u8, u32, u64
@@ -15,9 +17,9 @@ def floating_pointer(area: Slice[u8]) -> u64:
     """Where the floating pointer in a part of memory says that the table is; 0 if there is none."""
     offset: u64 = 0
     while offset + POINTER_SIZE <= len(area):
-        if area[offset] == 0x5F and area[offset : offset + 4] == b"_MP_":
-            if checksum_good(area[offset : offset + POINTER_SIZE]):
-                return u64(load32(area, offset + 4))
+        pointer = area[offset : offset + POINTER_SIZE]
+        if pointer[0] == 0x5F and pointer[0:4] == b"_MP_" and checksum_good(pointer):
+            return u64(load32(pointer, 4))
         offset += 16
     return 0
 

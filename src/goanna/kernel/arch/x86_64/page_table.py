@@ -1,8 +1,8 @@
 """Page tables: four levels, 4 KiB and 2 MiB pages, one table for each address space.
 
 The lower half belongs to the program; the upper half's entries are the kernel's and the same in every table. Changes
-here don't flush translations: `tlb_flush` does, where a mapping was taken away or narrowed. The caller holds the lock of
-the address space. Intel SDM volume 3, 5.5.
+here don't flush translations: `tlb_flush` does, where a mapping was taken away or narrowed. The caller holds the
+lock of the address space. Intel SDM volume 3, 5.5.
 """
 
 from goanna.metal import Atomic, Fn, hook, metal, static, struct, u32, u64, unsafe
@@ -96,7 +96,9 @@ def entry_huge(entry: u64) -> bool:
 
 @metal
 def make_entry(page: u64, protection: u32) -> u64:
-    """The entry of a user page. Protection 0 keeps the page where no access finds it; the processor always allows reading."""
+    """The entry of a user page. Protection 0 keeps the page where no access finds it; the processor always allows
+    reading.
+    """
     if protection & (READ | WRITE | EXECUTE) == 0:
         return page | RESERVED | NO_EXECUTE
     entry = page | PRESENT | USER | ACCESSED
@@ -118,8 +120,8 @@ def new_table() -> u64:
 def slot_of(root: u64, address: u64, level: u64, create: bool, inner: u64) -> u64:
     """Where the entry for `address` in the table of `level` lies; 0 if there is no such table.
 
-    With `create` tables that are missing are made, with entries of rights `inner`; 0 then means that no page was left. A
-    larger page on the way is an error of the caller's if `create` is set, otherwise it gives 0.
+    With `create` tables that are missing are made, with entries of rights `inner`; 0 then means that no page was
+    left. A larger page on the way is an error of the caller's if `create` is set, otherwise it gives 0.
     """
     table = root
     at: u64 = 3
@@ -158,7 +160,9 @@ def table_create(table: PageTable) -> bool:
 
 @metal
 def table_destroy(table: PageTable) -> None:
-    """Give back the tables of an address space that no processor runs on. The pages in it are the caller's to release."""
+    """Give back the tables of an address space that no processor runs on. The pages in it are the caller's to
+    release.
+    """
     assert table.active.load() == 0, "a page table that is in use can't be destroyed"
     for index in range(u64(0), u64(KERNEL_HALF)):
         free_below(unsafe.load(u64, virtual(table.root) + index * 8), 2)

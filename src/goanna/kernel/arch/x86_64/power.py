@@ -9,7 +9,7 @@ from .firmware import find_power_off, power, sleep_a, sleep_b
 from .kernel_map import kernel_map_device
 from .port import in8, out8, out16, out32
 from .tlb import online
-from .trap import stopping
+from .trap import stop_on_interrupt
 
 __all__ = ["set_debug_exit", "stop", "stop_others"]
 
@@ -32,8 +32,7 @@ def set_debug_exit() -> None:
 @metal
 def stop_others() -> None:
     """Halt all other processors, whatever they do."""
-    global stopping
-    stopping = True
+    stop_on_interrupt()
     if population_count(online.load()) > 1:
         send_stop()
 

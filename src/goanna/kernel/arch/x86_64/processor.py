@@ -3,7 +3,7 @@
 from goanna.metal import Array, Atomic, metal, per_processor, static, struct, u32, u64
 
 from .cpu import CR0_VALUE, cpuid, write_cr0, write_cr4, write_xcr0
-from .trap import smap
+from .trap import protect_user_memory
 
 __all__ = [
     "MAXIMUM_PROCESSORS", "Features", "apic_ids", "detect_features", "enable_features", "features", "processor_count",
@@ -98,7 +98,6 @@ def detect_features() -> None:
 @metal
 def enable_features() -> None:
     """Set this processor's control registers."""
-    global smap
     value: u64 = CR4_ALWAYS
     if features.xsave:
         value |= CR4_OSXSAVE
@@ -110,7 +109,8 @@ def enable_features() -> None:
         value |= CR4_UMIP
     write_cr0(CR0_VALUE)
     write_cr4(value)
-    smap = features.smap
+    if features.smap:
+        protect_user_memory()
     if features.xsave:
         write_xcr0(features.xcr0)
         _, size, _, _ = cpuid(0xD, 0)  # of what XCR0 names now

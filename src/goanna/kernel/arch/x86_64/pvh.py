@@ -1,7 +1,7 @@
 """What a PVH loader hands over: struct hvm_start_info and the memory map, as plain functions over structures.
 
-Source: xen/include/public/arch-x86/hvm/start_info.h. Physical addresses in these structures are read through `virtual` by
-the caller; nothing here touches the machine.
+Source: xen/include/public/arch-x86/hvm/start_info.h. Physical addresses in these structures are read through
+`virtual` by the caller; nothing here touches the machine.
 """
 
 from goanna.metal import Slice, metal, sizeof, struct, u32, u64

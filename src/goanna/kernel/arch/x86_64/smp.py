@@ -1,7 +1,7 @@
 """Further processors: who they are, and their way from a reset into the kernel.
 
-One after another is sent to a page of low memory (boot.py's trampoline), finds its stack and its variables in two words that
-the first processor has filled in, and reports. While it is on its way the identity map is there again.
+One after another is sent to a page of low memory (boot.py's trampoline), finds its stack and its variables in two
+words that the first processor has filled in, and reports. While it is on its way the identity map is there again.
 """
 
 from goanna.kernel.device.acpi import MADT, madt_processors
@@ -22,7 +22,7 @@ from goanna.metal import (
 )
 
 from .apic import enable_apic, own_apic_id, send_initialize, send_interrupt, send_startup
-from .boot import boot_low_pointers, boot_processor_base, boot_processor_stack, boot_top
+from .boot import boot_low_pointers, boot_top
 from .call import enable_calls
 from .clock import now, start_timer
 from .cpu import relax, write_cr3
@@ -31,8 +31,17 @@ from .firmware import bios_area, configuration, configured, find_table
 from .kernel_map import kernel_map_firmware, put
 from .layout import KERNEL_OFFSET, PAGE_SIZE, PROCESSOR_AREA, TRAMPOLINE, virtual
 from .mp_table import HEADER_SIZE, floating_pointer, table_length, table_processors
-from .page_table import ACCESSED, DIRTY, GLOBAL, NO_EXECUTE, PRESENT, WRITABLE, early_table_page, kernel_table
-from .page_table import table_page_allocate
+from .page_table import (
+    ACCESSED,
+    DIRTY,
+    GLOBAL,
+    NO_EXECUTE,
+    PRESENT,
+    WRITABLE,
+    early_table_page,
+    kernel_table,
+    table_page_allocate,
+)
 from .processor import MAXIMUM_PROCESSORS, apic_ids, enable_features, features, set_processor_index, started
 from .tlb import online
 from .trap import RESCHEDULE
@@ -48,6 +57,9 @@ IDLE_TOP, IDLE_STACK = 0x8_4000, 0x4000
 PAGE = PRESENT | WRITABLE | ACCESSED | DIRTY | GLOBAL | NO_EXECUTE
 RESET_WAIT, RETRY, PATIENCE = 10_000_000, 2_000_000, 500_000_000  # ns
 
+# What the next processor finds in boot.py's assembly: its variables' base, the upper end of its stack.
+boot_processor_base = extern_static("boot_processor_base", u64)
+boot_processor_stack = extern_static("boot_processor_stack", u64)
 template_start = extern_static("__percpu_start", u8)
 template_end = extern_static("__percpu_end", u8)
 trampoline_start = extern_static("boot_trampoline", u8)

@@ -1,8 +1,8 @@
 """The base addresses of FS and GS, which programs use to find their thread's variables.
 
-User mode can't set them itself (CR4.FSGSBASE is off), so they are read back only where a selector may have changed them.
-While the kernel runs, the program's GS base waits in MSR_KERNEL_GS_BASE. The caller has checked that a base lies in the
-user half: one of the kernel half would mislead the emergency entries.
+User mode can't set them itself (CR4.FSGSBASE is off), so they are read back only where a selector may have changed
+them. While the kernel runs, the program's GS base waits in MSR_KERNEL_GS_BASE. The caller has checked that a base
+lies in the user half: one of the kernel half would mislead the emergency entries.
 """
 
 from goanna.metal import metal, u64

@@ -1,8 +1,8 @@
 """Which processor runs on which page table, and how a change reaches them all.
 
-A processor that takes a mapping away asks each processor that runs on the table to forget it, by an interrupt, and waits.
-The others may be in the kernel with interrupts off: so whoever waits or spins calls `pause`, which answers too. That is why
-`tlb_flush` may be called with a spin lock held: who spins for that lock answers.
+A processor that takes a mapping away asks each processor that runs on the table to forget it, by an interrupt, and
+waits. The others may be in the kernel with interrupts off: so whoever waits or spins calls `pause`, which answers
+too. That is why `tlb_flush` may be called with a spin lock held: who spins for that lock answers.
 """
 
 from goanna.metal import ACQUIRE, RELAXED, Array, Atomic, Ptr, metal, per_processor, static, struct, u64

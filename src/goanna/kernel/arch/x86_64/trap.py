@@ -1,13 +1,13 @@
 """Exceptions and interrupts: from the processor's vector to the function that answers it, and the way back.
 
-Every handler runs with interrupts off. From user mode it runs on the thread's own kernel stack and may block; an interrupt
-that comes while this processor is idle (`halt`, `interrupt_window`) runs on the stack that was in use and may not.
+Every handler runs with interrupts off. From user mode it runs on the thread's own kernel stack and may block; an
+interrupt that comes while this processor is idle (`halt`, `interrupt_window`) runs on the stack that was in use and
+may not.
 """
 
 from goanna.metal import (
     Array,
     Fn,
-    Ptr,
     extern_static,
     hook,
     metal,
@@ -40,9 +40,9 @@ TIMER, RESCHEDULE, SHOOTDOWN, SPURIOUS = 56, 57, 58, 63
 WITH_CODE = {8, 10, 11, 12, 13, 14, 17, 21, 29, 30}  # exceptions that push an error code
 ON_EMERGENCY_STACK = (NMI, DOUBLE_FAULT, MACHINE_CHECK)
 
-# A page fault in user mode or in a user copy, on the kernel stack of the thread. `access` is READ, WRITE or EXECUTE. True:
-# try the instruction again. False: in user mode the hook has done what was to be done (a signal, most likely); in a copy,
-# the copy ends there.
+# A page fault in user mode or in a user copy, on the kernel stack of the thread. `access` is READ, WRITE or EXECUTE.
+# True: try the instruction again. False: in user mode the hook has done what was to be done (a signal, most likely);
+# in a copy, the copy ends there.
 on_page_fault = hook(Fn[[Frame, u64, u32], bool])
 # Any other exception of user mode: frame, vector, error code. On the kernel stack of the thread.
 on_user_fault = hook(Fn[[Frame, u32, u64, u64], None])
@@ -76,6 +76,20 @@ smap = static(bool)  # STAC and CLAC are there and wanted
 
 fixups_start = extern_static("__extable_start", u8)
 fixups_end = extern_static("__extable_end", u8)
+
+
+@metal
+def protect_user_memory() -> None:
+    """From now on user memory is closed to the kernel but between STAC and CLAC."""
+    global smap
+    smap = True
+
+
+@metal
+def stop_on_interrupt() -> None:
+    """From now on a processor that gets an NMI halts."""
+    global stopping
+    stopping = True
 
 
 @metal(inline=True)
@@ -188,14 +202,9 @@ def register_interrupt(line: u32, function: Fn[[u64], None], argument: u64) -> N
     handlers[line].function = function
 
 
-PUSH = "".join(
-    f"push %{name}\n"
-    for name in "rdi rsi rdx rcx rax r8 r9 r10 r11 rbx rbp r12 r13 r14 r15".split()
-)
-POP = "".join(
-    f"pop %{name}\n"
-    for name in "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi".split()
-)
+GENERAL = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi")
+PUSH = "".join(f"push %{name}\n" for name in reversed(GENERAL))
+POP = "".join(f"pop %{name}\n" for name in GENERAL)
 
 
 def _stub(vector: int) -> str:
@@ -238,8 +247,8 @@ LEAVE = f"""
     jmp 1b
 """
 
-# These come at any instruction, between SYSCALL and SWAPGS too: the base itself tells whose it is. The kernel's is negative,
-# and user mode can't set such a one.
+# These come at any instruction, between SYSCALL and SWAPGS too: the base itself tells whose it is. The kernel's is
+# negative, and user mode can't set such a one.
 EMERGENCY = f"""
     cld
     {PUSH}
@@ -297,7 +306,6 @@ def set_vectors() -> None:
     stubs = unsafe.address(trap_stubs)
     assert stubs & 15 == 0, "the trap stubs are not on a 16-byte border"
     for vector in range(u64(0), u64(VECTORS)):
-        emergency = vector == NMI or vector == DOUBLE_FAULT or vector == MACHINE_CHECK
-        stack: u64 = EMERGENCY_STACK if emergency else 0
-        level: u64 = 3 if vector == BREAKPOINT or vector == OVERFLOW else 0
+        stack: u64 = EMERGENCY_STACK if vector in ON_EMERGENCY_STACK else 0
+        level: u64 = 3 if vector in (BREAKPOINT, OVERFLOW) else 0
         set_gate(vector, stubs + vector * 16, stack, level)

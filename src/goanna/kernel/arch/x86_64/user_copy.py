@@ -1,8 +1,8 @@
 """Access to a program's memory by instructions that may fault.
 
-A page fault in one of them is served by the memory room; where it can't be, or for an address that is none, the trap code
-goes on at the second address of the instruction's record in `.goanna.extable`. Addresses past the user half count as
-faults. May block: no spin lock is held.
+A page fault in one of them is served by the memory room; where it can't be, or for an address that is none, the
+trap code goes on at the second address of the instruction's record in `.goanna.extable`. Addresses past the user
+half count as faults. May block: no spin lock is held.
 """
 
 from goanna.metal import metal, u32, u64, unsafe
@@ -76,7 +76,9 @@ def reachable(address: u64, count: u64) -> u64:
 
 @metal
 def user_copy_in(destination: u64, source: u64, count: u64) -> u64:
-    """Copy `count` bytes from a program's memory at `source`. Gives how many were not copied: 0, or those from the fault on."""
+    """Copy `count` bytes from a program's memory at `source`. Gives how many were not copied: 0, or those from the
+    fault on.
+    """
     allowed = reachable(source, count)
     return copy_bytes(destination, source, allowed) + (count - allowed)
 

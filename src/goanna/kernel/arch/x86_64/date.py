@@ -3,7 +3,7 @@
 MC146818: registers behind ports 0x70 and 0x71.
 """
 
-from goanna.metal import metal, u8, u32, u64
+from goanna.metal import metal, u8, u64
 
 from .clock import now
 from .port import in8, out8
@@ -37,7 +37,8 @@ def days_before(year: u64, month: u64, day: u64) -> u64:
     """
     shifted = year if month > 2 else year - 1
     from_march = (month + 9) % 12
-    return shifted * 365 + shifted // 4 - shifted // 100 + shifted // 400 + (from_march * 306 + 5) // 10 + day - 1 - 719468
+    leap_days = shifted // 4 - shifted // 100 + shifted // 400
+    return shifted * 365 + leap_days + (from_march * 306 + 5) // 10 + day - 1 - 719468
 
 
 @metal

@@ -1,0 +1,66 @@
+"""The arch room alone, on the machines and processors that it is for: from PVH entry to user mode, and the end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPECTED = """context 0000000000000077
+copied across: 0 left is 0000000000000000
+not copied 0000000000000008
+control word 000000000000027f
+read back 0000123456789abc
+calls 0000000000000002
+works 0000000000000001
+answer 000000000000002a
+done"""
+MACHINES = ["microvm", "microvm,acpi=off", "microvm,x-option-roms=off,rtc=on,isa-serial=on", "q35", "pc"]
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    path = tmp_path_factory.mktemp("smoke") / "smoke.elf"
+    subprocess.run(
+        [sys.executable, "-m", "tests.boot.arch.smoke", path], check=True, env=os.environ | {"GOANNA_ARCH": "x86_64"},
+        cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    return path
+
+
+def boot(kernel, *arguments):
+    done = subprocess.run(
+        ["qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+         "-serial", "stdio", "-kernel", kernel, *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert set(EXPECTED.splitlines()) <= set(lines), done.stdout + done.stderr
+    return done.returncode, dict(line.rsplit(" ", 1) for line in lines if " " in line)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("processors", [1, 2])
+def test_it_boots_and_stops_by_the_machines_own_means(kernel, machine, processors):
+    status, values = boot(kernel, "-M", machine, "-m", "8", "-smp", str(processors), "-append", "no-debug-exit")
+    assert status == 0
+    assert int(values["processors"], 16) == processors
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_all_features_four_processors_and_memory_above_4_gib(kernel, machine):
+    status, values = boot(
+        kernel, "-M", machine, "-m", "5G", "-smp", "4", "-cpu", "max", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+    )  # fmt: skip
+    assert status == 1
+    assert int(values["processors"], 16) == 4
+    assert int(values["entropy"], 16) == 1
+    assert int(values["refused"], 16) == 1
+    assert int(values["vector state"], 16) > 512
+    assert int(values["memory"], 16) > 4.99 * 2**30
+
+
+def test_the_timer_is_on_time(kernel):
+    _, values = boot(kernel, "-M", "microvm", "-m", "16", "-append", "no-debug-exit")
+    assert 2_000_000 <= int(values["timer ns"], 16) < 20_000_000
