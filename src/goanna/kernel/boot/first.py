@@ -137,5 +137,3 @@ def run(process: Process, thread: Thread) -> None:
         publish_thread(thread)
     prepare_context(thread.context, thread.stack_top, begin_program_thread, 0)
     make_ready(thread)
-
-

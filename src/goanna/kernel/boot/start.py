@@ -29,7 +29,6 @@ from goanna.kernel.boot.first import start_first_process
 from goanna.kernel.boot.ports import open_ports
 from goanna.kernel.boot.settings import settings, take_command_line, take_information
 from goanna.kernel.device.control import log_line, program_died, program_exited
-from goanna.kernel.file.generated_tree import mount_generated
 from goanna.kernel.file.image_tree import mount_root, root_image
 from goanna.kernel.file.integrity import on_damage, xxh64
 from goanna.kernel.memory import pages
@@ -48,6 +47,7 @@ from goanna.kernel.syscall import trace
 from goanna.kernel.syscall.dispatch import report_missed
 from goanna.kernel.thread.exit import machine_end
 from goanna.kernel.thread.scheduler import idle_loop, start_scheduler
+from goanna.kernel.time.vdso_map import start_vdso
 from goanna.kernel.time.wall import set_wall_offset, start_wall_clock
 from goanna.metal import Array, Slice, i64, metal, static, u8, u32, u64, unsafe
 
@@ -186,6 +186,8 @@ def start() -> None:
     start_wall_clock()
     if settings.wall_time != 0:
         set_wall_offset(settings.wall_time)
+    if not start_vdso():
+        refuse(b"too little memory to start")
     start_scheduler()
     mount_bundle()
     start_processors(settings.processors)

@@ -6,6 +6,7 @@ from goanna.kernel.base.panic import describe_program, panic_output
 from goanna.kernel.base.text import Text
 from goanna.kernel.boot.first import describe_machine, set_executable
 from goanna.kernel.device.control import log_line, memory_out, on_signal, panic_text
+from goanna.kernel.exec.load import map_vdso
 from goanna.kernel.exec.stack import Start
 from goanna.kernel.file.pipe import on_broken_pipe
 from goanna.kernel.file.tree import Entry
@@ -19,6 +20,7 @@ from goanna.kernel.signal.send import send_to_process, send_to_thread
 from goanna.kernel.thread.current import current, current_process, current_thread
 from goanna.kernel.thread.process import Process, tree_lock
 from goanna.kernel.thread.thread import find_in_table, frame_of
+from goanna.kernel.time import vdso_map
 from goanna.metal import i32, metal, u32, u64
 
 __all__: list[str] = []
@@ -27,6 +29,7 @@ FIRST_PROCESS = 1
 
 write_line.set(log_line)
 panic_output.set(panic_text)
+map_vdso.set(vdso_map.map_vdso)
 
 
 @describe_program.set

@@ -6,11 +6,9 @@ A sequence number is odd while the page changes; a reader that saw it change rea
 from goanna.kernel.arch import counter_scale
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.time.wall import wall_offset
-from goanna.metal import Array, Atomic, metal, static, struct, u8, u32, u64
+from goanna.metal import Atomic, Ptr, fence, metal, static, struct, u32, u64, unsafe
 
-__all__ = ["PAGE", "VdsoData", "publish_clock", "vdso_page"]
-
-PAGE = 4096
+__all__ = ["VdsoData", "publish_clock", "show_clock_at"]
 
 
 @struct
@@ -24,27 +22,31 @@ class VdsoData:
     wall_offset: u64
 
 
-@struct
-class VdsoPage:
-    """The data alone on a page, as programs see all of it."""
-
-    data: VdsoData
-    rest: Array[u8, 4096 - 40]
-
-
-vdso_page = static(VdsoPage, align=PAGE)
+_data = static(Ptr[VdsoData])
 _lock = static(SpinLock)  # one writer at a time
 
 
 @metal
+def show_clock_at(address: u64) -> None:
+    """Publish at an address from now on: the beginning of a page that programs map."""
+    global _data
+    _data = unsafe.pointer(VdsoData, address)
+    publish_clock()
+
+
+@metal
 def publish_clock() -> None:
-    """Write the page: at start, once the counter is measured, and when the wall clock was set."""
+    """Write the page: at start, and when the wall clock was set."""
+    if _data is None:
+        return
     multiplier, shift, base = counter_scale()
-    data = vdso_page.data
+    data: VdsoData = _data
     with _lock:
         data.sequence.add(1)
+        fence()
         data.multiplier = multiplier
         data.shift = shift
         data.base = base
         data.wall_offset = wall_offset()
+        fence()
         data.sequence.add(1)

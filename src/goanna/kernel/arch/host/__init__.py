@@ -116,6 +116,7 @@ from goanna.kernel.arch.x86_64.interface import (
     Stat,
 )
 from goanna.kernel.arch.x86_64.numbers import SYSCALL_NUMBERS
+from goanna.kernel.arch.x86_64.vdso import VDSO_PREFIX, VDSO_VERSION, vdso_barrier, vdso_call, vdso_counter
 
 __all__ = [
     "DIRECT_MAP",
@@ -139,6 +140,8 @@ __all__ = [
     "READ",
     "SYSCALL_NUMBERS",
     "USER_TOP",
+    "VDSO_PREFIX",
+    "VDSO_VERSION",
     "WRITE",
     "Context",
     "EpollEvent",
@@ -219,6 +222,9 @@ __all__ = [
     "user_load32",
     "user_store32",
     "user_zero",
+    "vdso_barrier",
+    "vdso_call",
+    "vdso_counter",
     "virtual",
     "wall_clock",
 ]
