@@ -233,8 +233,8 @@ def processor_clock(clock: u32) -> tuple[u32, u32, i64]:
     """The clocks that clock_getcpuclockid and pthread_getcpuclockid make: ~number << 3, bit 2 for a thread's."""
     id = ~u32.wrap(i32.wrap(clock) >> 3)
     me = current()
-    if (clock & 3) == 3:
-        return NO_CLOCK, u32(0), i64(-EINVAL)
+    if (clock & 3) == 3:  # the clock of a device's descriptor has no timers
+        return NO_CLOCK, u32(0), i64(-EINVAL if (clock & 4) != 0 else -EOPNOTSUPP)
     if (clock & 4) == 0:
         mine = id == 0 or id == me.process.id
         return (PROCESS if mine else NO_CLOCK), u32(0), i64(0 if mine else -EINVAL)
