@@ -29,6 +29,7 @@ from goanna.kernel.boot.first import start_first_process
 from goanna.kernel.boot.ports import open_ports
 from goanna.kernel.boot.settings import settings, take_command_line, take_information
 from goanna.kernel.device.control import log_line, program_died, program_exited
+from goanna.kernel.file.generated_tree import mount_generated
 from goanna.kernel.file.image_tree import mount_root, root_image
 from goanna.kernel.file.integrity import on_damage, xxh64
 from goanna.kernel.memory import pages
