@@ -155,6 +155,7 @@ def mount_bundle() -> None:
         refuse(b"the image is damaged: its checksums don't cover it")
     if mount_root(bundle, header.bundle.size) != 0:
         refuse(b"the image is damaged: its files can't be read")
+    mount_generated()
 
 
 table_page_allocate.set(pages.allocate_zeroed)
