@@ -91,7 +91,8 @@ with filled(
     (processors.on_timer, nothing), (processors.on_reschedule, nothing), (processors.before_user, nothing_before_user),
 ):  # fmt: skip
     unit = jit(
-        run, run_failure, panic.set_panic_table, output, output_length, times, in_output, in_program, frame_pointer, fault_address,
+        run, run_failure, panic.set_panic_table, output, output_length, times, in_output, in_program, frame_pointer,
+        fault_address,
     )  # fmt: skip
 
 
@@ -105,8 +106,8 @@ def make_table(sites, functions):
         texts += each.encode() + b"\0"
     head = len(PanicTable.pack()) + 8 * (len(sites) + len(functions)) + 4 * (len(files) + len(reasons))
     body = b"".join(
-        struct.pack("<Q", at << OFFSET_SHIFT | line << LINE_SHIFT | files.index(file) << FILE_SHIFT | reasons.index(why))
-        for at, line, file, why in sorted(sites)
+        struct.pack("<Q", at << OFFSET_SHIFT | n << LINE_SHIFT | files.index(file) << FILE_SHIFT | reasons.index(why))
+        for at, n, file, why in sorted(sites)
     )
     body += b"".join(struct.pack("<Q", at << NAME_BITS | head + places[name]) for at, name in sorted(functions))
     body += b"".join(struct.pack("<I", head + places[each]) for each in [*files, *reasons])
