@@ -20,7 +20,7 @@ SIGINFO = 128
 lock = static(SpinLock)  # setup of the process
 handled = static(Atomic[u64])  # handlers that ran, in all threads
 handled_by = static(Array[u64, 16])
-last_information = static(Array[u8, SIGINFO])
+seen = static(Array[u8, 16 * SIGINFO])  # the siginfo that each thread's last handler was given
 memory_outs = static(u64)
 
 
@@ -71,7 +71,7 @@ def block(mask: u64) -> None:
 def run_handlers(number: u64, frame: Frame) -> None:
     """While the program is in the handler: note it, and return from it."""
     while frame.pc == HANDLER:
-        user_memory.copy_in(last_information, frame.argument(1))
+        user_memory.copy_in(seen[number * SIGINFO : (number + 1) * SIGINFO], frame.argument(1))
         handled.add(1)
         handled_by[number] += 1
         frame.set_result(sys_rt_sigreturn(frame))
@@ -97,16 +97,18 @@ def finish_call(number: u64, frame: Frame, result: i64) -> bool:
 
 
 @metal
-def word(offset: u64) -> u32:
-    """Four bytes of the siginfo that the last handler saw."""
-    return unsafe.load(u32, unsafe.address(last_information) + offset, unaligned=True)
+def word(number: u64, offset: u64) -> u32:
+    """Four bytes of the siginfo that a thread's last handler was given."""
+    return unsafe.load(u32, unsafe.address(seen) + number * SIGINFO + offset)
 
 
 HOOKS = (
+    (threads.signal_thread_teardown, setup.teardown_thread),
+    (threads.signal_process_teardown, setup.teardown_process),
     (threads.deliver_signals, deliver.deliver),
     (fault.on_memory_out, memory_out),
 )
-STATICS = (handled, handled_by, last_information)
+STATICS = (handled, handled_by, seen)
 
 
 def simulation(*roots):

@@ -10,10 +10,12 @@ from goanna.kernel.signal.cpu_clock import next_look, process_time, running_thre
 from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.numbers import SI_KERNEL, SIGALRM, SIGPROF, SIGVTALRM
 from goanna.kernel.signal.send import send
-from goanna.kernel.signal.span import LONGEST, MICROSECOND, NANOSECONDS, Setting, get_setting, put_setting
+from goanna.kernel.signal.span import MICROSECOND, Setting, get_setting, put_setting
 from goanna.kernel.signal.state import IntervalTimer, ProcessSignals
 from goanna.kernel.thread.current import current
 from goanna.kernel.time.timer import NEVER, Timer, timer_cancel, timer_pending, timer_start
+from goanna.kernel.time.timespec import FOREVER
+from goanna.kernel.time.wall import NANOSECONDS
 from goanna.metal import Array, Ptr, constant, i32, i64, metal, u32, u64, unsafe
 
 __all__ = ["alarm_taken", "end_interval_timers", "sys_alarm", "sys_getitimer", "sys_setitimer"]
@@ -103,7 +105,7 @@ def set_timer(shared: ProcessSignals, kind: u32, setting: Setting, before: Setti
         timer_start(own.timer, NEVER)
         return
     time = clock_of(shared, kind)
-    own.deadline = time + min(setting.value, u64(LONGEST) - min(time, LONGEST))
+    own.deadline = time + min(setting.value, u64(FOREVER) - min(time, FOREVER))
     own.last = own.deadline
     arm(shared, own, time)
 

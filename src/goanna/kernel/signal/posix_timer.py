@@ -23,10 +23,11 @@ from goanna.kernel.signal.numbers import (
     SIGNALS,
 )
 from goanna.kernel.signal.send import DROPPED, send
-from goanna.kernel.signal.span import LONGEST, NANOSECOND, Setting, get_setting, put_setting
+from goanna.kernel.signal.span import NANOSECOND, Setting, get_setting, put_setting
 from goanna.kernel.signal.state import ProcessSignals, Queued, ThreadSignals, queued_count, timer_taken
 from goanna.kernel.thread.current import current
 from goanna.kernel.time.timer import MONOTONIC, NEVER, REAL, Timer, timer_cancel, timer_pending, timer_start
+from goanna.kernel.time.timespec import FOREVER
 from goanna.kernel.time.wall import real_time
 from goanna.metal import Array, Ptr, i32, i64, metal, struct, u8, u32, u64, unsafe
 
@@ -379,7 +380,7 @@ def set_timer(own: PosixTimer, setting: Setting, absolute: bool) -> None:
     time = time_of(own)
     deadline = setting.value
     if not absolute:
-        deadline = time + min(setting.value, u64(LONGEST) - min(time, LONGEST))
+        deadline = time + min(setting.value, u64(FOREVER) - min(time, FOREVER))
     own.deadline = deadline
     if own.notify != SIGEV_NONE:
         arm(own)

@@ -2,12 +2,12 @@
 
 from goanna.kernel.base.errno import EFAULT, EINVAL
 from goanna.kernel.memory import user
+from goanna.kernel.time.timespec import FOREVER
+from goanna.kernel.time.wall import NANOSECONDS
 from goanna.metal import i64, metal, struct, u64
 
-__all__ = ["LONGEST", "Setting", "get_setting", "put_setting"]
+__all__ = ["MICROSECOND", "NANOSECOND", "Setting", "get_setting", "put_setting"]
 
-NANOSECONDS = 1_000_000_000
-LONGEST = 2**63 - 1  # nanoseconds: KTIME_MAX
 NANOSECOND, MICROSECOND = 1, 1000  # units of the second number
 
 
@@ -37,9 +37,9 @@ def valid(seconds: i64, fraction: i64, unit: i64) -> bool:
 
 @metal
 def span(seconds: i64, fraction: i64, unit: i64) -> u64:
-    """A valid time in nanoseconds, LONGEST at most."""
-    if seconds >= LONGEST // NANOSECONDS:
-        return LONGEST
+    """A valid time in nanoseconds, FOREVER at most."""
+    if seconds >= FOREVER // NANOSECONDS:
+        return FOREVER
     return u64(seconds) * NANOSECONDS + u64(fraction) * u64(unit)
 
 
