@@ -11,6 +11,7 @@ from goanna.kernel.arch import (
     HUGE_SIZE,
     PAGE_SHIFT,
     PAGE_SIZE,
+    USER_TOP,
     WRITE,
     PageTable,
     entry_huge,
@@ -21,8 +22,10 @@ from goanna.kernel.arch import (
     table_lookup,
     table_next,
     table_split_huge,
+    table_trim,
     table_unmap,
     tlb_flush,
+    virtual,
 )
 from goanna.kernel.base.errno import EAGAIN, ENOMEM
 from goanna.kernel.base.lock import SpinLock
@@ -53,6 +56,7 @@ __all__ = [
 MAXIMUM_AREAS = 65530  # Linux vm.max_map_count
 UNLIMITED = 0xFFFF_FFFF_FFFF_FFFF
 BATCH = 64  # pages whose TLB entries are flushed at once
+DIRECTORY_SIZE = 1 << 30  # bytes that one page of 2 MiB entries serves
 PIECE = 1024  # pages dropped before the lock is given up
 
 
@@ -155,7 +159,7 @@ def destroy(space: AddressSpace) -> None:
     while True:
         doomed = Doomed()
         with space.lock:
-            result = clear_step(space, 0, UNLIMITED & ~(PAGE_SIZE - 1), doomed)
+            result = clear_step(space, 0, USER_TOP, doomed)
         bury(doomed)
         if result == 0:
             break
@@ -389,4 +393,34 @@ def clear_step(space: AddressSpace, start: u64, end: u64, doomed: Doomed) -> i64
         account(space, area, False)
         take_out(space, area, doomed)
         area = above
+    trim(space, start, end)
     return 0
+
+
+@metal
+def trim(space: AddressSpace, start: u64, end: u64) -> None:
+    """Give back the page table's pages that served [start, end), if nothing is mapped around it. The lock is held."""
+    above = tree.find_from(space.areas, start)
+    below = space.areas.last() if above is None else space.areas.before(above)
+    floor = u64(0) if below is None else below.end
+    ceiling = u64(USER_TOP) if above is None else above.start
+    if trim_around(space, start, end, floor, ceiling, HUGE_SIZE):
+        trim_around(space, start, end, floor, ceiling, DIRECTORY_SIZE)
+
+
+@metal
+def trim_around(space: AddressSpace, start: u64, end: u64, floor: u64, ceiling: u64, size: u64) -> bool:
+    """Trim what is mapped by tables of `size` bytes each, within the free room [floor, ceiling). Whether any went."""
+    low = max(floor, start & ~(size - 1))
+    high = min(ceiling, (end + (size - 1)) & ~(size - 1))
+    if high < low or high - low < size:
+        return False
+    page = table_trim(space.table, low, high)
+    if page == 0:
+        return False
+    tlb_flush(space.table, low, (high - low) >> PAGE_SHIFT)
+    while page != 0:
+        following = unsafe.load(u64, virtual(page))
+        pages.release(page)
+        page = following
+    return True

@@ -248,29 +248,34 @@ def table_next(table: PageTable, start: u64, end: u64) -> u64:
 
 
 @metal
-def table_trim(table: PageTable, start: u64, end: u64) -> None:
-    """Give back the pages of tables that map nothing but addresses in [start, end), none of which is mapped."""
-    trim_level(table.root, TOP_LEVEL, 0, start, end)
+def table_trim(table: PageTable, start: u64, end: u64) -> u64:
+    """Take out the pages of tables that map nothing but addresses in [start, end), none of which is mapped.
+
+    They come back as a chain: physical address of the first, in the first word of each that of the next, 0 at the end.
+    """
+    return trim_level(table.root, TOP_LEVEL, 0, start, end, 0)
 
 
 @metal
-def trim_level(page: u64, level: u32, base: u64, start: u64, end: u64) -> None:
+def trim_level(page: u64, level: u32, base: u64, start: u64, end: u64, chain: u64) -> u64:
     """table_trim below one page of tables, which maps from `base` on."""
     size = u64(1) << shift_of(level)
     first = (max(start, base) - base) >> shift_of(level)
     for index in range(first, u64(ENTRIES)):
         low = base + index * size
         if low >= end:
-            return
+            break
         place = virtual(page) + index * 8
         entry = unsafe.load(u64, place)
         if entry == 0 or entry & HUGE != 0:
             continue
         if level > 1:
-            trim_level(entry & ADDRESS, level - 1, low, start, end)
+            chain = trim_level(entry & ADDRESS, level - 1, low, start, end, chain)
         if low >= start and end - low >= size and empty(entry & ADDRESS):
             unsafe.store(u64, place, 0)
-            table_page_free(entry & ADDRESS)
+            unsafe.store(u64, virtual(entry & ADDRESS), chain)
+            chain = entry & ADDRESS
+    return chain
 
 
 @metal

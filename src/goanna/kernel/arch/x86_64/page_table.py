@@ -299,17 +299,18 @@ def table_next(table: PageTable, start: u64, end: u64) -> u64:
 
 
 @metal
-def table_trim(table: PageTable, start: u64, end: u64) -> None:
-    """Give back the tables that serve nothing but addresses in [start, end), in which nothing is mapped any more.
+def table_trim(table: PageTable, start: u64, end: u64) -> u64:
+    """Take out the tables that serve nothing but addresses in [start, end), in which nothing is mapped any more.
 
-    Nobody may hold a translation of that range.
+    They come back as a chain: physical address of the first, in the first word of each that of the next, 0 at the end.
+    Processors may still remember where they were: they are to be freed after a flush.
     """
-    trim(table.root, 3, 0, start, min(end, u64(USER_TOP) + PAGE_SIZE))
+    return trim(table.root, 3, 0, start, min(end, u64(USER_TOP) + PAGE_SIZE), 0)
 
 
 @metal
-def trim(page: u64, level: u64, base: u64, start: u64, end: u64) -> None:
-    """The same below one table, whose first entry is for `base`."""
+def trim(page: u64, level: u64, base: u64, start: u64, end: u64, chain: u64) -> u64:
+    """The same below one table, whose first entry is for `base`; put before `chain`."""
     size = u64(1) << (12 + 9 * level)
     index = (max(start, base) - base) // size
     while index < ENTRIES and base + index * size < end:
@@ -319,10 +320,12 @@ def trim(page: u64, level: u64, base: u64, start: u64, end: u64) -> None:
         index += 1
         if entry & PRESENT != 0 and entry & HUGE == 0:
             if level > 1:
-                trim(entry & ADDRESS, level - 1, low, start, end)
+                chain = trim(entry & ADDRESS, level - 1, low, start, end, chain)
             if low >= start and low + size <= end and empty(entry & ADDRESS):
                 unsafe.store(u64, where, 0)
-                table_page_free(entry & ADDRESS)
+                unsafe.store(u64, virtual(entry & ADDRESS), chain)
+                chain = entry & ADDRESS
+    return chain
 
 
 @metal
