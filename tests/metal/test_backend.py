@@ -1,6 +1,7 @@
 """IR text becomes objects for three machines, and what LLVM would let pass with a warning is an error."""
 
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,15 +59,18 @@ def test_an_unknown_feature_is_an_error(name: str, tmp_path: Path) -> None:
         emit_object(optimize("", target), odd, tmp_path / "a.o")
 
 
-def test_a_module_that_llvm_refuses_is_kept_for_the_reader() -> None:
+def test_a_module_that_llvm_refuses_is_kept_for_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(InternalError, match=r"goanna-.*\.ll") as caught:
         optimize("define i32 @f() {\n  ret i64 0\n}\n", kernel_target("x86_64"))
     path = re.search(r"\((.*\.ll)\)", str(caught.value))
     assert path and "ret i64 0" in Path(path[1]).read_text()
-    Path(path[1]).unlink()
 
 
-def test_a_block_that_does_not_dominate_is_refused_by_the_verifier() -> None:
+def test_a_block_that_does_not_dominate_is_refused_by_the_verifier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     text = "define i64 @f() {\n  %a = add i64 %b, 1\n  %b = add i64 1, 1\n  ret i64 %a\n}\n"
     with pytest.raises(InternalError, match="does not dominate"):
         optimize(text, kernel_target("aarch64"))

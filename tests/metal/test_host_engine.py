@@ -4,6 +4,8 @@ import ctypes
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -237,6 +239,7 @@ define void @move(ptr %to, ptr %from, i64 %n) {
     assert data.value == b"aabcdfgh"
 
 
-def test_ir_that_llvm_refuses_is_an_internal_error() -> None:
+def test_ir_that_llvm_refuses_is_an_internal_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(InternalError):
         HostModule("define void @f() { ret i32 0 }")
