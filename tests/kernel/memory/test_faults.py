@@ -8,7 +8,6 @@ from goanna.kernel.memory import advise, fault, fork, mapping, pages, placement,
 from goanna.kernel.memory.area import AREA_GROWSDOWN, AREA_STACK
 from goanna.kernel.memory.mapping import MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, Request
 from goanna.kernel.memory.placement import MAP_FIXED
-from goanna.kernel.memory.space import AddressSpace
 from goanna.metal import jit, metal, u64
 from tests.kernel.memory.machine import ROOTS, Memory, hooks
 from tests.kernel.memory.test_space import check

@@ -177,7 +177,9 @@ def collapse(space: AddressSpace, area: Area, start: u64, end: u64) -> i64:
 
 @metal
 def collapse_one(space: AddressSpace, area: Area, base: u64) -> i64:
-    """Copy what is in 512 pages to one of 2 MiB. The lock is held."""
+    """Copy what is in 512 pages to one of 2 MiB. 0, -EINVAL (there is nothing yet), -ENOMEM. The lock is held."""
+    if table_next(space.table, base, base + HUGE_SIZE) >= base + HUGE_SIZE:
+        return -EINVAL
     block = pages.allocate_huge_for_program()
     if block == 0:
         return -ENOMEM
@@ -188,6 +190,7 @@ def collapse_one(space: AddressSpace, area: Area, base: u64) -> i64:
         else:
             copy_page(block + index * PAGE_SIZE, entry_physical(entry))
     spaces.discard(space, base, base + HUGE_SIZE, HUGE_SIZE)
+    spaces.clear_table(space, base)
     if not table_map_huge(space.table, base, block, area.protection):
         unreachable("the table for these addresses was there a moment ago")
     space.commit(HUGE_SIZE >> PAGE_SHIFT)
