@@ -10,7 +10,6 @@ from goanna.metal.link import kernel_script, link
 from goanna.metal.runtime import runtime_object
 from goanna.metal.structure import StructType
 from goanna.metal.target import ARCHITECTURES, kernel_target
-
 from tests.metal import test_constructs
 
 # Assembly of one architecture, and what reaches it.

@@ -15,13 +15,12 @@ import sys
 from types import ModuleType
 from typing import Any
 
+import goanna.kernel as kernel
 from goanna.metal.errors import CompileErrors
 from goanna.metal.function import MetalFunction, Static
 from goanna.metal.structure import StructType
 from goanna.metal.target import host_target, kernel_target
 from goanna.metal.unit import Unit
-
-import goanna.kernel as kernel
 
 ARCHITECTURES = ("host", "x86_64")
 # Not of the kernel: they run on the host.
@@ -39,9 +38,7 @@ def roots(module: ModuleType) -> list[Any]:
     """What a module itself declares for compilation."""
     own = []
     for value in vars(module).values():
-        if isinstance(value, (MetalFunction, StructType)) and value.module == module.__name__:
-            own.append(value)
-        elif isinstance(value, Static) and value.module == module.__name__ and value.external is None:
+        if (isinstance(value, (MetalFunction, StructType)) and value.module == module.__name__) or (isinstance(value, Static) and value.module == module.__name__ and value.external is None):
             own.append(value)
     return own
 

@@ -2,11 +2,11 @@
 
 from goanna.kernel.arch import SYSCALL_NUMBERS, Frame, on_call
 from goanna.kernel.base.errno import ENOSYS
-from goanna.kernel.device.control import log_line
 from goanna.kernel.base.text import Text
+from goanna.kernel.device.control import log_line
 from goanna.kernel.syscall.adapter import CallBody, adapt
 from goanna.kernel.syscall.table import BODIES
-from goanna.kernel.syscall.trace import tracing, traced_call
+from goanna.kernel.syscall.trace import traced_call, tracing
 from goanna.metal import Array, Atomic, Slice, constant, i64, likely, metal, static, u8, u16, u32, u64, unsafe
 
 LIMIT = max(SYSCALL_NUMBERS.values()) + 1  # numbers from here on are no calls
