@@ -53,7 +53,7 @@ def _machines(guest: Guest, run: Run, variant: str) -> list[tuple[str, int]]:
     return list(dict.fromkeys(places))
 
 
-@pytest.mark.parametrize(("guest", "run", "variant", "processors"), _cases())
+@pytest.mark.parametrize(("guest", "run", "variant", "processors"), list(_cases()))
 def test_same_as_on_linux(guest: Guest, run: Run, variant: str, processors: int) -> None:
     program = _built(guest, variant)
     here = _checked(on_linux(program, run), run, "on Linux")

@@ -1,6 +1,7 @@
 """One process with signals, outside of a scheduler: calls are made directly, handlers are run by the test.
 
-The thread's way to user mode is `settle`: it delivers until nothing is left, then runs the handlers as their frames lie.
+The thread's way to user mode is `settle`: it delivers until nothing is left, then runs the handlers as their frames
+lie.
 """
 
 import ctypes
@@ -206,4 +207,6 @@ def nothing() -> None:
 
 def siginfo(number, code, *words):
     """48 bytes of siginfo_t, `words` of 4 bytes from si_pid on."""
-    return struct.pack("<iiii", number, 0, code, 0) + b"".join(struct.pack("<i", each) for each in words).ljust(32, b"\0")
+    return struct.pack("<iiii", number, 0, code, 0) + b"".join(struct.pack("<i", each) for each in words).ljust(
+        32, b"\0"
+    )

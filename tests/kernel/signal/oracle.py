@@ -34,7 +34,7 @@ class Call:
 
 @dataclass
 class Outcome:
-    """What a call did: its result, the handlers that ran (siginfo, whether on the alternate stack), the memory after it."""
+    """What a call did: its result, the handlers that ran (siginfo, whether on the alternate stack), the memory then."""
 
     result: int
     handled: list[tuple[bytes, bool]]

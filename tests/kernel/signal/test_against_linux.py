@@ -28,7 +28,9 @@ masks = st.one_of(
 pointers = st.one_of(
     st.just(0),
     st.integers(0, 96).map(lambda index: MEMORY + index * 8),
-    st.sampled_from([MEMORY + 3, MEMORY + 0xFFFC, MEMORY + 0xFFF8, 0x20000, 0x7FFFFFFFEFFC, 0x7FFFFFFFF000, 1 << 63, -1]),
+    st.sampled_from(
+        [MEMORY + 3, MEMORY + 0xFFFC, MEMORY + 0xFFF8, 0x20000, 0x7FFFFFFFEFFC, 0x7FFFFFFFF000, 1 << 63, -1]
+    ),
 )
 good = st.integers(0, 96).map(lambda index: index * 8)
 sizes = st.one_of(st.just(8), st.just(8), st.just(8), st.sampled_from([0, 1, 4, 7, 9, 16, 128, 1 << 32, -1]))
@@ -121,7 +123,9 @@ def clocks(draw):
         case 2:
             return Call("alarm", [draw(st.sampled_from([0, 1000, 100000, 2**32 - 1]))])
         case 3:
-            clock = draw(st.sampled_from([0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 15, 16, 100, -2, -3, -6, -5, -7, -(2**31)]))
+            clock = draw(
+                st.sampled_from([0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 15, 16, 100, -2, -3, -6, -5, -7, -(2**31)])
+            )
             notify = draw(st.sampled_from([0, 0, 1, 2, 3, 4, 5, 6]))
             thread = draw(st.sampled_from([0, 0x7FFFFFFF]))
             event = struct.pack("<QiiI44x", draw(masks), draw(odd_numbers) % 2**31, notify, thread)

@@ -10,6 +10,7 @@ from goanna.metal import jit
 from tests.kernel.signal.c_program import needs_linux_oracle, output
 
 # Name: how it is raised, and whether it is a page fault.
+# ruff: noqa: E501
 FAULTS = {
     "divide": "asm volatile(\"xorl %%eax, %%eax; xorl %%edx, %%edx; xorl %%ecx, %%ecx; divl %%ecx\" ::: \"eax\", \"ecx\", \"edx\");",
     "breakpoint": "asm volatile(\"int3\");",

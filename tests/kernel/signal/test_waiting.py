@@ -16,7 +16,17 @@ from goanna.kernel.thread.current import current
 from goanna.kernel.thread.thread import Thread
 from goanna.kernel.thread.wait import Wake
 from goanna.metal import Array, Atomic, Ptr, i32, i64, metal, static, u32, u64
-from tests.kernel.signal.program import begin, block, compute, finish_call, handled, handled_by, install, simulation, stack_of
+from tests.kernel.signal.program import (
+    begin,
+    block,
+    compute,
+    finish_call,
+    handled,
+    handled_by,
+    install,
+    simulation,
+    stack_of,
+)
 
 FIRST_REAL_TIME = 34
 

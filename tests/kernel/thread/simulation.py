@@ -9,10 +9,13 @@ import mmap
 from goanna.kernel.arch import KERNEL_AREA, Frame
 from goanna.kernel.arch.host import arena as host_arena
 from goanna.kernel.arch.host import processors, user
-from goanna.kernel.arch.host.page_table import READ, WRITE, table_map
-from goanna.kernel.arch.host.processors import DEADLOCK, RUNAWAY, pass_through_user, simulate, stop
-from goanna.kernel.memory import fault, pages, placement, space
+from goanna.kernel.arch.host.page_table import READ, WRITE
+from goanna.kernel.arch.host.processors import DEADLOCK, RUNAWAY, pass_through_user, simulate, spend_time, stop
+from goanna.kernel.memory import fault, pages, placement, shared, space
 from goanna.kernel.memory import user as user_memory
+from goanna.kernel.memory.mapping import MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, Request, map_request
+from goanna.kernel.memory.placement import MAP_FIXED
+from goanna.kernel.memory.source import PageSource
 from goanna.kernel.thread import thread as threads
 from goanna.kernel.thread import work
 from goanna.kernel.thread.create import make_process, start_kernel_thread
@@ -29,6 +32,8 @@ STACKS = 8 << 20
 STEPS = 2_000_000
 USER_PAGE = 0x10000  # an address of the process's memory; 16 pages are there
 USER_PAGES = 16
+SHARED_PAGE = 0x100000  # shared memory, mapped twice
+SHARED_AGAIN = 0x200000
 
 _first = static(Fn[[u64], None])
 _count = static(u64)
@@ -110,8 +115,18 @@ def start_process(end: u64) -> None:
     global process
     process = make_process()
     process.space = space.create()
-    for page in range(u64(USER_PAGES)):
-        table_map(process.space.table, USER_PAGE + page * 4096, pages.allocate_zeroed(), READ | WRITE)
+    map_user(USER_PAGE, MAP_PRIVATE, None)
+    source = shared.create(USER_PAGES)
+    map_user(SHARED_PAGE, MAP_SHARED, source)
+    map_user(SHARED_AGAIN, MAP_SHARED, source)
+
+
+@metal
+def map_user(address: u64, kind: u32, source: Ptr[PageSource]) -> None:
+    request = Request(address=address, length=USER_PAGES * 4096, protection=READ | WRITE, maximum=READ | WRITE)
+    request.flags = kind | MAP_FIXED | (MAP_ANONYMOUS if source is None else 0)
+    request.source = source
+    assert map_request(process.space, request) == i64(address), "the test's memory can't be mapped"
 
 
 @metal
@@ -147,6 +162,12 @@ def pass_user() -> None:
     pass_through_user(frame)
 
 
+@metal
+def spend(nanoseconds: u64) -> None:
+    """What a thread does that computes."""
+    spend_time(frame, nanoseconds)
+
+
 def compile(*roots, hooks=()):
     """A unit with these functions, in which `run` can be called."""
     with filled(*HOOKS, *hooks):
@@ -161,6 +182,7 @@ class Simulation:
     def __init__(self, *roots, hooks=()):
         self.unit = compile(*roots, hooks=hooks)
         self.first = {}  # values of statics at the start
+        self.prepare = None  # called before the start to set more of them
         self.memory = mmap.mmap(-1, MEMORY)
         if Simulation._stacks is None:
             library = ctypes.CDLL(None)
@@ -175,6 +197,8 @@ class Simulation:
         self.unit.reset()
         for name, value in self.first.items():
             self.unit.set(name, value)
+        if self.prepare is not None:
+            self.prepare()
         self.unit.call(start_memory, ctypes.addressof(ctypes.c_char.from_buffer(self.memory)), MEMORY)
         result = self.unit.call(run, function, count, processors, seed)
         assert result != DEADLOCK, f"deadlock with seed {seed} on {processors} processors"

@@ -168,7 +168,8 @@ def lock(space: AddressSpace, address: u64, length: u64, on_fault: bool) -> i64:
     doomed = Doomed()
     with space.lock:
         result: i64 = 0
-        if over(space.locked - locked_in(space, start, end), size, space.lock_limit):
+        already: u64 = locked_in(space, start, end) if end > start else 0
+        if over(space.locked - already, size, space.lock_limit):
             result = -ENOMEM
         elif end < start:
             result = -EINVAL

@@ -1,0 +1,131 @@
+"""The same system calls made of this machine's Linux and of the kernel under test, answers and memory compared.
+
+The Linux side is a child process with the descriptors that our first process has: 0 the read end of a pipe, 1 and 2 write
+ends. Both sides see the same user memory at the same address, so a call's arguments are the same numbers for both.
+"""
+
+import mmap
+import os
+import platform
+import socket
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from goanna.kernel.arch import SYSCALL_NUMBERS
+from goanna.kernel.memory.user import copy_out
+from tests.kernel.syscall.bench import Machine
+
+needs_linux = pytest.mark.skipif(
+    platform.system() != "Linux" or platform.machine() != "x86_64",
+    reason="compares with Linux on x86-64",
+)
+
+REGION = 0x1000_0000_0000  # user memory that both sides have
+SIZE = 64 << 10
+LIMIT = 64  # descriptors: the child's own link lies above
+LINK = 100
+
+_SERVER = f"""
+import ctypes, mmap, os, socket, struct, resource
+link = socket.socket(fileno={LINK})
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.syscall.restype = ctypes.c_long
+memory, = struct.unpack("i", link.recv(4))
+assert libc.mmap({REGION}, {SIZE}, 3, 0x100001, memory, 0) == {REGION}
+os.close(memory)
+for number in range(3, 64):
+    try:
+        os.close(number)
+    except OSError:
+        pass
+resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, 4096))
+link.send(b"k")
+while request := link.recv(56):
+    arguments = [ctypes.c_ulong(each) for each in struct.unpack("7Q", request)]
+    ctypes.set_errno(0)
+    result = libc.syscall(*arguments)
+    link.send(struct.pack("q", -ctypes.get_errno() if result == -1 and ctypes.get_errno() else result))
+"""
+
+
+class Linux:
+    """A process whose calls a test decides."""
+
+    def __init__(self) -> None:
+        descriptor = os.memfd_create("region")
+        os.ftruncate(descriptor, SIZE)
+        self.memory = mmap.mmap(descriptor, SIZE)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.input, self.output = os.pipe(), os.pipe()
+        os.set_inheritable(descriptor, True)
+
+        def prepare() -> None:
+            os.dup2(theirs.fileno(), LINK)
+
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-E", "-c", _SERVER],
+            stdin=self.input[0], stdout=self.output[1], stderr=self.output[1],
+            preexec_fn=prepare, close_fds=False, env={},
+        )  # fmt: skip
+        theirs.close()
+        os.close(self.input[0])
+        os.close(self.output[1])
+        self.link = ours
+        self.link.settimeout(20)
+        self.link.send(struct.pack("i", descriptor))
+        assert self.link.recv(1) == b"k"
+        os.close(descriptor)
+
+    def number(self, number: int, *arguments: int) -> int:
+        """A call by number."""
+        padded = [each & 0xFFFF_FFFF_FFFF_FFFF for each in (*arguments, *[0] * (6 - len(arguments)))]
+        self.link.send(struct.pack("7Q", number, *padded))
+        return int(struct.unpack("q", self.link.recv(8))[0])
+
+    def close(self) -> None:
+        """End the process."""
+        self.link.close()
+        os.close(self.input[1])
+        os.close(self.output[0])
+        self.process.wait(10)
+
+
+class Both:
+    """Both sides. `call` asserts that they agree."""
+
+    def __init__(self) -> None:
+        self.linux, self.machine = Linux(), Machine()
+        assert self.machine.raw("mmap", REGION, SIZE, 3, 0x100022, -1, 0) == REGION
+        self.put(0, struct.pack("QQ", LIMIT, 4096))
+        assert self.machine.raw("setrlimit", 7, REGION) == 0
+        self.put(0, bytes(16))
+
+    def put(self, offset: int, data: bytes) -> int:
+        """Write to both memories: the address."""
+        self.linux.memory[offset : offset + len(data)] = data
+        assert self.machine.unit.call(copy_out, REGION + offset, data) == 0
+        return REGION + offset
+
+    def memory(self, offset: int = 0, count: int = 4096) -> bytes:
+        """What the machine's memory holds."""
+        return self.machine.get(REGION + offset, count)
+
+    def call(self, name: str, *arguments: int, compare: int = 4096) -> int:
+        """Make a call on both sides; results, and the first `compare` bytes of memory, must be the same."""
+        number = SYSCALL_NUMBERS[name]
+        theirs = self.linux.number(number, *arguments)
+        ours = self.machine.number(number, *arguments)
+        shown = f"{name}({', '.join(hex(each) if each > 0xFFFF else str(each) for each in arguments)})"
+        assert ours == theirs, f"{shown}: {ours}, on Linux {theirs}"
+        assert self.memory(0, compare) == self.linux.memory[:compare], f"{shown}: other bytes in memory"
+        return ours
+
+    def close(self) -> None:
+        """End the Linux side."""
+        self.linux.close()
+
