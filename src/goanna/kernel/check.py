@@ -38,7 +38,9 @@ def roots(module: ModuleType) -> list[Any]:
     """What a module itself declares for compilation."""
     own = []
     for value in vars(module).values():
-        if (isinstance(value, (MetalFunction, StructType)) and value.module == module.__name__) or (isinstance(value, Static) and value.module == module.__name__ and value.external is None):
+        if getattr(value, "module", None) != module.__name__:
+            continue
+        if isinstance(value, (MetalFunction, StructType)) or (isinstance(value, Static) and value.external is None):
             own.append(value)
     return own
 
