@@ -25,13 +25,16 @@ from goanna.metal.unit import Unit
 ARCHITECTURES = ("host", "x86_64")
 # Not of the kernel: they run on the host.
 _TOOLS = ("goanna.kernel.build", "goanna.kernel.check")
+# The start of a whole machine, which the host is not.
+_START = tuple(f"goanna.kernel.{each}" for each in ("main", "boot.first", "boot.ports", "boot.start", "boot.wiring"))
 
 
 def modules(architecture: str) -> list[str]:
     """The names of all kernel modules, without the other architectures' own."""
     others = tuple(f"goanna.kernel.arch.{each}." for each in ARCHITECTURES if each != architecture)
     found = [each.name for each in pkgutil.walk_packages(kernel.__path__, "goanna.kernel.")]
-    return [each for each in found if each not in _TOOLS and not (each + ".").startswith(others)]
+    left_out = _TOOLS + _START if architecture == "host" else _TOOLS
+    return [each for each in found if each not in left_out and not (each + ".").startswith(others)]
 
 
 def roots(module: ModuleType) -> list[Any]:

@@ -227,7 +227,7 @@ def test_without_memory_loading_fails_cleanly():
     (lambda elf: setattr(elf.segments[1], "memory_size", 1), -ENOEXEC),
     (lambda elf: setattr(elf.segments[0], "align", 3), -ENOEXEC),
     (lambda elf: setattr(elf.segments[0], "address", 0), -ENOEXEC),
-], ids=str)  # fmt: skip
+], ids=[f"case{number}" for number in range(11)])  # fmt: skip
 def test_what_is_refused(change, result):
     elf = fixed()
     change(elf)
