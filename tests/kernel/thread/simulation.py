@@ -24,6 +24,7 @@ from goanna.kernel.thread.process import Process
 from goanna.kernel.thread.scheduler import idle_loop, start_scheduler
 from goanna.kernel.thread.thread import Thread
 from goanna.kernel.time import timer
+from goanna.kernel.time.wall import start_wall_clock
 from goanna.metal import Atomic, Fn, Ptr, i64, jit, metal, static, u32, u64
 from tests.kernel.hooks import filled
 
@@ -133,6 +134,7 @@ def map_user(address: u64, kind: u32, source: Ptr[PageSource]) -> None:
 def run_processor(index: u32) -> None:
     start_scheduler()
     if index == 0:
+        start_wall_clock()
         start_process(0)
         running.store(_count)
         for number in range(_count):

@@ -127,6 +127,11 @@ def call(machine, operation, address=USER_PAGE, value=0, timeout=0, second=0, th
     return done.result
 
 
+def pause(nanoseconds):
+    """A step that sleeps where nobody wakes."""
+    return {"operation": WAIT | PRIVATE, "address": USER_PAGE + 0x3000, "timeout": nanoseconds}
+
+
 words = st.integers(0, 2).map(lambda index: USER_PAGE + index * 4)
 waits = st.integers(0, 40)
 bitsets = st.sampled_from([1, 2, 3, 0xFFFF_FFFF])
@@ -155,16 +160,12 @@ a_requeue = st.fixed_dictionaries(
         "wait": waits,
     }
 )  # fmt: skip
-a_store = st.fixed_dictionaries(
-    {"store": st.just(True), "address": words, "value": st.integers(0, 1), "wait": waits}
-)
+a_store = st.fixed_dictionaries({"store": st.just(True), "address": words, "value": st.integers(0, 1), "wait": waits})
 steps = st.lists(st.one_of(a_wait, a_wait_bitset, a_wake, a_wake_bitset, a_requeue, a_store), max_size=STEPS)
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    threads=st.lists(steps, min_size=1, max_size=THREADS), processors=st.integers(1, 3), seed=st.integers(0, 2**32)
-)
+@given(threads=st.lists(steps, min_size=1, max_size=THREADS), processors=st.integers(1, 3), seed=st.integers(0, 2**32))
 def test_as_many_sleepers_wake_as_wakers_are_told(machine, threads, processors, seed):
     woken = told = 0
     for steps in play(machine, threads, processors, seed):
@@ -187,9 +188,7 @@ def test_as_many_sleepers_wake_as_wakers_are_told(machine, threads, processors, 
 
 
 @settings(max_examples=100, deadline=None)
-@given(
-    threads=st.integers(1, 6), count=st.integers(1, 12), processors=st.integers(1, 1), seed=st.integers(0, 2**32)
-)
+@given(threads=st.integers(1, 6), count=st.integers(1, 12), processors=st.integers(1, 1), seed=st.integers(0, 2**32))
 def test_a_mutex_of_futexes_lets_one_in_and_leaves_nobody_behind(machine, threads, count, processors, seed):
     machine.first = {rounds: count}
     machine.run(count_under_a_mutex, threads, processors, seed)
@@ -206,14 +205,9 @@ def test_requeue_wakes_some_and_moves_some(machine, waiters, wakes, requeues, th
     """All wait on one word; later some are woken, some moved to another word, and then woken there."""
     first, second = USER_PAGE, USER_PAGE if same else USER_PAGE + 2048
     sleeper = [{"operation": WAIT | PRIVATE, "address": first, "timeout": 10_000}]
-    mover = [
-        {
-            "operation": REQUEUE | PRIVATE, "address": first, "value": wakes, "timeout": requeues, "second": second,
-            "wait": 5000,
-        },
-        {"operation": WAKE | PRIVATE, "address": second, "value": then, "wait": 1000},
-    ]  # fmt: skip
-    *slept, (moved, woke) = play(machine, [sleeper] * waiters + [mover], processors, seed)
+    move = {"operation": REQUEUE | PRIVATE, "address": first, "value": wakes, "timeout": requeues, "second": second}
+    mover = [pause(5000), move, pause(1000), {"operation": WAKE | PRIVATE, "address": second, "value": then}]
+    *slept, (_, moved, _, woke) = play(machine, [sleeper] * waiters + [mover], processors, seed)
     expected_woken = min(wakes, waiters)
     expected_moved = min(requeues, waiters - expected_woken)
     assert moved.result == expected_woken + expected_moved
@@ -228,24 +222,22 @@ def test_requeue_wakes_some_and_moves_some(machine, waiters, wakes, requeues, th
 @pytest.mark.parametrize("processors", [1, 2, 3])
 def test_shared_memory_is_one_futex_wherever_it_is_mapped(machine, processors):
     sleeper = [{"operation": WAIT, "address": SHARED_PAGE + 8, "timeout": 10_000}]
-    waker = [{"operation": WAKE, "address": SHARED_AGAIN + 8, "value": 1, "wait": 1000}]
-    (slept,), (woke,) = play(machine, [sleeper, waker], processors)
+    waker = [pause(1000), {"operation": WAKE, "address": SHARED_AGAIN + 8, "value": 1}]
+    (slept,), (_, woke) = play(machine, [sleeper, waker], processors)
     assert (slept.result, woke.result) == (0, 1)
 
 
 def test_a_private_futex_of_shared_memory_is_another(machine):
     sleeper = [{"operation": WAIT | PRIVATE, "address": SHARED_PAGE + 8, "timeout": 10_000}]
-    waker = [{"operation": WAKE | PRIVATE, "address": SHARED_AGAIN + 8, "value": 1, "wait": 1000}]
-    (slept,), (woke,) = play(machine, [sleeper, waker])
+    waker = [pause(1000), {"operation": WAKE | PRIVATE, "address": SHARED_AGAIN + 8, "value": 1}]
+    (slept,), (_, woke) = play(machine, [sleeper, waker])
     assert (slept.result, woke.result) == (-errno.ETIMEDOUT, 0)
 
 
 def test_a_relative_timeout_counts_from_the_call_an_absolute_one_from_boot(machine):
-    relative = [{"operation": WAIT | PRIVATE, "address": USER_PAGE, "timeout": 500, "wait": 100}]
-    absolute = [
-        {"operation": WAIT_BITSET | PRIVATE, "address": USER_PAGE, "timeout": 550, "wait": 0, "third": 0xFFFF_FFFF}
-    ]
-    (first,), (second,) = play(machine, [relative, absolute], 2)
+    relative = [pause(100), {"operation": WAIT | PRIVATE, "address": USER_PAGE, "timeout": 500}]
+    absolute = [{"operation": WAIT_BITSET | PRIVATE, "address": USER_PAGE, "timeout": 550, "third": 0xFFFF_FFFF}]
+    (_, first), (second,) = play(machine, [relative, absolute], 2)
     assert (first.result, second.result) == (-errno.ETIMEDOUT, -errno.ETIMEDOUT)
     assert (first.ended, second.ended) == (600, 550)
 
@@ -260,6 +252,7 @@ def test_a_bitset_timeout_can_be_real_time(machine):
 
 UNMAPPED = 0x40_0000
 PAST_THE_END = 0x7FFF_FFFF_F000
+
 
 @pytest.mark.parametrize(
     ("operation", "arguments", "expected"),
@@ -325,6 +318,6 @@ def test_wake_operation_wakes_both_words(machine):
     # The second word is 0: add 1 to it, and wake its sleepers if it was 0.
     encoded = 1 << 28 | 0 << 24 | 1 << 12 | 0
     waker = {"operation": WAKE_OP | PRIVATE, "value": 5, "timeout": 5, "second": USER_PAGE + 4, "third": encoded}
-    threads = [first, second, [{**waker, "address": USER_PAGE, "wait": 1000}, {**waker, "address": USER_PAGE}]]
-    (one,), (two,), (woke, again) = play(machine, threads, 2)
+    threads = [first, second, [pause(1000), {**waker, "address": USER_PAGE}, {**waker, "address": USER_PAGE}]]
+    (one,), (two,), (_, woke, again) = play(machine, threads, 2)
     assert (one.result, two.result, woke.result, again.result) == (0, 0, 2, 0)

@@ -7,9 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.kernel.arch import halt_until_interrupt, on_reschedule, on_timer, processor_index
-from goanna.kernel.arch.host.processors import DEADLOCK, RUNAWAY, simulate, simulated_time, spend_time, stop
 from goanna.kernel.arch.host.frame import Frame
-from goanna.kernel.arch.host.processors import before_user
+from goanna.kernel.arch.host.processors import (
+    DEADLOCK,
+    RUNAWAY,
+    before_user,
+    simulate,
+    simulated_time,
+    spend_time,
+    stop,
+)
 from goanna.kernel.time import timer
 from goanna.kernel.time.timer import (
     REAL,

@@ -115,7 +115,10 @@ _ticking = per_processor(bool)  # whether run_timers is already running here: a 
 @metal
 def start_timers() -> None:
     """Make this processor's queue ready. Once on each processor, before its first timer."""
-    queues[u64(processor_index())].programmed = NEVER
+    queue = queues[u64(processor_index())]
+    with queue.lock:
+        queue.programmed = NEVER
+        queue.program()
 
 
 @metal
