@@ -211,12 +211,12 @@ func (r *random) restrain(number uintptr, a *[6]uintptr) bool {
 		return !low(a[0]) && !low(a[1]) && !low(a[2])
 	case 436: // close_range
 		return !low(a[0])
-	case 62, 200, 234: // kill, tkill, tgkill: not SIGKILL, SIGSTOP
-		s := a[1]
+	case 62, 200, 234: // kill, tkill, tgkill: not those that no handler of the runtime's catches
+		s := a[1] & 0xffffffff
 		if number == 234 {
-			s = a[2]
+			s = a[2] & 0xffffffff
 		}
-		return s&0xffffffff != 9 && s&0xffffffff != 19
+		return s != 9 && s != 19 && (s < 32 || s > 34)
 	case 9, 10, 11, 25, 26, 27, 28, 149, 150, 216, 237, 325, 329: // memory: stay in scratch
 		if number == 9 && a[3]&0x8000 != 0 && a[1] > 16<<20 { // MAP_POPULATE
 			return false
