@@ -1,5 +1,7 @@
 """The intrusive balanced tree against a sorted list, with a summary that must hold at every node."""
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ class Item:
 
 
 @metal
-def summarise(item: Item) -> None:
+def summarise(item: Item) -> bool:
     total = item.key
     left = Items.item_of(item.node.left)
     if left is not None:
@@ -24,7 +26,9 @@ def summarise(item: Item) -> None:
     right = Items.item_of(item.node.right)
     if right is not None:
         total += right.total
+    changed = total != item.total
     item.total = total
+    return changed
 
 
 Items = Tree(Item, "node", "key", summarise)
@@ -100,6 +104,26 @@ def test_tree_behaves_as_a_sorted_list(steps):
         backwards.append((last.key, unit.address(last)))
         last = unit.call(Items.before, items, last)
     assert backwards == model[::-1]
+
+
+def test_large_trees_stay_balanced_and_summed_up():
+    items = unit.new(Items)
+    pool = [unit.new(Item) for _ in range(400)]
+    chosen = random.Random(11)
+    inside = []
+    for step in range(3000):
+        if chosen.random() < (0.7 if step < 1200 else 0.35) and pool:
+            item = pool.pop()
+            item.key = chosen.randrange(1000)
+            unit.call(Items.insert, items, item)
+            inside.append(item)
+        elif inside:
+            item = inside.pop(chosen.randrange(len(inside)))
+            unit.call(Items.remove, items, item)
+            pool.append(item)
+        if step % 10 == 0 and inside:
+            unit.call(check, items, unit.call(Items.item_of, items.root))
+    assert [key for key, _ in contents(items)] == sorted(each.key for each in inside)
 
 
 def test_an_item_is_in_one_tree_at_a_time():

@@ -192,6 +192,8 @@ def safe(name, *arguments):
         if flags & 2 and not (low <= target and target + arguments[2] <= high):
             reaches = reaches and (target % PAGE != 0 or target + arguments[2] > 2**47)
         return reaches and (arguments[2] < 1 << 20 or arguments[2] > 1 << 46)
+    if name == "mprotect" and arguments[2] & 0x03000000:  # which goes on to the next mapping
+        return reaches
     if name == "madvise":  # which does what it can beyond the holes
         return reaches or address + size >= 2**64 or address % PAGE != 0
     return reaches or address + size > 2**47 or address % PAGE != 0 or size == 0

@@ -1,9 +1,10 @@
 """Balanced ordered trees whose nodes lie inside the items: memory areas by address, timers by deadline.
 
 `Tree(Area, "node", "start")` makes the type of an AVL tree of Areas joined by their field `node: Node` and ordered by
-their u64 field `start`. Equal keys keep the order of insertion. A `summary` function is called for each item whose
-subtree has changed, children first, so that an item can keep a summary of its subtree (the largest gap, say); it reads
-the children by `left` and `right`. Nothing here allocates, nothing locks. Zeroed memory is an empty tree.
+their u64 field `start`. Equal keys keep the order of insertion. A `summary` function is called for an item whose subtree
+has changed, children first, so that an item can keep a summary of its subtree (the largest gap, say), and says whether
+that has become another one; it reads the children by `left` and `right`. Nothing here allocates, nothing locks. Zeroed
+memory is an empty tree.
 """
 
 from functools import cache
@@ -189,13 +190,15 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
                 above.left = node
             else:
                 above.right = node
-            self.mend(node)
+            Tree.update(node)
+            self.mend(above, None)
 
         def remove(self, item: owner) -> None:
             """Take an item out of this tree. It must be in it."""
             node = Tree.node_of(item)
             assert node.height != 0, "an item was removed from a tree that it is not in"
             start: Ptr[Node] = node.parent
+            moved: Ptr[Node] = None
             if node.left is None:
                 self.replace(node, node.right)
             elif node.right is None:
@@ -211,15 +214,16 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
                 self.replace(node, heir)
                 heir.left = node.left
                 heir.left.parent = heir
+                moved = heir
             node.parent = None
             node.left = None
             node.right = None
             node.height = 0
-            self.mend(start)
+            self.mend(start, moved)
 
         def changed(self, item: owner) -> None:
             """Bring summaries up to date after what an item's own summary depends on has changed (not its order)."""
-            self.mend(Tree.node_of(item))
+            self.mend(Tree.node_of(item), None)
 
         def replace(self, node: Node, heir: Ptr[Node]) -> None:
             """Put a subtree where `node` is."""
@@ -233,11 +237,14 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
             if heir is not None:
                 heir.parent = above
 
-        def mend(self, start: Ptr[Node]) -> None:
-            """Restore heights, balance and summaries from a node up to the root."""
+        def mend(self, start: Ptr[Node], least: Ptr[Node]) -> None:
+            """Restore heights, balance and summaries from a node up, as far as they change, and past `least` at least."""
             node = start
+            wanted = least is not None
             while node is not None:
-                Tree.update(node)
+                changed = Tree.update(node) or wanted
+                if node is least:
+                    wanted = False
                 balance = node.balance()
                 if balance > 1:
                     if node.left.balance() < 0:
@@ -247,6 +254,8 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
                     if node.right.balance() > 0:
                         self.rotate_right(node.right)
                     node = self.rotate_left(node)
+                elif not changed:
+                    return
                 node = node.parent
 
         def rotate_left(self, node: Node) -> Node:
@@ -276,11 +285,14 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
             return top
 
         @staticmethod
-        def update(node: Node) -> None:
-            """Recompute a node's height and summary from its children's."""
-            node.height = max(height_of(node.left), height_of(node.right)) + 1
+        def update(node: Node) -> bool:
+            """Recompute a node's height and summary from its children's; whether one of them has changed."""
+            height = max(height_of(node.left), height_of(node.right)) + 1
+            changed = height != node.height
+            node.height = height
             if has_summary:
                 item: owner = Tree.item_of(node)
-                summary(item)
+                changed = summary(item) or changed
+            return changed
 
     return Tree

@@ -90,8 +90,8 @@ class Area:
 
 
 @metal
-def summarise(area: Area) -> None:
-    """Recompute the largest gap of an area's subtree from its children's."""
+def summarise(area: Area) -> bool:
+    """Recompute the largest gap of an area's subtree from its children's; whether it has changed."""
     largest = area.gap
     left = Areas.item_of(area.node.left)
     if left is not None:
@@ -99,7 +99,9 @@ def summarise(area: Area) -> None:
     right = Areas.item_of(area.node.right)
     if right is not None:
         largest = max(largest, right.largest_gap)
+    changed = largest != area.largest_gap
     area.largest_gap = largest
+    return changed
 
 
 Areas = Tree(Area, "node", "start", summarise)

@@ -2,7 +2,9 @@
 
 Memory is named by physical address and reached through the direct map. What no range covers (the image, with the files
 that are mapped straight from it) is not managed: references to it are not counted, and releasing it does nothing. The
-metadata of a range, 16 bytes a page, lies at its own start, so an 8 MiB machine pays 32 KiB.
+metadata of a range, 16 bytes a page, lies at its own start, so an 8 MiB machine pays 32 KiB. Only that of a page that
+has begun a block means anything, and only such a one is ever looked at: so it is not cleared, and a large machine starts
+as fast as a small one.
 """
 
 from goanna.kernel.arch import PAGE_SHIFT, PAGE_SIZE, table_page_allocate, table_page_free, virtual
@@ -110,7 +112,6 @@ def add_range(start: u64, end: u64) -> None:
     region.metadata = virtual(first << PAGE_SHIFT)
     region.first = first + metadata_pages
     region.end = last
-    fill(unsafe.slice(u8, region.metadata, metadata_pages << PAGE_SHIFT), 0)
     region_count += 1
     frame = region.first
     with pages_lock:
