@@ -14,20 +14,21 @@ from goanna.metal import CheckFailed, jit, metal, struct, u64
 class Item:
     node: Node
     key: u64
-    total: u64  # of all keys in the subtree
+    weight: u64
+    heaviest: u64  # in the subtree
 
 
 @metal
 def summarise(item: Item) -> bool:
-    total = item.key
+    heaviest = item.weight
     left = Items.item_of(item.node.left)
     if left is not None:
-        total += left.total
+        heaviest = max(heaviest, left.heaviest)
     right = Items.item_of(item.node.right)
     if right is not None:
-        total += right.total
-    changed = total != item.total
-    item.total = total
+        heaviest = max(heaviest, right.heaviest)
+    changed = heaviest != item.heaviest
+    item.heaviest = heaviest
     return changed
 
 
@@ -39,23 +40,23 @@ def check(items: Items, item: Item) -> u64:
     """Panics unless the subtree is balanced, linked and summed up; gives its height."""
     left_height: u64 = 0
     right_height: u64 = 0
-    total = item.key
+    heaviest = item.weight
     left = items.left(item)
     if left is not None:
         assert left.node.parent is item.node, "parent"
         assert left.key <= item.key, "order"
         left_height = check(items, left)
-        total += left.total
+        heaviest = max(heaviest, left.heaviest)
     right = items.right(item)
     if right is not None:
         assert right.node.parent is item.node, "parent"
         assert right.key >= item.key, "order"
         right_height = check(items, right)
-        total += right.total
+        heaviest = max(heaviest, right.heaviest)
     assert left_height <= right_height + 1 and right_height <= left_height + 1, "balance"
     height = max(left_height, right_height) + 1
     assert u64(item.node.height) == height, "height"
-    assert total == item.total, "summary"
+    assert heaviest == item.heaviest, "summary"
     return height
 
 
@@ -81,7 +82,7 @@ def test_tree_behaves_as_a_sorted_list(steps):
         address = unit.address(item)
         on = any(each[1] == address for each in model)
         if insert and not on:
-            item.key = key
+            item.key, item.weight = key, (index * 7 + key * 3) % 11
             unit.call(Items.insert, items, item)
             place = next((i for i, each in enumerate(model) if each[0] > key), len(model))
             model.insert(place, (key, address))
@@ -114,7 +115,7 @@ def test_large_trees_stay_balanced_and_summed_up():
     for step in range(3000):
         if chosen.random() < (0.7 if step < 1200 else 0.35) and pool:
             item = pool.pop()
-            item.key = chosen.randrange(1000)
+            item.key, item.weight = chosen.randrange(1000), chosen.randrange(1000)
             unit.call(Items.insert, items, item)
             inside.append(item)
         elif inside:
