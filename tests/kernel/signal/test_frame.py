@@ -219,8 +219,9 @@ def test_nothing_a_program_writes_into_the_frame_hurts(bench, data):
     """Whatever is accepted loads into the processor's registers and returns to the program's own code and stack."""
     frame = pushed(bench)
     floats = bench.stack.word(context_place(bench, frame, "float_address") - 8) - bench.stack.address
+    start = frame.rsp - bench.stack.address
     places = st.one_of(
-        st.integers(0, sizeof(signal_frame.SignalFrame) - 16).map(lambda place: frame.rsp - bench.stack.address + place),
+        st.integers(start, start + sizeof(signal_frame.SignalFrame) - 16),
         st.integers(floats, floats + 36),
         st.sampled_from([464, 468, 472, 480, 512, 520, 528]).map(lambda place: floats + place),
         st.integers(floats + 464, floats + min(bench.size + 4, 700)),

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.kernel.arch import WRITE, Frame
-from goanna.kernel.arch.host.processors import simulated_time
+from goanna.kernel.arch.host.processors import simulated_time, stop
 from goanna.kernel.signal import fault
 from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.numbers import (
@@ -24,7 +24,7 @@ from goanna.kernel.signal.numbers import (
 from goanna.kernel.signal.send import send_to_process
 from goanna.kernel.signal.wait import wait_for
 from goanna.kernel.thread.create import make_process, start_kernel_thread
-from goanna.kernel.thread.current import current, current_process
+from goanna.kernel.thread.current import current
 from goanna.kernel.thread.process import Process
 from goanna.metal import Array, Atomic, i32, metal, static, u32, u64, unreachable
 from tests.kernel.signal.program import (
@@ -41,7 +41,7 @@ from tests.kernel.signal.program import (
 )
 from tests.kernel.thread.simulation import ended_with, process
 
-CHILD, PARENT = 40, 50
+CHILD, PARENT = 1, 50
 
 counters = static(Array[u64, 16])
 before = static(Array[u64, 16])
@@ -77,7 +77,6 @@ def child(number: u64) -> None:
         parent: Process = make_process()
         parent.space = process.space
         parent.id = PARENT
-        process.id = CHILD
         process.parent = parent
         start_kernel_thread(control, 3, parent)
     while not finished.load():
@@ -111,6 +110,7 @@ def control(number: u64) -> None:
         while not moved():
             compute(number, frame, 100)
     finished.store(True)
+    stop(0)
 
 
 @metal
@@ -118,7 +118,6 @@ def end_by_signal(number: u64) -> None:
     """Some threads sleep, some compute; thread 0 sends the signal that ends the first process."""
     frame = Frame()
     begin(number, frame)
-    process.id = 1
     if fatal == SIGTERM:
         block(bits(SIGUSR1))
     ready.add(1)
@@ -138,7 +137,6 @@ def kill_stopped(number: u64) -> None:
     """A process that is stopped, or about to, ends by SIGKILL."""
     frame = Frame()
     begin(number, frame)
-    process.id = 1
     if ready.add(1) == 1:
         killer: Process = make_process()
         killer.space = process.space
@@ -164,7 +162,6 @@ def fault_at(number: u64) -> None:
     """A thread touches what isn't there, with a handler, then with the signal blocked."""
     frame = Frame()
     begin(number, frame)
-    current_process().id = 1
     install(SIGSEGV, 0, 0)
     fault.page_fault(frame, 0x5000, WRITE)
     compute(number, frame, 1)

@@ -1,19 +1,20 @@
 """Processor time of threads and processes as a clock for timers.
 
 There is no periodic tick, so such a timer looks at the clock when it could have expired at the earliest: when all
-threads that run now had gone on running. While nothing runs it looks again after the time that is left, IDLE_LOOK at
-least. Processor time is not split into the program's and the kernel's: the virtual clocks count both.
+threads that run now had gone on running, but not more often than Linux with its fastest tick. Processor time is not
+split into the program's and the kernel's: the virtual clocks count both.
 """
 
 from goanna.kernel.arch import now
 from goanna.kernel.signal.state import ProcessSignals, ThreadSignals
+from goanna.kernel.thread.current import current
 from goanna.kernel.thread.scheduler import running_time
-from goanna.metal import metal, u64
+from goanna.kernel.thread.thread import ThreadState
+from goanna.metal import Ptr, metal, u64
 
-__all__ = ["next_look", "process_time", "thread_time"]
+__all__ = ["consumer", "next_look", "process_time", "running_threads", "runs", "thread_time"]
 
-SHORTEST_LOOK = 100_000  # nanoseconds
-IDLE_LOOK = 1_000_000
+SHORTEST_LOOK = 1_000_000  # nanoseconds
 
 
 @metal
@@ -34,20 +35,35 @@ def process_time(shared: ProcessSignals) -> u64:
 
 
 @metal
+def runs(mine: ThreadSignals) -> bool:
+    """Whether a thread has a processor now."""
+    return mine.thread.state == ThreadState.RUNNING
+
+
+@metal
 def running_threads(shared: ProcessSignals) -> u64:
     """How many threads of a process have a processor. Lock held."""
     count: u64 = 0
     mine = shared.threads.head()
     while mine is not None:
-        if mine.thread.on_processor.load():
-            count += 1
+        count += u64(runs(mine))
         mine = shared.threads.after(mine)
     return count
 
 
 @metal
+def consumer(shared: ProcessSignals) -> Ptr[ThreadSignals]:
+    """A thread that is using up the process's time: the one here if it is, else one that runs, else any. Lock held."""
+    me = current()
+    if me.process is shared.process and me.signals is not None and me.state == ThreadState.RUNNING:
+        return me.signals
+    mine = shared.threads.head()
+    while mine is not None and not runs(mine):
+        mine = shared.threads.after(mine)
+    return mine if mine is not None else shared.threads.head()
+
+
+@metal
 def next_look(left: u64, runners: u64) -> u64:
     """When to look at a clock again that has `left` nanoseconds to go and `runners` threads that move it."""
-    if runners == 0:
-        return now() + max(left, IDLE_LOOK)
-    return now() + max(left // runners, SHORTEST_LOOK)
+    return now() + max(left // max(runners, u64(1)), SHORTEST_LOOK)

@@ -6,10 +6,10 @@ signals is not flooded. The other two run on, and look at processor time (cpu_cl
 
 from goanna.kernel.arch import now
 from goanna.kernel.base.errno import EFAULT, EINVAL
-from goanna.kernel.signal.cpu_clock import next_look, process_time, running_threads
+from goanna.kernel.signal.cpu_clock import consumer, next_look, process_time, running_threads
 from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.numbers import SI_KERNEL, SIGALRM, SIGPROF, SIGVTALRM
-from goanna.kernel.signal.send import send
+from goanna.kernel.signal.send import send_asking
 from goanna.kernel.signal.span import MICROSECOND, Setting, get_setting, put_setting
 from goanna.kernel.signal.state import IntervalTimer, ProcessSignals
 from goanna.kernel.thread.current import current
@@ -43,7 +43,9 @@ def expired(timer: Ptr[Timer]) -> None:
         time = clock_of(shared, own.kind)
         if time >= own.deadline:
             information = Information(number=i32(_signals[u64(own.kind)]), code=SI_KERNEL)
-            send(shared, None, information, None)
+            taker = shared.threads.head() if own.kind == ITIMER_REAL else consumer(shared)
+            if taker is not None:
+                send_asking(shared, None, taker, information, None)
             if own.interval == 0 or own.kind == ITIMER_REAL:
                 own.deadline = 0
                 return

@@ -10,7 +10,7 @@ from goanna.kernel.base.errno import EAGAIN, EFAULT, EINVAL, EOPNOTSUPP
 from goanna.kernel.base.list import Link
 from goanna.kernel.memory import user
 from goanna.kernel.memory.objects import Cache
-from goanna.kernel.signal.cpu_clock import next_look, process_time, running_threads, thread_time
+from goanna.kernel.signal.cpu_clock import consumer, next_look, process_time, running_threads, runs, thread_time
 from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.numbers import (
     RLIMIT_SIGPENDING,
@@ -22,7 +22,7 @@ from goanna.kernel.signal.numbers import (
     SIGEV_THREAD_ID,
     SIGNALS,
 )
-from goanna.kernel.signal.send import DROPPED, send
+from goanna.kernel.signal.send import DROPPED, send_asking
 from goanna.kernel.signal.span import NANOSECOND, Setting, get_setting, put_setting
 from goanna.kernel.signal.state import ProcessSignals, Queued, ThreadSignals, queued_count, timer_taken
 from goanna.kernel.thread.current import current
@@ -139,7 +139,7 @@ def arm(own: PosixTimer) -> None:
         mine = find_thread_of(own.shared, own.measured)
         if mine is None:
             return
-        runners = u64(mine.thread.on_processor.load())
+        runners = u64(runs(mine))
     time = time_of(own)
     left: u64 = own.deadline - time if own.deadline > time else 0
     own.timer.clock = MONOTONIC
@@ -193,7 +193,12 @@ def fire(own: PosixTimer) -> bool:
     information.details.expiry.timer = own.id
     information.details.expiry.value = own.value
     own.queued.timer = own
-    return send(own.shared, target, information, own.queued) != DROPPED
+    first = target
+    if first is None:
+        first = consumer(own.shared) if own.clock == PROCESS else own.shared.threads.head()
+    if first is None:
+        return False
+    return send_asking(own.shared, target, first, information, own.queued) != DROPPED
 
 
 @timer_taken.set
@@ -213,7 +218,10 @@ def taken(queued: Queued, information: Information) -> None:
 # Calls.
 @metal
 def clock_kind(clock: i32) -> tuple[u32, u32, i64]:
-    """What a clock number means here: kind, the thread that a THREAD clock measures, and 0, -EINVAL or -EOPNOTSUPP."""
+    """What a clock number means here: kind, the thread that a THREAD clock measures, and 0, -EINVAL or -EOPNOTSUPP.
+
+    A processor's clock of what isn't there is NO_CLOCK without an error: Linux finds that out last.
+    """
     me = current()
     if clock in (CLOCK_REALTIME, CLOCK_TAI):
         return REAL, u32(0), i64(0)
@@ -235,15 +243,14 @@ def processor_clock(clock: u32) -> tuple[u32, u32, i64]:
     id = ~u32.wrap(i32.wrap(clock) >> 3)
     me = current()
     if (clock & 3) == 3:  # the clock of a device's descriptor has no timers
-        return NO_CLOCK, u32(0), i64(-EINVAL if (clock & 4) != 0 else -EOPNOTSUPP)
+        return NO_CLOCK, u32(0), i64(0 if (clock & 4) != 0 else -EOPNOTSUPP)
     if (clock & 4) == 0:
-        mine = id == 0 or id == me.process.id
-        return (PROCESS if mine else NO_CLOCK), u32(0), i64(0 if mine else -EINVAL)
+        return (PROCESS if id == 0 or id == me.process.id else NO_CLOCK), u32(0), i64(0)
     if id == 0:
         id = me.id
     with me.process.signals.lock:
         known = find_thread_of(me.process.signals, id) is not None
-    return (THREAD if known else NO_CLOCK), id, i64(0 if known else -EINVAL)
+    return (THREAD if known else NO_CLOCK), id, i64(0)
 
 
 @metal
@@ -301,10 +308,12 @@ def sys_timer_create(clock: i32, event_address: u64, id_address: u64) -> i64:
         discard(own)
         return -EINVAL
     id = own.id
-    if user.put(id_address, id) != 0:
+    error = user.put(id_address, id)
+    if error == 0 and kind == NO_CLOCK:
+        error = -EINVAL
+    if error != 0:
         sys_timer_delete(id)
-        return -EFAULT
-    return 0
+    return error
 
 
 @metal

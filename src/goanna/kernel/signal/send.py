@@ -30,7 +30,7 @@ from goanna.kernel.signal.state import (
 )
 from goanna.kernel.thread.current import current
 from goanna.kernel.thread.scheduler import interrupt
-from goanna.kernel.thread.thread import WORK_SIGNAL, Process, Thread
+from goanna.kernel.thread.thread import WORK_SIGNAL, Process, Thread, ThreadState
 from goanna.metal import Ptr, copy, i64, metal, pointer, u32, u64
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "resume",
     "retarget",
     "send",
+    "send_asking",
     "send_to_process",
     "send_to_thread",
 ]
@@ -83,11 +84,23 @@ def send(shared: ProcessSignals, target: Ptr[ThreadSignals], information: Inform
 
     `own` is the entry to queue, which is on no queue, of a timer; with None one is taken from the cache.
     """
-    number = u32(information.number)
-    mask = mask_of(number)
     first = target if target is not None else shared.threads.head()
     if first is None:
         return DROPPED
+    return send_asking(shared, target, first, information, own)
+
+
+@metal
+def send_asking(
+    shared: ProcessSignals,
+    target: Ptr[ThreadSignals],
+    first: ThreadSignals,
+    information: Information,
+    own: Ptr[Queued],
+) -> i64:
+    """send, to a process whose thread `first` is to take the signal if it can."""
+    number = u32(information.number)
+    mask = mask_of(number)
     if not prepare(shared, first, number):
         return DROPPED
     pending = pointer(shared.pending)
@@ -106,7 +119,7 @@ def send(shared: ProcessSignals, target: Ptr[ThreadSignals], information: Inform
         elif number >= SIGRTMIN and information.code != SI_USER:
             return -EAGAIN
     pending.set |= mask
-    complete(shared, target, number)
+    complete(shared, target, first, number)
     return 0
 
 
@@ -203,22 +216,21 @@ def wants(mine: ThreadSignals, number: u32) -> bool:
         return True
     if mine.stopped:
         return False
-    return mine.thread.on_processor.load() or (mine.thread.work.load() & WORK_SIGNAL) == 0
+    return mine.thread.state == ThreadState.RUNNING or (mine.thread.work.load() & WORK_SIGNAL) == 0
 
 
 @metal
-def choose(shared: ProcessSignals, target: Ptr[ThreadSignals], number: u32) -> Ptr[ThreadSignals]:
-    """Who is to take a signal: the target if it can, else the first thread or the next in turn that can, or None."""
-    first = target if target is not None else shared.threads.head()
-    if first is None:
-        return None
+def choose(
+    shared: ProcessSignals, target: Ptr[ThreadSignals], first: ThreadSignals, number: u32
+) -> Ptr[ThreadSignals]:
+    """Who is to take a signal: `first` if it can; if there is no target, the next in turn that can; or None."""
     if wants(first, number):
         return first
     if target is not None:
         return None
     begin = shared.next_thread
     if begin is None:
-        begin = first
+        begin = shared.threads.head()
     mine = begin
     while True:
         if wants(mine, number):
@@ -232,9 +244,9 @@ def choose(shared: ProcessSignals, target: Ptr[ThreadSignals], number: u32) -> P
 
 
 @metal
-def complete(shared: ProcessSignals, target: Ptr[ThreadSignals], number: u32) -> None:
+def complete(shared: ProcessSignals, target: Ptr[ThreadSignals], first: ThreadSignals, number: u32) -> None:
     """Wake who takes the signal just queued; one that ends the process without more ado ends all threads at once."""
-    mine = choose(shared, target, number)
+    mine = choose(shared, target, first, number)
     if mine is None:
         return
     mask = mask_of(number)
