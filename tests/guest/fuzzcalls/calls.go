@@ -25,6 +25,7 @@ func pick[T any](r *random, from []T) T { return from[r.below(len(from))] }
 const (
 	page         = 4096
 	scratchSize  = 64 << 20
+	guard        = 32 << 20
 	firstFree    = 16 // descriptors below belong to the program and its runtime
 	lowerHalf    = uintptr(1) << 47
 	largestRange = uintptr(1 << 30)
@@ -33,7 +34,7 @@ const (
 var (
 	// scratch is memory that calls may map, unmap and protect as they like.
 	scratch uintptr
-	// buffers is memory that stays readable and writable; its last page is followed by nothing.
+	// buffers is memory that stays readable and writable; what follows it may not be touched.
 	buffers, buffersEnd uintptr
 	readOnly, forbidden uintptr
 )
@@ -41,19 +42,19 @@ var (
 // prepare lays out the memory that pointers point to, and opens some descriptors.
 func prepare() {
 	time.Sleep(time.Millisecond) // the runtime opens its own descriptors for its first timer
-	reserve := func(size uintptr, protection int) uintptr {
-		address, _, errno := syscall.Syscall6(syscall.SYS_MMAP, 0, size, uintptr(protection), syscall.MAP_ANON|syscall.MAP_PRIVATE, ^uintptr(0), 0)
-		if errno != 0 {
-			panic(errno)
-		}
-		return address
+	// Wide forbidden ranges lie between all of it, so that a call that runs over an end hits nothing of the runtime's.
+	base, _, errno := syscall.Syscall6(syscall.SYS_MMAP, 0, 4*guard+scratchSize, syscall.PROT_NONE, syscall.MAP_ANON|syscall.MAP_PRIVATE, ^uintptr(0), 0)
+	if errno != 0 {
+		panic(errno)
 	}
-	scratch = reserve(scratchSize, syscall.PROT_READ|syscall.PROT_WRITE)
-	buffers = reserve(65*page, syscall.PROT_READ|syscall.PROT_WRITE)
+	scratch = base + guard
+	buffers = scratch + scratchSize + guard
 	buffersEnd = buffers + 64*page
-	syscall.Syscall(syscall.SYS_MUNMAP, buffersEnd, page, 0)
-	readOnly = reserve(page, syscall.PROT_READ)
-	forbidden = reserve(page, syscall.PROT_NONE)
+	readOnly = buffersEnd + guard
+	forbidden = readOnly + page
+	syscall.Syscall(syscall.SYS_MPROTECT, scratch, scratchSize, syscall.PROT_READ|syscall.PROT_WRITE)
+	syscall.Syscall(syscall.SYS_MPROTECT, buffers, buffersEnd-buffers, syscall.PROT_READ|syscall.PROT_WRITE)
+	syscall.Syscall(syscall.SYS_MPROTECT, readOnly, page, syscall.PROT_READ)
 	for fd := 3; fd < firstFree-1; {
 		fd, _ = syscall.Dup(2)
 	}
