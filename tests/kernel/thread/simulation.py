@@ -6,7 +6,7 @@ A test's threads are functions of one number; they share statics. Everything tha
 import ctypes
 import mmap
 
-from goanna.kernel.arch import KERNEL_AREA, Frame
+from goanna.kernel.arch import KERNEL_AREA, Frame, pause
 from goanna.kernel.arch.host import arena as host_arena
 from goanna.kernel.arch.host import processors, user
 from goanna.kernel.arch.host.page_table import READ, WRITE
@@ -20,6 +20,7 @@ from goanna.kernel.thread import thread as threads
 from goanna.kernel.thread import work
 from goanna.kernel.thread.create import make_process, start_kernel_thread
 from goanna.kernel.thread.current import current_process
+from goanna.kernel.thread.exit import end_thread
 from goanna.kernel.thread.process import Process
 from goanna.kernel.thread.scheduler import idle_loop, start_scheduler
 from goanna.kernel.thread.thread import Thread
@@ -38,7 +39,7 @@ SHARED_AGAIN = 0x200000
 
 _first = static(Fn[[u64], None])
 _count = static(u64)
-running = static(Atomic[u64])  # threads of the test that have not ended
+_started = static(Atomic[bool])  # all threads are there: the process doesn't end before
 process = static(Ptr[Process])
 frame = static(Frame)
 ended_with = static(u32)
@@ -115,6 +116,7 @@ def start_memory(address: u64, size: u64) -> None:
 def start_process(end: u64) -> None:
     global process
     process = make_process()
+    process.id = 1
     process.space = space.create()
     map_user(USER_PAGE, MAP_PRIVATE, None)
     source = shared.create(USER_PAGES)
@@ -136,17 +138,18 @@ def run_processor(index: u32) -> None:
     if index == 0:
         start_wall_clock()
         start_process(0)
-        running.store(_count)
         for number in range(_count):
             start_kernel_thread(run_thread, number, process)
+        _started.store(True)
+    while not _started.load():
+        pause()
     idle_loop()
 
 
 @metal
 def run_thread(number: u64) -> None:
     _first(number)
-    if running.sub(1) == 1:
-        stop(0)
+    end_thread(0)
 
 
 @metal
@@ -173,7 +176,7 @@ def spend(nanoseconds: u64) -> None:
 def compile(*roots, hooks=()):
     """A unit with these functions, in which `run` can be called."""
     with filled(*HOOKS, *hooks):
-        return jit(run, start_memory, running, ended_with, processors.simulated_time, *roots)
+        return jit(run, start_memory, ended_with, processors.simulated_time, *roots)
 
 
 class Simulation:

@@ -100,10 +100,10 @@ def one_processor(index: u32) -> None:
 
 @metal
 def any_pending() -> bool:
-    for i in range(u64(COUNT)):
-        if timer_pending(probes[i].timer):
-            return True
-    return False
+    count: u64 = 0
+    for probe in probes:
+        count += u64(timer_pending(probe.timer))
+    return count != 0
 
 
 @metal

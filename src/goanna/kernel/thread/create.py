@@ -2,11 +2,21 @@
 
 from goanna.kernel.arch import float_init, now, prepare_context, processor_index
 from goanna.kernel.thread.current import current
+from goanna.kernel.thread.exit import end_thread
 from goanna.kernel.thread.process import Process, processes
 from goanna.kernel.thread.queue import make_ready
 from goanna.kernel.thread.scheduler import finish_switch, leave_forever
 from goanna.kernel.thread.stack import allocate_stack, float_area_of, stack_top_of
-from goanna.kernel.thread.thread import Thread, allocate_id, free_thread, publish_thread, threads, tree_lock
+from goanna.kernel.thread.thread import (
+    Thread,
+    allocate_id,
+    free_thread,
+    publish_thread,
+    release_thread,
+    threads,
+    tree_lock,
+    withdraw_thread,
+)
 from goanna.metal import Fn, Ptr, metal, u64
 
 __all__ = ["EVERYWHERE", "begin_kernel_thread", "make_process", "make_thread", "start_kernel_thread"]
@@ -57,7 +67,7 @@ def make_process() -> Ptr[Process]:
 def start_kernel_thread(entry: Fn[[u64], None], argument: u64, process: Ptr[Process]) -> Ptr[Thread]:
     """Run entry(argument) in a thread that stays in the kernel; None if there is no memory or no number.
 
-    `process` lends it an address space; None: it has none.
+    With a process it is one of that process's threads; None: it is the kernel's alone.
     """
     thread = make_thread(process)
     if thread is None:
@@ -82,4 +92,9 @@ def begin_kernel_thread(argument: u64) -> None:
     finish_switch()
     me = current()
     me.entry(me.argument)
+    if me.process is not None:
+        end_thread(0)
+    with tree_lock:
+        withdraw_thread(me)
+    release_thread(me)
     leave_forever()
