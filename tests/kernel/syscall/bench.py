@@ -30,7 +30,7 @@ from goanna.kernel.syscall import dispatch
 from goanna.kernel.thread import thread as thread_module
 from goanna.kernel.thread import work
 from goanna.kernel.thread.create import make_process
-from goanna.kernel.thread.current import current_process, current_thread
+from goanna.kernel.thread.current import current_process
 from goanna.kernel.thread.process import Process, tree_lock
 from goanna.kernel.thread.thread import Thread, publish_thread, threads
 from goanna.kernel.time import timer

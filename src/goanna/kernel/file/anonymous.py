@@ -2,10 +2,16 @@
 
 from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.description import Description
-from goanna.metal import i64, metal
+from goanna.metal import i64, metal, u32
 
 ANONYMOUS_DEVICE = 15  # 0:15, the device number of anon_inodefs
 ANONYMOUS_INODE = 1024  # they all share one inode
+
+
+@metal
+def seek_nowhere(description: Description, offset: i64, whence: u32) -> i64:
+    """lseek: wherever to, it is at 0 (Linux noop_llseek)."""
+    return 0
 
 
 @metal

@@ -22,13 +22,13 @@ class Operations:
     """What can be done with one kind of file. Functions may sleep; none is called with a lock held."""
 
     label: Array[u8, 24]  # what /proc/self/fd says of a file without a path
-    # Move up to transfer.left bytes: how many, 0 at the end of the file, or a negative errno. Only those with `seek`
-    # heed and move transfer.position.
+    positional: bool  # read and write heed and move transfer.position; else pread and pwrite answer ESPIPE
+    # Move up to transfer.left bytes: how many, 0 at the end of the file, or a negative errno.
     read: Fn[["Description", Transfer], i64]
     write: Fn[["Description", Transfer], i64]
     poll: Fn[["Description"], u32]  # the events that hold now; None: always ready
     watchers: Fn[["Description"], Ptr[Watchers]]  # who hears of changes; None: nothing that epoll watches
-    seek: Fn[["Description", i64, u32], i64]  # the new position, with position_lock held
+    seek: Fn[["Description", i64, u32], i64]  # the new position, with position_lock held; None: ESPIPE
     attributes: Fn[["Description", Attributes], i64]
     control: Fn[["Description", u32, u64], i64]  # ioctl
     list: Fn[["Description", DirectoryWriter], i64]  # entries from position on, with position_lock held
@@ -82,8 +82,8 @@ class Description:
         return attributes.mode
 
     def seekable(self) -> bool:
-        """Whether it has a position."""
-        return self.operations.seek is not None
+        """Whether it has a position that reads and writes move."""
+        return self.operations.positional
 
     def poll_events(self) -> u32:
         """The poll events that hold now."""

@@ -1,6 +1,7 @@
 """/dev: null, zero, full, the random devices, and the names of the standard streams."""
 
 from goanna.kernel.base.errno import ENOSPC, ENXIO
+from goanna.kernel.file.anonymous import seek_nowhere
 from goanna.kernel.file.declare import Generated, link_to
 from goanna.kernel.file.description import Description, Operations
 from goanna.kernel.file.transfer import Transfer
@@ -39,14 +40,9 @@ def read_random(description: Description, transfer: Transfer) -> i64:
     return give_random(transfer)
 
 
-@metal
-def seek_nowhere(description: Description, offset: i64, whence: u32) -> i64:
-    """Any position is the start (null_lseek)."""
-    return 0
-
-
 def _device(**operations):
-    return constant(Operations, {"attributes": attributes_by_entry, "seek": seek_nowhere} | operations)
+    common = {"positional": True, "attributes": attributes_by_entry, "seek": seek_nowhere}
+    return constant(Operations, common | operations)
 
 
 NULL = _device(read=read_nothing, write=take_everything)

@@ -5,11 +5,11 @@ one waiter. Who waits takes items off that list and asks each file what holds: a
 """
 
 from goanna.kernel.arch import EpollEvent
-from goanna.kernel.base.errno import EFAULT, EINTR
+from goanna.kernel.base.errno import EFAULT, EINTR, EINVAL
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.base.tree import Node, Tree
-from goanna.kernel.file.anonymous import anonymous_attributes
+from goanna.kernel.file.anonymous import anonymous_attributes, seek_nowhere
 from goanna.kernel.file.description import Description, Operations, on_watched_release
 from goanna.kernel.file.flags import POLLERR, POLLHUP, POLLIN, POLLRDNORM
 from goanna.kernel.file.watch import Watcher, Watchers
@@ -328,13 +328,21 @@ def first_watch(description: Description) -> Ptr[Item]:
 
 on_watched_release.set(release_watched)
 
+@metal
+def control_epoll(description: Description, command: u32, argument: u64) -> i64:
+    """ioctl: it knows none."""
+    return -EINVAL
+
+
 EPOLL = constant(
     Operations,
     {
         "label": b"anon_inode:[eventpoll]",
         "poll": poll_epoll,
         "watchers": epoll_watchers,
+        "seek": seek_nowhere,
         "attributes": anonymous_attributes,
+        "control": control_epoll,
         "release": release_epoll,
     },
 )

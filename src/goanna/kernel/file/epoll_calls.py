@@ -178,16 +178,15 @@ def depth_above(epoll: Epoll, level: u32) -> u32:
 @metal
 def wait(descriptor: i32, address: u64, maximum: i32, deadline: u64) -> i64:
     """epoll_wait with its deadline in ns since boot; 0 does not wait."""
-    if maximum <= 0 or u64(maximum) > MAXIMUM_EVENTS:
-        return -EINVAL
-    if not user.accessible(address, u64(maximum) * sizeof(EpollEvent)):
-        return -EFAULT
     description = get_open_file(descriptor)
     if description is None:
         return -EBADF
     result: i64 = -EINVAL
-    if is_epoll(description):
-        result = wait_for_events(epoll_of(description), address, u32(maximum), deadline)
+    if 0 < maximum <= MAXIMUM_EVENTS:
+        if not user.accessible(address, u64(maximum) * sizeof(EpollEvent)):
+            result = -EFAULT
+        elif is_epoll(description):
+            result = wait_for_events(epoll_of(description), address, u32(maximum), deadline)
     description.drop()
     return result
 

@@ -2,7 +2,7 @@
 
 from goanna.kernel.base.errno import EAGAIN, EFAULT, EINVAL, ENOMEM, ERESTARTSYS
 from goanna.kernel.base.lock import SpinLock
-from goanna.kernel.file.anonymous import anonymous_attributes
+from goanna.kernel.file.anonymous import anonymous_attributes, seek_nowhere
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.descriptors import add_descriptor
 from goanna.kernel.file.flags import (
@@ -12,8 +12,6 @@ from goanna.kernel.file.flags import (
     POLLERR,
     POLLIN,
     POLLOUT,
-    POLLRDNORM,
-    POLLWRNORM,
 )
 from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.file.watch import Watchers
@@ -24,8 +22,6 @@ from goanna.metal import Array, Ptr, constant, i64, metal, struct, u8, u32, u64,
 
 EFD_SEMAPHORE = 1
 HIGHEST = 0xFFFFFFFFFFFFFFFF  # the count never gets there; only adding inside a kernel can
-READABLE = POLLIN | POLLRDNORM
-WRITABLE = POLLOUT | POLLWRNORM
 
 
 @struct
@@ -66,7 +62,7 @@ def read_counter(description: Description, transfer: Transfer) -> i64:
             value = counter.count
         counter.count -= value
         counter.writers.wake_all()
-    counter.watchers.notify(WRITABLE)
+    counter.watchers.notify(POLLOUT)
     return put_number(transfer, value)
 
 
@@ -98,7 +94,7 @@ def write_counter(description: Description, transfer: Transfer) -> i64:
                 return -ERESTARTSYS
         counter.count += value
         counter.readers.wake_all()
-    counter.watchers.notify(READABLE)
+    counter.watchers.notify(POLLIN)
     return 8
 
 
@@ -108,11 +104,11 @@ def poll_counter(description: Description) -> u32:
     count = counter_of(description).count
     events: u32 = 0
     if count > 0:
-        events |= READABLE
+        events |= POLLIN
     if count == HIGHEST:
         events |= POLLERR
     if count < HIGHEST - 1:
-        events |= WRITABLE
+        events |= POLLOUT
     return events
 
 
@@ -136,6 +132,7 @@ EVENT = constant(
         "write": write_counter,
         "poll": poll_counter,
         "watchers": counter_watchers,
+        "seek": seek_nowhere,
         "attributes": anonymous_attributes,
         "release": release_counter,
     },

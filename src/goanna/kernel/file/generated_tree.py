@@ -432,11 +432,17 @@ def seek_list(description: Description, offset: i64, whence: u32) -> i64:
 
 TEXT = constant(
     Operations,
-    {"read": read_text, "seek": seek_text, "attributes": attributes_by_entry},
+    {"positional": True, "read": read_text, "seek": seek_text, "attributes": attributes_by_entry},
 )
 DIRECTORY = constant(
     Operations,
-    {"read": read_directory, "seek": seek_list, "attributes": attributes_by_entry, "list": list_generated},
+    {
+        "positional": True,
+        "read": read_directory,
+        "seek": seek_list,
+        "attributes": attributes_by_entry,
+        "list": list_generated,
+    },
 )
 
 

@@ -1,15 +1,15 @@
 """The root tree: the EROFS image as entries, and its files and directories as open descriptions."""
 
-from goanna.kernel.base.errno import EFAULT, ENOMEM, ENXIO, EROFS
+from goanna.kernel.base.errno import EFAULT, ENOMEM, ENOTTY, ENXIO, EROFS
 from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.directory import DirectoryWriter
 from goanna.kernel.file.erofs import Entry as ImageEntry
 from goanna.kernel.file.erofs import Image, Inode
 from goanna.kernel.file.erofs_source import ImageFile, image_file
-from goanna.kernel.file.flags import O_ACCMODE, O_RDONLY, S_IFDIR, S_IFREG
+from goanna.kernel.file.flags import FIONREAD, O_ACCMODE, O_RDONLY, S_IFDIR, S_IFREG
 from goanna.kernel.file.seek import read_directory, seek_file
-from goanna.kernel.file.transfer import Transfer
+from goanna.kernel.file.transfer import Transfer, put_count
 from goanna.kernel.file.tree import Entry, Tree, mount_count, mounts, root_entry
 from goanna.kernel.memory.source import PageSource
 from goanna.metal import Array, Ptr, Slice, constant, i64, metal, static, u8, u32, u64, unsafe
@@ -178,6 +178,15 @@ def open_file_attributes(description: Description, attributes: Attributes) -> i6
 
 
 @metal
+def control_file(description: Description, command: u32, argument: u64) -> i64:
+    """FIONREAD: what lies after the position."""
+    if command != FIONREAD:
+        return -ENOTTY
+    size = file_of(description).inode.size
+    return put_count(argument, size - min(description.position, size))
+
+
+@metal
 def file_source(description: Description) -> Ptr[PageSource]:
     """The pages of a file, for mmap, with a reference."""
     source = file_of(description).source
@@ -248,9 +257,11 @@ def list_mounts(description: Description, writer: DirectoryWriter, root: Inode) 
 FILE = constant(
     Operations,
     {
+        "positional": True,
         "read": read_file,
         "seek": seek_image,
         "attributes": open_file_attributes,
+        "control": control_file,
         "source": file_source,
         "release": release_file,
     },
@@ -258,6 +269,7 @@ FILE = constant(
 DIRECTORY = constant(
     Operations,
     {
+        "positional": True,
         "read": read_directory,
         "seek": seek_directory,
         "attributes": open_directory_attributes,

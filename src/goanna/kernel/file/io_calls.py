@@ -101,22 +101,29 @@ def vector(descriptor: i32, address: u64, count: u64, position: i64, options: u3
         result = check_access(description, writing)
     if result == 0:
         result = segments.load(transfer, address, count)
-    if result == 0 and options != 0:
-        result = set_options(description, transfer, options)
-    if result == 0 and position == CURRENT:
-        result = move_on(description, transfer, writing)
-    elif result == 0:
-        transfer.position = u64(position)
-        result = move(description, transfer, writing)
+    if result == 0 and transfer.left != 0:
+        result = move_segments(description, transfer, position, options, writing)
     segments.release()
     description.drop()
     return result
 
 
 @metal
-def set_options(description: Description, transfer: Transfer, options: u32) -> i64:
-    """The RWF_ flags of preadv2 and pwritev2. Synchronous and high-priority are how everything is done here."""
-    if (options & ~RWF_KNOWN) != 0 or (options & RWF_APPEND) != 0:
+def move_segments(description: Description, transfer: Transfer, position: i64, options: u32, writing: bool) -> i64:
+    """The move itself, where there is something to move."""
+    error = set_options(transfer, options)
+    if error < 0:
+        return error
+    if position == CURRENT:
+        return move_on(description, transfer, writing)
+    transfer.position = u64(position)
+    return move(description, transfer, writing)
+
+
+@metal
+def set_options(transfer: Transfer, options: u32) -> i64:
+    """The RWF_ flags of preadv2 and pwritev2. Nothing is cached that could be written later, and no file grows."""
+    if (options & ~RWF_KNOWN) != 0:
         return -EOPNOTSUPP
     if (options & RWF_NOWAIT) != 0:
         transfer.nonblocking = True
@@ -200,7 +207,7 @@ def sys_lseek(descriptor: i32, offset: i64, whence: u32) -> i64:
     result: i64 = -EINVAL
     if whence <= SEEK_HOLE:
         result = -ESPIPE
-        if description.seekable():
+        if description.operations.seek is not None:
             with description.position_lock:
                 result = description.operations.seek(description, offset, whence)
                 if result >= 0:

@@ -32,12 +32,11 @@ def make_pipe(address: u64, options: u32) -> i64:
     pipe = create_pipe()
     if pipe is None:
         return -ENFILE
-    status = options & (O_NONBLOCK | O_DIRECT)
-    reader = create(PIPE, O_RDONLY | status, unsafe.address(pipe))
+    reader = create(PIPE, O_RDONLY | (options & O_NONBLOCK), unsafe.address(pipe))
     if reader is None:
         destroy_pipe(pipe)
         return -ENFILE
-    writer = create(PIPE, O_WRONLY | status, unsafe.address(pipe))
+    writer = create(PIPE, O_WRONLY | (options & (O_NONBLOCK | O_DIRECT)), unsafe.address(pipe))
     if writer is None:
         pipe.writers = 0
         reader.drop()
