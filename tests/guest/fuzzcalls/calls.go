@@ -250,12 +250,13 @@ func (r *random) restrain(number uintptr, a *[6]uintptr) bool {
 	return true
 }
 
-// harmless is true for a range that the kernel must refuse, or that lies within scratch.
+// harmless is true for a range that lies within scratch, or that the kernel must refuse because it begins beyond user
+// memory or wraps around. One that only ends too far up is changed up to the first hole, as on Linux.
 func harmless(address, length uintptr) bool {
 	if address >= scratch && address < scratch+scratchSize {
-		return length <= scratch+scratchSize-address || length >= lowerHalf
+		return length <= scratch+scratchSize-address || address+length < address
 	}
-	return address >= lowerHalf-page || length >= lowerHalf
+	return address >= lowerHalf-page || address+length < address
 }
 
 // remember gives back most new mappings outside scratch, so that a long run doesn't end for lack of memory.

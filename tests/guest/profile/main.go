@@ -23,30 +23,36 @@ func hot(until time.Time) (n uint64) {
 }
 
 // samples adds up the first value of each sample, which is how often its stack was seen (profile.proto: Profile.sample
-// is field 2, Sample.value field 2).
+// is field 2, Sample.value field 2, which runtime/pprof writes as two plain numbers).
 func samples(profile []byte) (total uint64) {
-	fields(profile, func(field uint64, content []byte) {
-		if field == 2 {
-			fields(content, func(field uint64, content []byte) {
-				if field == 2 {
-					count, _ := binary.Uvarint(content)
-					total += count
-				}
-			})
+	fields(profile, func(field, _ uint64, content []byte) {
+		if field != 2 {
+			return
 		}
+		values := 0
+		fields(content, func(field, number uint64, _ []byte) {
+			if field == 2 {
+				if values == 0 {
+					total += number
+				}
+				values++
+			}
+		})
 	})
 	return total
 }
 
-// fields calls visit for each length-delimited field of a protocol buffer; fields that are numbers are passed over.
-func fields(message []byte, visit func(field uint64, content []byte)) {
+// fields calls visit for each field of a protocol buffer, with its number or, where it is length-delimited, its content.
+func fields(message []byte, visit func(field, number uint64, content []byte)) {
 	for len(message) > 0 {
 		key, n := binary.Uvarint(message)
 		value, m := binary.Uvarint(message[n:])
 		message = message[n+m:]
 		if key&7 == 2 {
-			visit(key>>3, message[:value])
+			visit(key>>3, 0, message[:value])
 			message = message[value:]
+		} else {
+			visit(key>>3, value, nil)
 		}
 	}
 }
