@@ -19,7 +19,7 @@ from goanna.kernel.file.console import (
 )
 from goanna.metal import Array, Slice, metal, static, struct, u8, u64
 
-__all__ = ["open_ports"]
+__all__ = ["drain_ports", "open_ports"]
 
 BURST = 64  # bytes taken from a port at once
 
@@ -106,3 +106,11 @@ def open_ports(control: bool) -> None:
         control_port().interrupt_on_receive(True)
         route_interrupt(CONTROL_LINE, False, control_arrived, 0)
         open_channel()
+
+
+@metal
+def drain_ports(control: bool) -> None:
+    """Wait until all that was written has left the machine, which is about to stop."""
+    console_port().drain()
+    if control:
+        control_port().drain()

@@ -26,7 +26,7 @@ from goanna.kernel.base.errno import E2BIG, ENOENT, ENOEXEC, ENOMEM
 from goanna.kernel.base.panic import fail, set_panic_table
 from goanna.kernel.base.text import Text
 from goanna.kernel.boot.first import start_first_process
-from goanna.kernel.boot.ports import open_ports
+from goanna.kernel.boot.ports import drain_ports, open_ports
 from goanna.kernel.boot.settings import settings, take_command_line, take_information
 from goanna.kernel.device.control import log_line, program_died, program_exited
 from goanna.kernel.file.generated_tree import mount_generated
@@ -229,10 +229,12 @@ def first_process_ended(status: u32) -> None:
     if settings.flags & FLAG_VERBOSE != 0:
         report_missed()
     killer = status & 0x7F
+    result = 128 + killer
     if killer != 0:
         program_died(killer)
-        stop_others()
-        stop(128 + killer)
-    program_exited(status >> 8 & 0xFF)
+    else:
+        result = status >> 8 & 0xFF
+        program_exited(result)
+    drain_ports(settings.flags & FLAG_CONTROL != 0)
     stop_others()
-    stop(status >> 8 & 0xFF)
+    stop(result)

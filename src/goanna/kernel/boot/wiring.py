@@ -5,6 +5,8 @@ from goanna.kernel.base.log import Line, warn, write_line
 from goanna.kernel.base.panic import describe_program, panic_output
 from goanna.kernel.base.text import Text
 from goanna.kernel.boot.first import describe_machine, set_executable
+from goanna.kernel.boot.ports import drain_ports
+from goanna.kernel.boot.settings import settings
 from goanna.kernel.device.control import log_line, memory_out, on_signal, panic_text
 from goanna.kernel.exec.load import map_vdso
 from goanna.kernel.exec.stack import Start
@@ -13,6 +15,7 @@ from goanna.kernel.file.tree import Entry
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.calls import current_space
 from goanna.kernel.memory.space import AddressSpace
+from goanna.kernel.shared.boot import FLAG_CONTROL
 from goanna.kernel.signal.fault import on_memory_out
 from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.numbers import SI_KERNEL, SI_USER, SIGPIPE
@@ -21,15 +24,22 @@ from goanna.kernel.thread.current import current, current_process, current_threa
 from goanna.kernel.thread.process import Process, tree_lock
 from goanna.kernel.thread.thread import find_in_table, frame_of
 from goanna.kernel.time import vdso_map
-from goanna.metal import i32, metal, u32, u64
+from goanna.metal import Slice, i32, metal, u8, u32, u64
 
 __all__: list[str] = []
 
 FIRST_PROCESS = 1
 
 write_line.set(log_line)
-panic_output.set(panic_text)
 map_vdso.set(vdso_map.map_vdso)
+
+
+@panic_output.set
+@metal
+def tell_panic(text: Slice[u8]) -> None:
+    """Say why the kernel failed, to the last byte."""
+    panic_text(text)
+    drain_ports(settings.flags & FLAG_CONTROL != 0)
 
 
 @describe_program.set

@@ -12,6 +12,7 @@ DATA, INTERRUPTS, FIFO, LINE, MODEM, LINE_STATUS, SCRATCH = 0, 1, 2, 3, 4, 5, 7
 DIVISOR_LOW, DIVISOR_HIGH = 0, 1  # while DIVISOR_ACCESS is set
 
 RECEIVED, EMPTY = 1 << 0, 1 << 5  # line status: a byte is there; the transmit FIFO is empty
+IDLE = 1 << 6  # line status: the last byte has left the port
 RECEIVE_INTERRUPT = 1 << 0
 FIFO_ON = 0x07  # on, both cleared, interrupt from the first byte
 EIGHT_BITS, DIVISOR_ACCESS = 0x03, 0x80
@@ -62,6 +63,12 @@ class Serial:
         """Send all bytes, waiting for room."""
         for byte in data:
             self.put(byte)
+
+    def drain(self) -> None:
+        """Wait until the last byte has left the port: what it still holds is lost when the machine stops."""
+        for _ in range(PATIENCE):
+            if self.read(self.base + LINE_STATUS) & IDLE != 0:
+                return
 
     def available(self) -> bool:
         """Whether a byte has arrived."""
