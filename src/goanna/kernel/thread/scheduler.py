@@ -198,6 +198,9 @@ def start_running(queue: RunQueue, thread: Thread, time: u64) -> None:
     """Note that a thread that was taken out of its queue runs on this processor. The processor's queue is locked."""
     queue.running = thread
     queue.wanted.store(False, order=RELAXED)
+    if processor_count() > 1 and not allowed(thread, processor_index()):
+        queue.wanted.store(True)
+        raise_work(LOOK)
     thread.started = time
     thread.charged = time
     thread.run_base = time - thread.cpu_time.load(order=RELAXED)

@@ -1,8 +1,8 @@
 """User registers on the host: as many as calls, faults and signals look at."""
 
-from goanna.metal import Array, Fn, hook, i64, metal, panic, sizeof, struct, u64, unsafe
+from goanna.metal import Array, Fn, hook, i64, metal, panic, sizeof, static, struct, u64, unsafe
 
-__all__ = ["Frame", "enter_user", "on_call", "user_frame"]
+__all__ = ["Frame", "enter_user", "on_call", "program", "user_frame"]
 
 CALL_LENGTH = 2  # bytes of the instruction that enters the kernel
 
@@ -82,6 +82,8 @@ class Frame:
 
 FRAME_SIZE = sizeof(Frame)
 
+program = static(Fn[[Frame], None])  # what runs in user mode; doesn't return
+
 
 # A system call; a test makes one by calling what is set here with a Frame.
 on_call = hook(Fn[[Frame], None])
@@ -95,5 +97,6 @@ def user_frame(stack_top: u64) -> Frame:
 
 @metal
 def enter_user(frame: Frame) -> None:
-    """Go to user mode: there is none on the host, so tests give their threads kernel functions to run."""
-    panic("the host has no user mode")
+    """Go to user mode, for which a test's function stands."""
+    program(frame)
+    panic("the program came back from user mode")
