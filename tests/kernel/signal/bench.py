@@ -14,6 +14,7 @@ from goanna.kernel.arch.host.page_table import READ, WRITE, table_map, table_swi
 from goanna.kernel.memory import pages, space
 from goanna.kernel.memory import user as user_memory
 from goanna.kernel.signal import actions, deliver, fault, handler_return, itimer, kill, mask, posix_timer, setup, wait
+from goanna.kernel.signal.state import queued_count
 from goanna.kernel.thread import current as current_module
 from goanna.kernel.thread.create import make_process
 from goanna.kernel.thread.current import current, current_process
@@ -111,12 +112,49 @@ def take_work_bit() -> bool:
 
 
 @metal
-def work_of(index: u32) -> bool:
-    """Whether a thread was told to look at its signals."""
-    thread = current_process().threads.head()
-    for _ in range(index):
-        thread = current_process().threads.after(thread)
-    return (thread.work.load() & WORK_SIGNAL) != 0
+def unnoticed() -> u64:
+    """Pending signals that some thread could take and none of those was told of."""
+    shared = current_process().signals
+    unheard = shared.pending.set
+    result: u64 = 0
+    mine = shared.threads.head()
+    while mine is not None:
+        told = (mine.thread.work.load() & WORK_SIGNAL) != 0
+        if told:
+            unheard &= mine.blocked
+        else:
+            result |= mine.pending.set & ~mine.blocked
+        mine = shared.threads.after(mine)
+    mine = shared.threads.head()
+    while mine is not None:
+        result |= unheard & ~mine.blocked
+        mine = shared.threads.after(mine)
+    return result
+
+
+@metal
+def unsettled() -> u64:
+    """Signals sent to the running thread that it could take."""
+    mine = current().signals
+    return mine.pending.set & ~mine.blocked
+
+
+@metal
+def teardown() -> None:
+    """End all threads and the process."""
+    global current_thread
+    process = current_process()
+    mine = process.signals.threads.head()
+    while mine is not None:
+        current_thread = mine.thread
+        setup.teardown_thread(mine.thread)
+        mine = process.signals.threads.head()
+    setup.teardown_process(process)
+
+
+@metal
+def set_limit(count: u64) -> None:
+    current_process().limits[RLIMIT_SIGPENDING].current = count
 
 
 @metal
@@ -126,7 +164,20 @@ def begin_call() -> None:
 
 
 current_thread = current_module.current_thread
-ROOTS = (start, become, take_work_bit, work_of, begin_call, deliver.deliver, user_memory.copy_in, user_memory.copy_out)
+ROOTS = (
+    unnoticed,
+    unsettled,
+    teardown,
+    set_limit,
+    queued_count,
+    start,
+    become,
+    take_work_bit,
+    begin_call,
+    deliver.deliver,
+    user_memory.copy_in,
+    user_memory.copy_out,
+)
 
 
 class Bench:
@@ -148,6 +199,10 @@ class Bench:
         self.unit.reset()
         self.unit.call(start, ctypes.addressof(ctypes.c_char.from_buffer(self.memory)), ROOM, id, threads)
         self.frame, self.id = self.unit.static(frame), id
+
+    def limit_pending(self, count):
+        """Set RLIMIT_SIGPENDING."""
+        self.unit.call(set_limit, count)
 
     def write(self, address, data):
         """Write the program's memory."""
