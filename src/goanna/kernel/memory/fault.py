@@ -38,7 +38,6 @@ __all__ = ["handle_fault", "populate"]
 
 LEAST_ADDRESS = 65536  # Linux vm.mmap_min_addr
 
-AROUND = 16  # pages of a file mapped at one fault where they are at hand: a checksum block's
 HUGE_AFTER = 2048  # pages in use before a program gets 2 MiB pages without asking: clearing one costs as much as 512
 
 
@@ -60,6 +59,7 @@ class Plan:
 
     address: u64  # of the page
     generation: u64  # of the space
+    changes: u64  # of the space
     entry: u64  # in the page table
     physical: u64  # of the page that will be mapped
     old: u64  # page to copy, with a reference
@@ -122,6 +122,7 @@ def prepare(space: AddressSpace, access: u32, plan: Plan) -> i64:
             return result
         entry = table_lookup(space.table, address)
     plan.generation = space.generation
+    plan.changes = space.changes
     plan.entry = entry
     plan.protection = area.protection
     plan.shared = area.shared()
@@ -133,6 +134,7 @@ def prepare(space: AddressSpace, access: u32, plan: Plan) -> i64:
         plan.index = area.index(address)
         plan.step = Step.SOURCE_COPY if access & WRITE != 0 and not plan.shared else Step.SOURCE
     elif access & WRITE == 0:
+        space.changes += 1
         if not table_map(space.table, address, pages.zero_page(), area.protection & ~WRITE):
             return -ENOMEM
     elif wants_huge(space, area, address):
@@ -147,6 +149,7 @@ def prepare_copy(space: AddressSpace, area: Area, plan: Plan) -> i64:
     """A write to a page that is mapped read-only. The lock is held."""
     physical = entry_physical(plan.entry)
     if area.shared() or pages.exclusive(physical):
+        space.changes += 1
         table_protect(space.table, plan.address, area.protection)
     elif physical == pages.zero_page():
         plan.step = Step.ZEROS
@@ -246,8 +249,11 @@ def finish(space: AddressSpace, plan: Plan) -> bool:
     False: not done, and `physical` is the page to give back, or 0 if memory ran out.
     """
     address = plan.address
-    if space.generation != plan.generation or table_lookup(space.table, address) != plan.entry:
+    if space.generation != plan.generation:
         return False
+    if space.changes != plan.changes and table_lookup(space.table, address) != plan.entry:
+        return False
+    space.changes += 1
     if plan.step == Step.HUGE:
         base = address & ~(HUGE_SIZE - 1)
         if table_next(space.table, base, base + HUGE_SIZE) < base + HUGE_SIZE:
@@ -269,10 +275,8 @@ def finish(space: AddressSpace, plan: Plan) -> bool:
         pages.release(replaced)
     if not table_map(space.table, address, plan.physical, protection):
         return fail(plan)
-    if spaces.counted(plan.physical):
+    if plan.step != Step.SOURCE or spaces.counted(plan.physical):
         space.commit(1)
-    if plan.step == Step.SOURCE:
-        around(space, plan, protection)
     return True
 
 
@@ -282,29 +286,6 @@ def fail(plan: Plan) -> bool:
     pages.release(plan.physical)
     plan.physical = 0
     return False
-
-
-@metal
-def around(space: AddressSpace, plan: Plan, protection: u32) -> None:
-    """Map the neighbours of a file's page too where they are at hand. The lock is held."""
-    source: PageSource = plan.source
-    if source.peek_page is None:
-        return
-    area: Area = space.find(plan.address)
-    size: u64 = AROUND * PAGE_SIZE
-    first = max(area.start, plan.address & ~(size - 1))
-    last = min(area.end, (plan.address & ~(size - 1)) + size)
-    for address in range(first, last, PAGE_SIZE):
-        if table_lookup(space.table, address) != 0:
-            continue
-        page = source.peek_page(source, area.index(address))
-        if page == NO_PAGE:
-            continue
-        if not table_map(space.table, address, page, protection):
-            pages.release(page)
-            return
-        if spaces.counted(page):
-            space.commit(1)
 
 
 @metal

@@ -3,7 +3,7 @@
 from goanna.kernel.arch import PAGE_SIZE, READ, USER_TOP, WRITE, interrupt_window
 from goanna.kernel.base.errno import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW
 from goanna.kernel.memory import area as tree
-from goanna.kernel.memory import shared
+from goanna.kernel.memory import pages, shared
 from goanna.kernel.memory import space as spaces
 from goanna.kernel.memory.fault import populate
 from goanna.kernel.memory.placement import MAP_FIXED, MAP_FIXED_NOREPLACE, alignment_for, choose
@@ -45,6 +45,7 @@ MAP_STACK = 0x20000
 MAP_HUGETLB = 0x40000
 LEGACY_FLAGS = 0x1ABD7F  # the flags that MAP_SHARED_VALIDATE knows (include/linux/mman.h, LEGACY_MAP_MASK)
 
+LEAST_PROMISE = 4 << 30  # bytes that may be mapped at once on the smallest machine
 LOCKED_OUT = -4096  # a result of place_at that becomes EAGAIN, which there means: go on
 
 
@@ -66,6 +67,22 @@ class Request:
 def round_up(length: u64) -> u64:
     """Up to whole pages; 0 if that is past 2**64."""
     return wrapping(length + (PAGE_SIZE - 1)) & ~(PAGE_SIZE - 1)
+
+
+@metal
+def promises_too_much(request: Request, length: u64) -> bool:
+    """Whether one mapping wants more memory than there could ever be (Linux vm.overcommit_memory 0, the heuristic).
+
+    Linux counts RAM and swap; here there is no swap, but small machines are treated as if they had some, because
+    runtimes map more than they touch.
+    """
+    if request.flags & MAP_NORESERVE != 0:
+        return False
+    if request.flags & MAP_TYPE == MAP_PRIVATE and request.protection & WRITE == 0:
+        return False
+    if request.source is not None and request.flags & MAP_TYPE != MAP_PRIVATE:
+        return False
+    return length > max(pages.total_pages() * PAGE_SIZE, u64(LEAST_PROMISE))
 
 
 @metal
@@ -93,6 +110,8 @@ def map_request(space: AddressSpace, request: Request) -> i64:
         result = check_file(request, kind)
         if result != 0:
             return result
+    if promises_too_much(request, length):
+        return -ENOMEM
     source = request.source
     offset = request.offset
     if source is not None:

@@ -68,6 +68,7 @@ class AddressSpace:
     areas: Areas
     recent: Ptr[Area]  # where the last fault was
     generation: u64  # counts changes of areas: what was read under an older one must be read again
+    changes: u64  # counts steps that made or took away entries of the page table, areas or not
     count: u64  # areas
     mapped: u64  # bytes of all areas: what is reserved
     data: u64  # bytes of private writable areas, for RLIMIT_DATA
@@ -341,6 +342,7 @@ def discard(space: AddressSpace, start: u64, end: u64, most: u64) -> u64:
 
     A 2 MiB page that is only partly inside must have been split before.
     """
+    space.changes += 1
     gather = unsafe.uninitialized(Gather)
     gather.count = 0
     dropped: u64 = 0
