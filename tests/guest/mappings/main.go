@@ -159,6 +159,12 @@ func errors() {
 	report("mlock", errno)
 	_, errno = call(syscall.SYS_MUNLOCK, a, page)
 	report("munlock", errno)
+	for _, length := range []uintptr{1 << 47, 1 << 63, ^(page - 1), ^uintptr(0)} {
+		for _, number := range []uintptr{syscall.SYS_MREMAP, syscall.SYS_MUNMAP, syscall.SYS_MLOCK, syscall.SYS_MINCORE} {
+			_, errno = call(number, a, length, page)
+			report(fmt.Sprintf("call %d of a length %#x", number, length), errno)
+		}
+	}
 }
 
 func protections() {

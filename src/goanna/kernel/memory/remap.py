@@ -25,7 +25,7 @@ from goanna.kernel.memory.fault import populate
 from goanna.kernel.memory.mapping import LOCKED_OUT, over, round_up
 from goanna.kernel.memory.placement import MAP_FIXED, choose
 from goanna.kernel.memory.space import AddressSpace, Doomed
-from goanna.metal import i64, metal, struct, u32, u64
+from goanna.metal import i64, metal, struct, u32, u64, wrapping
 
 __all__ = ["remap"]
 
@@ -144,7 +144,7 @@ def step(space: AddressSpace, move: Move, doomed: Doomed) -> i64:
         if result != 0:
             return result
     if move.old > move.new:
-        end = move.address + move.old
+        end = wrapping(move.address + move.old)
         if end < move.address or end > USER_TOP:
             return -EINVAL
         result = spaces.clear_step(space, move.address + move.new, end, doomed)
