@@ -141,7 +141,7 @@ def damaged(block: u64) -> None:
     text = Text(window=buffer[:])
     text.put(b"goanna: the image is damaged: block ")
     text.number(block)
-    text.put(b" of 64 KiB is not what was written")
+    text.put(b", a page, is not what was written")
     log_line(buffer[0 : text.position])
 
 

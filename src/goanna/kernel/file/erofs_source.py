@@ -34,7 +34,6 @@ def image_file(image: Image, inode: Inode) -> Ptr[ImageFile]:
     file.image = image
     copy(file.inode, inode)
     file.source.get_page = get_page
-    file.source.peek_page = peek_page
     file.source.destroy = destroy
     file.source.number = u64(inode.number)
     file.source.references.store(1)
@@ -70,17 +69,6 @@ def get_page(source: Ptr[PageSource], index: u64, writing: bool) -> u64:
         return NO_PAGE
     fill(unsafe.slice(u8, virtual(page) + u64(count), PAGE_SIZE - u64(count)), 0)
     return page
-
-
-@metal
-def peek_page(source: Ptr[PageSource], index: u64) -> u64:
-    """The page at an index if it is mapped as it lies and has been checked."""
-    file = unsafe.container(ImageFile, "source", source)
-    image: Image = file.image
-    offset = in_place(file, index)
-    if offset == 0 or not image.integrity.known(offset, PAGE_SIZE):
-        return NO_PAGE
-    return physical(image.base + offset)
 
 
 @metal

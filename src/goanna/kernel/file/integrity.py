@@ -1,4 +1,4 @@
-"""Block checksums: each 64 KiB of the image is checked when it is first used, so the cost does not grow with the image.
+"""Block checksums: each page of the image is checked when it is first used, so the cost does not grow with the image.
 
 The sums are XXH64 with seed 0 (xxHash specification 0.1.1), which finds accidents, not attackers.
 """

@@ -46,8 +46,10 @@ class Window:
             access: u32 = WRITE if writing else READ
             while True:
                 with space.lock:
+                    area = space.find(page)
+                    allowed = area is not None and area.protection != 0
                     entry = table_lookup(space.table, page)
-                if entry != 0 and (not writing or entry_writable(entry)):
+                if allowed and entry != 0 and (not writing or entry_writable(entry)):
                     break
                 if handle_fault(space, address, access) != 0:
                     return 0

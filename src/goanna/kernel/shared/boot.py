@@ -32,7 +32,7 @@ BOOT_MAGIC = int.from_bytes(b"GoannaBt", "little")
 BOOT_VERSION = 1
 HEADER_SIZE = 128  # bytes of ImageHeader
 FIXED_SIZE = 128  # bytes of BootInformation before the string area
-CHECKSUM_BLOCK = 65536  # bytes of the bundle under one entry of the checksum table
+CHECKSUM_BLOCK = 4096  # bytes of the bundle under one entry of the checksum table: a page, checked when it is mapped
 
 FLAG_TRACE = 1  # print each system call
 FLAG_VERBOSE = 2  # the kernel says what it does
