@@ -5,7 +5,7 @@ here don't flush translations: `tlb_flush` does, where a mapping was taken away 
 lock of the address space. Intel SDM volume 3, 5.5.
 """
 
-from goanna.metal import Atomic, Fn, hook, metal, static, struct, u32, u64, unsafe
+from goanna.metal import Atomic, Fn, hook, metal, static, struct, u32, u64, unsafe, wrapping
 
 from .layout import HUGE_SIZE, PAGE_SIZE, USER_TOP, virtual
 from .trap import EXECUTE, READ, WRITE
@@ -62,6 +62,22 @@ def index_at(address: u64, level: u64) -> u64:
 def slot(table: u64, address: u64, level: u64) -> u64:
     """Where in memory the entry for `address` of the table at physical `table` lies."""
     return virtual(table) + index_at(address, level) * 8
+
+
+@metal(inline=True)
+def entry_at(table: u64, address: u64, shift: u64) -> u64:
+    """The entry for `address` of the table at physical `table` whose entries serve 2**shift bytes each."""
+    return unsafe.load(u64, wrapping(virtual(table) + ((address >> shift) & 511) * 8))
+
+
+@metal(inline=True)
+def directory(root: u64, address: u64) -> u64:
+    """The physical address of the table of 2 MiB entries that serves `address`; 0 if there is none."""
+    top = entry_at(root, address, 39)
+    if top & PRESENT == 0:
+        return 0
+    third = entry_at(top & ADDRESS, address, 30)
+    return third & ADDRESS if third & PRESENT != 0 else 0
 
 
 @metal(inline=True)
@@ -186,9 +202,11 @@ def free_below(entry: u64, level: u64) -> None:
 def table_map(table: PageTable, address: u64, page: u64, protection: u32) -> bool:
     """Map a page of 4 KiB, in place of what was there. False: no page was left for a table."""
     assert address < USER_TOP, "not a user address"
-    where = slot_of(table.root, address, 0, True, INNER)
+    where = small_slot(table.root, address)
     if where == 0:
-        return False
+        where = slot_of(table.root, address, 0, True, INNER)
+        if where == 0:
+            return False
     unsafe.store(u64, where, make_entry(page, protection))
     return True
 
@@ -211,15 +229,27 @@ def table_map_huge(table: PageTable, address: u64, page: u64, protection: u32) -
     return True
 
 
+@metal(inline=True)
+def small_slot(root: u64, address: u64) -> u64:
+    """Where the entry of a small page at `address` lies, if its tables are there, else 0."""
+    second = directory(root, address)
+    if second == 0:
+        return 0
+    entry = entry_at(second, address, 21)
+    if entry & (PRESENT | HUGE) != PRESENT:
+        return 0
+    return wrapping(virtual(entry & ADDRESS) + ((address >> 12) & 511) * 8)
+
+
 @metal
 def leaf_slot(root: u64, address: u64) -> u64:
     """Where the entry of the page (of either size) at `address` lies; 0 if there is none."""
-    where = slot_of(root, address, 1, False, 0)
-    if where == 0:
+    second = directory(root, address)
+    if second == 0:
         return 0
-    entry = unsafe.load(u64, where)
+    entry = entry_at(second, address, 21)
     if entry & HUGE != 0:
-        return where
+        return slot(second, address, 1)
     return slot(entry & ADDRESS, address, 0) if entry & PRESENT != 0 else 0
 
 
