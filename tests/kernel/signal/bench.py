@@ -13,7 +13,19 @@ from goanna.kernel.arch.host import arena as host_arena
 from goanna.kernel.arch.host.page_table import READ, WRITE, table_map, table_switch
 from goanna.kernel.memory import pages, space
 from goanna.kernel.memory import user as user_memory
-from goanna.kernel.signal import actions, deliver, fault, handler_return, itimer, kill, mask, posix_timer, setup, wait
+from goanna.kernel.signal import (
+    actions,
+    deliver,
+    fault,
+    handler_return,
+    itimer,
+    kill,
+    mask,
+    posix_timer,
+    restart,
+    setup,
+    wait,
+)
 from goanna.kernel.signal.state import queued_count
 from goanna.kernel.thread import current as current_module
 from goanna.kernel.thread.create import make_process
@@ -46,6 +58,7 @@ CALLS = {
         (itimer, "setitimer getitimer alarm"),
         (posix_timer, "timer_create timer_settime timer_gettime timer_getoverrun timer_delete"),
         (handler_return, "rt_sigreturn"),
+        (restart, "restart_syscall"),
     )
     for name in names.split()
 }

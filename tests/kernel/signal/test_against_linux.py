@@ -58,10 +58,12 @@ def set_mask(draw):
 
 @st.composite
 def send(draw):
-    match draw(st.integers(0, 2)):
-        case 0:
+    match draw(st.integers(0, 9)):
+        case 9:
+            return Call("restart_syscall", [])
+        case 0 | 3 | 4:
             return Call("kill", [draw(processes), draw(odd_numbers.filter(lambda number: number != SIGSTOP))])
-        case 1:
+        case 1 | 5 | 6:
             return Call("tkill", [draw(threads), draw(odd_numbers)])
     return Call("tgkill", [draw(threads), draw(threads), draw(odd_numbers)])
 

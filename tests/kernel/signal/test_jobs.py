@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from goanna.kernel.arch import WRITE, Frame
 from goanna.kernel.arch.host.processors import simulated_time, stop
+from goanna.kernel.memory import user
 from goanna.kernel.signal import fault
 from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.numbers import (
@@ -21,16 +22,20 @@ from goanna.kernel.signal.numbers import (
     SIGUSR1,
     bits,
 )
+from goanna.kernel.signal.restart import sys_restart_syscall
 from goanna.kernel.signal.send import send_to_process
 from goanna.kernel.signal.wait import wait_for
 from goanna.kernel.thread.create import make_process, start_kernel_thread
 from goanna.kernel.thread.current import current
 from goanna.kernel.thread.process import Process
+from goanna.kernel.time.sleep import sys_nanosleep
+from goanna.kernel.time.timespec import Timespec
 from goanna.metal import Array, Atomic, i32, metal, static, u32, u64, unreachable
 from tests.kernel.signal.program import (
     begin,
     block,
     compute,
+    finish_call,
     handled,
     handled_by,
     install,
@@ -42,12 +47,14 @@ from tests.kernel.signal.program import (
 from tests.kernel.thread.simulation import ended_with, process
 
 CHILD, PARENT = 1, 50
+RESTART_SYSCALL = 219
 
 counters = static(Array[u64, 16])
 before = static(Array[u64, 16])
 finished = static(Atomic[bool])
 ready = static(Atomic[u64])
 fatal = static(u32)
+late = static(u64)  # nanoseconds that a sleep took
 sleepers = static(u64)
 
 
@@ -114,6 +121,41 @@ def control(number: u64) -> None:
 
 
 @metal
+def sleep_through(number: u64) -> None:
+    """A sleep that is stopped and continued ends when it would have."""
+    global late
+    frame = Frame()
+    begin(number, frame)
+    other: Process = make_process()
+    other.space = process.space
+    other.id = PARENT
+    start_kernel_thread(stop_and_go, 3, other)
+    start = simulated_time
+    request = Timespec(seconds=0, nanoseconds=50000000)
+    user.put_struct(stack_of(0), request)
+    again = finish_call(number, frame, sys_nanosleep(stack_of(0), 0))
+    while again:
+        assert frame.call == RESTART_SYSCALL, "another call is made in place of the one that was interrupted"
+        again = finish_call(number, frame, sys_restart_syscall())
+    assert frame.result() == 0, "the sleep failed"
+    late = simulated_time - start
+    stop(0)
+
+
+@metal
+def stop_and_go(number: u64) -> None:
+    frame = Frame()
+    begin(number, frame)
+    for _ in range(3):
+        compute(number, frame, sleepers)
+        tell(process, SIGSTOP)
+        compute(number, frame, 1000)
+        tell(process, SIGCONT)
+    while True:
+        compute(number, frame, 1000)
+
+
+@metal
 def end_by_signal(number: u64) -> None:
     """Some threads sleep, some compute; thread 0 sends the signal that ends the first process."""
     frame = Frame()
@@ -173,8 +215,8 @@ def fault_at(number: u64) -> None:
 
 @pytest.fixture(scope="module")
 def machine():
-    statics = (simulated_time, ended_with, fatal, sleepers, handled, seen)
-    return simulation(child, end_by_signal, kill_stopped, fault_at, *statics)
+    statics = (simulated_time, ended_with, fatal, sleepers, late, handled, seen)
+    return simulation(child, sleep_through, end_by_signal, kill_stopped, fault_at, *statics)
 
 
 seeds = st.integers(0, 2**32)
@@ -198,6 +240,14 @@ def test_a_fatal_signal_ends_all_threads_with_its_number(machine, seed, processo
     machine.first = {fatal: number, sleepers: asleep}
     machine.run(end_by_signal, 3, processors, seed)
     assert machine.unit.get(ended_with) == number
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=seeds, pause=st.integers(6_000_000, 15_000_000))
+def test_a_sleep_that_was_stopped_and_continued_keeps_its_deadline(machine, seed, pause):
+    machine.first = {sleepers: pause}
+    machine.run(sleep_through, 1, 1, seed)
+    assert 50_000_000 <= machine.unit.get(late) <= 55_000_000  # late by a slice at most
 
 
 @settings(max_examples=40, deadline=None)

@@ -32,6 +32,7 @@ def sys_rt_sigreturn(frame: Frame) -> i64:
     thread = current()
     back = SignalReturn()
     frame.forget_call()
+    thread.restart.call = None
     order = order_for(float_size())
     scratch = pages.allocate_order(order)
     good = False

@@ -20,7 +20,7 @@ from goanna.kernel.file import (
 from goanna.kernel.identity import capability, credentials, limits, names, prctl, thread_registers
 from goanna.kernel.memory import calls as memory_calls
 from goanna.kernel.random import calls as random_calls
-from goanna.kernel.signal import actions, handler_return, itimer, kill, mask, posix_timer
+from goanna.kernel.signal import actions, handler_return, itimer, kill, mask, posix_timer, restart
 from goanna.kernel.signal import wait as signal_wait
 from goanna.kernel.thread import affinity_calls, clone, exit, futex_call, identity_calls, membarrier, robust
 from goanna.kernel.time import clock, sleep
@@ -68,6 +68,7 @@ BODIES: dict[str, MetalFunction] = {
     # signals
     "rt_sigaction": actions.sys_rt_sigaction,
     "sigaltstack": actions.sys_sigaltstack,
+    "restart_syscall": restart.sys_restart_syscall,
     "rt_sigreturn": handler_return.sys_rt_sigreturn,
     "getitimer": itimer.sys_getitimer,
     "alarm": itimer.sys_alarm,
