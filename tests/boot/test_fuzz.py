@@ -6,7 +6,7 @@ import pytest
 
 from tests.boot.fuzz import fuzz
 
-# Each kind of last words once (tests/guest/fuzzcalls/words.go has twenty), after fewer calls than the longer form makes.
+# Each kind of last words once (fuzzcalls/words.go has twenty), after fewer calls than the longer form makes.
 KINDS_OF_LAST_WORDS = 20
 
 

@@ -1,0 +1,77 @@
+"""How long a person waits: for the kernel, for an image, and from an edit to the next boot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import programs
+from benchmarks.programs import GOANNA, PROJECT
+from benchmarks.result import Measurement
+from goanna.program.toolchain import find_go
+
+KERNEL_SECONDS = 30
+OVERHEAD_SECONDS = 1
+LOOP_SECONDS = 15
+ROUNDS = 5
+# The file that the inner loop edits, and the tests of its room.
+EDITED = "src/goanna/kernel/file/pipe.py"
+ROOM = "tests/kernel/file"
+
+
+def build_times(folder: Path) -> Iterator[Measurement]:
+    """The kernel from nothing, `goanna build` beside `go build`, and the inner loop in a copy of the project."""
+    group = "building"
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "GOANNA_ARCH": "x86_64"}
+    target = folder / "kernel"
+    target.mkdir()
+    command = [sys.executable, "-m", "goanna.kernel.build", "--arch", "x86_64", "--out", str(target)]
+    yield Measurement(group, "kernel from nothing", _seconds(command, PROJECT, environment), "s", KERNEL_SECONDS)
+    yield from _overhead(folder, group)
+    yield _inner_loop(folder, group)
+
+
+def _overhead(folder: Path, group: str) -> Iterator[Measurement]:
+    package = PROJECT / "examples" / "hello"
+    programs.image(programs.hello(folder))  # the kernel is in the cache after this
+    go = os.environ | {"CGO_ENABLED": "0"}
+    plain, ours = [], []
+    for _ in range(ROUNDS):
+        plain.append(_seconds([str(find_go()), "build", "-o", str(folder / "plain"), "."], package, go))
+        ours.append(_seconds([*GOANNA, "build", "-o", str(folder / "timed.img"), "."], package, dict(os.environ)))
+    extra = statistics.median(ours) - statistics.median(plain)
+    note = f"go build {statistics.median(plain):.2f} s, goanna build {statistics.median(ours):.2f} s"
+    yield Measurement(group, "goanna build beyond go build", extra, "s", OVERHEAD_SECONDS, note)
+
+
+def _inner_loop(folder: Path, group: str) -> Measurement:
+    """One kernel file is edited, its room's host tests run, hello boots with the new kernel."""
+    copy = folder / "copy"
+    copy.mkdir()
+    for name in ("src", "tests"):
+        shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "pyproject.toml", copy)
+    environment = os.environ | {"PYTHONPATH": f"{copy / 'src'}{os.pathsep}{copy}", "GOANNA_ACCEL": "tcg"}
+    edited = copy / EDITED
+    edited.write_text(edited.read_text() + "\n# An edit.\n")
+    tests = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", "-p", "no:cacheprovider", ROOM]
+    testing = _seconds(tests, copy, environment)
+    booting = _seconds([*GOANNA, "run", str(programs.hello(folder))], copy, environment)
+    note = f"tests of {ROOM} {testing:.1f} s, kernel and boot {booting:.1f} s"
+    return Measurement(group, "edit, host tests of the room, hello boots", testing + booting, "s", LOOP_SECONDS, note)
+
+
+def _seconds(command: list[str], folder: Path, environment: dict[str, str]) -> float:
+    start = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return time.perf_counter() - start

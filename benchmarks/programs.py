@@ -1,0 +1,67 @@
+"""The programs that are measured, and their images: built once a run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from goanna.program.toolchain import find_go
+
+PROJECT = Path(__file__).resolve().parents[1]
+GUEST = Path(__file__).with_name("guest")
+GOANNA = [sys.executable, "-m", "goanna.cli.main"]
+_ZIG = [
+    sys.executable,
+    "-m",
+    "ziglang",
+    "cc",
+    "-target",
+    "x86_64-linux-musl",
+    "-static",
+    "-fno-sanitize=all",
+    "-O2",
+    "-s",
+]
+
+
+@cache
+def hello(folder: Path) -> Path:
+    """examples/hello, as go build makes it."""
+    return _go(PROJECT / "examples" / "hello", folder / "hello")
+
+
+@cache
+def now(folder: Path) -> Path:
+    """tests/guest/now: 200,000 readings of the clock."""
+    return _go(PROJECT / "tests" / "guest" / "now", folder / "now")
+
+
+def _go(package: Path, target: Path) -> Path:
+    environment = os.environ | {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64"}
+    subprocess.run([str(find_go()), "build", "-o", target, "."], cwd=package, env=environment, check=True)
+    return target
+
+
+@cache
+def counts(folder: Path) -> Path:
+    """guest/counts.c."""
+    subprocess.run([*_ZIG, "-pthread", "-o", folder / "counts", GUEST / "counts.c"], check=True)
+    return folder / "counts"
+
+
+@cache
+def first(folder: Path) -> Path:
+    """guest/first.c."""
+    subprocess.run([*_ZIG, "-nostdlib", "-o", folder / "first", GUEST / "first.c"], check=True)
+    return folder / "first"
+
+
+@cache
+def image(program: Path, *arguments: str) -> Path:
+    """An image of a program, built by the command line."""
+    target = program.with_name(f"{program.name}{len(arguments)}.img")
+    subprocess.run([*GOANNA, "build", "-o", target, program, "--", *arguments], check=True)
+    return target
