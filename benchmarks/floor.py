@@ -1,8 +1,8 @@
 """The floor: the smallest kernel there can be, which prints one line on the serial port and stops.
 
 What QEMU and its firmware take to start it is what any kernel pays before it can do anything. It is an ELF file of a
-few hundred bytes with a PVH entry, made here from its machine code, so that it needs no assembler. Its sister prints the
-time-stamp counter at the kernel's entry.
+few hundred bytes with a PVH entry, made here from its machine code, so that it needs no assembler. Its sister prints
+the time-stamp counter at the kernel's entry.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts a machine under bare QEMU, the same way for Goanna, the comparison Linux and the floor; times its first line."""
+"""Starts a machine under bare QEMU, the same way for Goanna, Linux and the floor, and times its first line."""
 
 from __future__ import annotations
 
