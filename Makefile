@@ -28,7 +28,7 @@ unit: bootstrap ## tests that boot nothing
 	pytest -q -n $(WORKERS) --ignore=tests/boot tests
 
 boot: bootstrap ## guest programs, here and in the image, with the newest Go and some with 1.21
-	pytest -q -n $(WORKERS) --dist worksteal tests/boot
+	pytest -q tests/boot
 
 boot-all: bootstrap ## every guest program with both Go versions, on every machine type
 	GOANNA_BOOT_ALL=1 pytest -q -n $(WORKERS) --dist worksteal tests/boot
