@@ -318,4 +318,17 @@ func huge() {
 	_, errno := call(syscall.SYS_MREMAP, base+64*page, 8*page, 16*page, mremapMayMove)
 	report("mremap out of a large page", errno)
 	fmt.Println("neighbours kept", peek(base+63*page), peek(base+72*page), "gone", peek(base+64*page))
+
+	// What sets a part of a large page apart without touching it: all of it can still go at once.
+	for i, apart := range []uintptr{syscall.SYS_MLOCK, syscall.SYS_MADVISE} {
+		b := must(4*sizeHuge, rw)
+		call(syscall.SYS_MADVISE, b, 4*sizeHuge, 14)
+		base := (b + sizeHuge - 1) &^ (sizeHuge - 1)
+		poke(base, 1)
+		poke(base+16*page, 2)
+		_, errno := call(apart, base+16*page, page, 15)
+		report(fmt.Sprint("a part set apart ", i), errno)
+		_, errno = call(syscall.SYS_MUNMAP, base, sizeHuge)
+		report("munmap of all", errno)
+	}
 }

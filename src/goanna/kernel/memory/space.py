@@ -184,11 +184,14 @@ def bury(doomed: Doomed) -> None:
 
 @metal
 def cut(space: AddressSpace, address: u64) -> i64:
-    """Make `address` a border between areas where it lies inside one. 0 or -ENOMEM. The lock is held."""
+    """Make `address` a border between areas where it lies inside one. 0 or -ENOMEM. The lock is held.
+
+    No 2 MiB page lies across a border afterwards: the areas on its sides come and go apart.
+    """
     area = tree.find(space.areas, address)
     if area is None or area.start == address:
         return 0
-    if space.count >= MAXIMUM_AREAS:
+    if space.count >= MAXIMUM_AREAS or split_huge(space, address) != 0:
         return -ENOMEM
     upper = tree.areas.allocate()
     if upper is None:
