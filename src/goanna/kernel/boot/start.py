@@ -17,8 +17,6 @@ from goanna.kernel.arch import (
     start_processors,
     stop,
     stop_others,
-    table_page_allocate,
-    table_page_free,
     virtual,
 )
 from goanna.kernel.base import log
@@ -158,8 +156,6 @@ def mount_bundle() -> None:
     mount_generated()
 
 
-table_page_allocate.set(pages.allocate_zeroed)
-table_page_free.set(pages.release)
 random_u64.set(random_number)
 
 

@@ -11,7 +11,7 @@ from goanna.kernel.exec.relocate import relocate
 from goanna.kernel.exec.stack import Start, build_stack
 from goanna.kernel.memory.area import AREA_GROWSDOWN, AREA_STACK
 from goanna.kernel.memory.mapping import MAP_ANONYMOUS, MAP_PRIVATE, PROTECTION, Request, map_request
-from goanna.kernel.memory.placement import MAP_FIXED_NOREPLACE, pie_base, random_u64, randomise, stack_top
+from goanna.kernel.memory.placement import MAP_FIXED, MAP_FIXED_NOREPLACE, pie_base, random_u64, randomise, stack_top
 from goanna.kernel.memory.protect import protect
 from goanna.kernel.memory.remote import Window
 from goanna.kernel.memory.source import PageSource
@@ -98,7 +98,7 @@ def map_segment(space: AddressSpace, layout: Layout, segment: Segment, bias: u64
     file_pages_end = start if segment.file_size == 0 else (file_end + (PAGE_SIZE - 1)) & ~(PAGE_SIZE - 1)
     if file_pages_end > start:
         request = Request(address=start, length=file_pages_end - start, protection=protection, maximum=PROTECTION)
-        request.flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE
+        request.flags = MAP_PRIVATE | MAP_FIXED
         request.source = layout.source
         request.offset = segment.offset - (first - start)
         result = put(space, request)
@@ -107,7 +107,7 @@ def map_segment(space: AddressSpace, layout: Layout, segment: Segment, bias: u64
     if end > file_pages_end:
         size = end - file_pages_end
         request = Request(address=file_pages_end, length=size, protection=protection, maximum=PROTECTION)
-        request.flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
+        request.flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
         result = put(space, request)
         if result != 0:
             return result

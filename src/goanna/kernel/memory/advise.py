@@ -234,9 +234,17 @@ def resident(space: AddressSpace, address: u64, answer: Slice[u8]) -> i64:
             area = space.find(at)
             if area is None:
                 return -ENOMEM
-            there = area.source is not None or table_next(space.table, at, at + PAGE_SIZE) == at
-            answer[index] = u8(there)
+            answer[index] = u8(table_lookup(space.table, at) != 0 or in_source(area, at))
     return 0
+
+
+@metal
+def in_source(area: Area, address: u64) -> bool:
+    """Whether a page that is not mapped is in memory nevertheless, because its source has it."""
+    source = area.source
+    if source is None:
+        return False
+    return source.has_page is None or source.has_page(source, area.index(address))
 
 
 @metal
@@ -249,13 +257,15 @@ def synchronise(space: AddressSpace, address: u64, length: u64, flags: u32) -> i
     end = wrapping(address + round_up(length))
     if end < address:
         return -ENOMEM
+    holes = False
     with space.lock:
         at = address
         while at < end:
             area = tree.find_from(space.areas, at)
-            if area is None or area.start > at:
+            if area is None or area.start >= end:
                 return -ENOMEM
+            holes = holes or area.start > at
             if flags & MS_INVALIDATE != 0 and area.flags & tree.AREA_LOCKED != 0:
                 return -EBUSY
             at = area.end
-    return 0
+    return -ENOMEM if holes else i64(0)

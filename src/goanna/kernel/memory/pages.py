@@ -3,8 +3,8 @@
 Memory is named by physical address and reached through the direct map. What no range covers (the image, with the files
 that are mapped straight from it) is not managed: references to it are not counted, and releasing it does nothing. The
 metadata of a range, 16 bytes a page, lies at its own start, so an 8 MiB machine pays 32 KiB. Only that of a page that
-has begun a block means anything, and only such a one is ever looked at: so it is not cleared, and a large machine starts
-as fast as a small one.
+has begun a block means anything, and only such a one is ever looked at: so it is not cleared, and a large machine
+starts as fast as a small one.
 """
 
 from goanna.kernel.arch import PAGE_SHIFT, PAGE_SIZE, table_page_allocate, table_page_free, virtual
@@ -252,6 +252,15 @@ def allocate_huge_for_program() -> u64:
 
 
 @metal
+def allocate_table() -> u64:
+    """A page of zeros for a page table, or 0. A program's touches can't take the last of the reserve by way of tables."""
+    page = allocate_within(0, reserve // 2)
+    if likely(page != 0):
+        clear(page)
+    return page
+
+
+@metal
 def clear(physical: u64) -> None:
     """Fill a page with zeros."""
     fill(unsafe.slice(u64, virtual(physical), PAGE_SIZE // 8), 0)
@@ -363,5 +372,5 @@ def zero_page() -> u64:
     return zero_page_address
 
 
-table_page_allocate.set(allocate_zeroed)
+table_page_allocate.set(allocate_table)
 table_page_free.set(release)

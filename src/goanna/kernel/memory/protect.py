@@ -169,7 +169,7 @@ def lock(space: AddressSpace, address: u64, length: u64, on_fault: bool) -> i64:
     with space.lock:
         result: i64 = 0
         already: u64 = locked_in(space, start, end) if end > start else 0
-        if over(space.locked - already, size, space.lock_limit):
+        if space.lock_limit != spaces.UNLIMITED and over(space.locked - already, size, space.lock_limit):
             result = -ENOMEM
         elif end < start:
             result = -EINVAL

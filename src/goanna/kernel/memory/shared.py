@@ -31,6 +31,7 @@ def create(size: u64) -> Ptr[PageSource]:
         return None
     memory.size = size
     memory.source.get_page = get_page
+    memory.source.has_page = has_page
     memory.source.destroy = destroy
     memory.source.references.store(1)
     return memory.source
@@ -62,6 +63,14 @@ def get_page(source: Ptr[PageSource], index: u64, writing: bool) -> u64:
         pages.reference(page)
     pages.release(fresh)
     return page
+
+
+@metal
+def has_page(source: Ptr[PageSource], index: u64) -> bool:
+    """Whether a page has been touched by anybody."""
+    memory = unsafe.container(SharedMemory, "source", source)
+    with memory.lock:
+        return memory.pages.get(index) != 0
 
 
 @metal

@@ -23,6 +23,8 @@ class PageSource:
     # The page at an index: physical address with a reference for the caller, NO_PAGE or NO_MEMORY. The bool: for
     # writing through a shared mapping. May take time and locks; called without the address space's lock.
     get_page: Fn[[Ptr["PageSource"], u64, bool], u64]
+    # Whether the page at an index is in memory, for mincore. None: always.
+    has_page: Fn[[Ptr["PageSource"], u64], bool]
     destroy: Fn[[Ptr["PageSource"]], None]  # called once, when the last reference goes; None: nothing to do
     references: Atomic[u32]
     number: u64  # inode number, for /proc/self/maps
