@@ -1,7 +1,7 @@
 """A process that makes system calls in a test: the real table, the real file tree over an EROFS image, no other thread.
 
-`machine.call("openat", AT_FDCWD, b"/etc/hosts", 0)` puts bytes into user memory and hands the call their address. A call
-that would have to wait ends the test: waiting is tested on simulated processors (waiting.py).
+`machine.call("openat", AT_FDCWD, b"/etc/hosts", 0)` puts bytes into user memory and hands the call their address. A
+call that would have to wait ends the test: waiting is tested on simulated processors.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ from goanna.kernel.syscall import dispatch
 from goanna.kernel.thread import thread as thread_module
 from goanna.kernel.thread import work
 from goanna.kernel.thread.create import make_process
-from goanna.kernel.thread.current import current_process
+from goanna.kernel.thread.current import current_process, current_thread  # noqa: F401 (assigned as a global)
 from goanna.kernel.thread.process import Process, tree_lock
 from goanna.kernel.thread.thread import Thread, publish_thread, threads
 from goanna.kernel.time import timer

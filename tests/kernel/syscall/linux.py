@@ -1,7 +1,7 @@
 """The same system calls made of this machine's Linux and of the kernel under test, answers and memory compared.
 
-The Linux side is a child process with the descriptors that our first process has: 0 the read end of a pipe, 1 and 2 write
-ends. Both sides see the same user memory at the same address, so a call's arguments are the same numbers for both.
+The Linux side is a child process with the descriptors that our first process has: 0 the read end of a pipe, 1 and 2
+write ends. Both sides have user memory at the same address, so a call's arguments are the same numbers for both.
 """
 
 import mmap
@@ -15,6 +15,7 @@ import sys
 
 import pytest
 
+from goanna.image.erofs import Folder
 from goanna.kernel.arch import SYSCALL_NUMBERS
 from goanna.kernel.memory.user import copy_out
 from tests.kernel.syscall.bench import Machine
@@ -45,6 +46,7 @@ for number in range(3, 64):
         os.close(number)
     except OSError:
         pass
+{{enter}}
 resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, 4096))
 link.send(b"k")
 while request := link.recv(56):
@@ -55,10 +57,25 @@ while request := link.recv(56):
 """
 
 
-class Linux:
-    """A process whose calls a test decides."""
+# The child's root becomes a read-only file system with a copy of a folder, in a mount namespace of its own.
+_ENTER = """
+import shutil, tempfile
+libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
+assert libc.unshare(0x20000) == 0
+assert libc.mount(b"none", b"/", None, 0x44000, None) == 0
+root = tempfile.mkdtemp()
+assert libc.mount(b"none", root.encode(), b"tmpfs", 0, None) == 0
+shutil.copytree({folder!r}, root, symlinks=True, dirs_exist_ok=True)
+assert libc.mount(b"none", root.encode(), None, 0x21, None) == 0
+os.chroot(root)
+os.chdir("/")
+"""
 
-    def __init__(self) -> None:
+
+class Linux:
+    """A process whose calls a test decides; in a tree of its own if a folder is given (needs root)."""
+
+    def __init__(self, folder: str | None = None) -> None:
         descriptor = os.memfd_create("region")
         os.ftruncate(descriptor, SIZE)
         self.memory = mmap.mmap(descriptor, SIZE)
@@ -66,11 +83,13 @@ class Linux:
         self.input, self.output = os.pipe(), os.pipe()
         os.set_inheritable(descriptor, True)
 
+        server = _SERVER.replace("{enter}", "" if folder is None else _ENTER.replace("{folder!r}", repr(folder)))
+
         def prepare() -> None:
             os.dup2(theirs.fileno(), LINK)
 
         self.process = subprocess.Popen(
-            [sys.executable, "-S", "-E", "-c", _SERVER],
+            [sys.executable, "-S", "-E", "-c", server],
             stdin=self.input[0], stdout=self.output[1], stderr=self.output[1],
             preexec_fn=prepare, close_fds=False, env={},
         )  # fmt: skip
@@ -100,8 +119,8 @@ class Linux:
 class Both:
     """Both sides. `call` asserts that they agree."""
 
-    def __init__(self) -> None:
-        self.linux, self.machine = Linux(), Machine()
+    def __init__(self, folder: str | None = None, tree: Folder | None = None) -> None:
+        self.linux, self.machine = Linux(folder), Machine(tree)
         assert self.machine.raw("mmap", REGION, SIZE, 3, 0x100022, -1, 0) == REGION
         self.put(0, struct.pack("QQ", LIMIT, 4096))
         assert self.machine.raw("setrlimit", 7, REGION) == 0
@@ -117,11 +136,14 @@ class Both:
         """What the machine's memory holds."""
         return self.machine.get(REGION + offset, count)
 
+    def answers(self, name: str, *arguments: int) -> tuple[int, int]:
+        """Make a call on both sides: the machine's answer and Linux's."""
+        number = SYSCALL_NUMBERS[name]
+        return self.machine.number(number, *arguments), self.linux.number(number, *arguments)
+
     def call(self, name: str, *arguments: int, compare: int = 4096) -> int:
         """Make a call on both sides; results, and the first `compare` bytes of memory, must be the same."""
-        number = SYSCALL_NUMBERS[name]
-        theirs = self.linux.number(number, *arguments)
-        ours = self.machine.number(number, *arguments)
+        ours, theirs = self.answers(name, *arguments)
         shown = f"{name}({', '.join(hex(each) if each > 0xFFFF else str(each) for each in arguments)})"
         assert ours == theirs, f"{shown}: {ours}, on Linux {theirs}"
         assert self.memory(0, compare) == self.linux.memory[:compare], f"{shown}: other bytes in memory"

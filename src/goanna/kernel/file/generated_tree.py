@@ -427,7 +427,7 @@ def next_value(start: u32, pattern: u8, process: u32) -> tuple[u32, bool]:
 @metal
 def seek_list(description: Description, offset: i64, whence: u32) -> i64:
     """lseek of a directory."""
-    return seek_file(description.position, 0x7FFFFFFFFFFFFFFF, offset, whence)
+    return seek_file(description.position, 0, offset, whence)
 
 
 TEXT = constant(

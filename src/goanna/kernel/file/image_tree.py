@@ -9,10 +9,11 @@ from goanna.kernel.file.erofs import Image, Inode
 from goanna.kernel.file.erofs_source import ImageFile, image_file
 from goanna.kernel.file.flags import FIONREAD, O_ACCMODE, O_RDONLY, S_IFDIR, S_IFREG
 from goanna.kernel.file.seek import read_directory, seek_file
-from goanna.kernel.file.transfer import Transfer, put_count
+from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.file.tree import Entry, Tree, mount_count, mounts, root_entry
+from goanna.kernel.memory import user
 from goanna.kernel.memory.source import PageSource
-from goanna.metal import Array, Ptr, Slice, constant, i64, metal, static, u8, u32, u64, unsafe
+from goanna.metal import Array, Ptr, Slice, constant, i64, metal, static, u8, u32, u64, unsafe, wrapping
 
 EROFS_MAGIC = 0xE0F5E1E2
 ROOT_DEVICE = 16  # 0:16
@@ -182,8 +183,7 @@ def control_file(description: Description, command: u32, argument: u64) -> i64:
     """FIONREAD: what lies after the position."""
     if command != FIONREAD:
         return -ENOTTY
-    size = file_of(description).inode.size
-    return put_count(argument, size - min(description.position, size))
+    return user.put(argument, u32.wrap(wrapping(file_of(description).inode.size - description.position)))
 
 
 @metal
@@ -213,7 +213,9 @@ def open_directory_attributes(description: Description, attributes: Attributes) 
 @metal
 def seek_directory(description: Description, offset: i64, whence: u32) -> i64:
     """lseek of a directory: to where getdents64 has been."""
-    return seek_file(description.position, 0x7FFFFFFFFFFFFFFF, offset, whence)
+    inode = Inode()
+    error = root_image.inode(description.object, inode)
+    return error if error < 0 else seek_file(description.position, inode.size, offset, whence)
 
 
 MOUNTS = 1 << 62  # positions from here on name the trees that stand in the root

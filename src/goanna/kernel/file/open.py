@@ -77,13 +77,13 @@ def open_entry(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
             return None, -ENOTDIR
         description = create(PLACE, flags & ~O_CLOEXEC, 0)
         return with_entry(description, entry, 0 if description is not None else -ENOMEM)
-    if entry.is_link():
-        return None, -ELOOP
     if entry.is_directory():
         if (flags & (O_CREAT | O_TRUNC)) != 0 or (flags & O_ACCMODE) != O_RDONLY:
             return None, -EISDIR
     elif (flags & O_DIRECTORY) != 0:
         return None, -ENOTDIR
+    if entry.is_link():
+        return None, -ELOOP
     wanted = wanted_access(flags)
     if (wanted & WRITE) != 0 and entry.tree.read_only and entry.kind() in (S_IFREG, S_IFLNK):
         return None, -EROFS
@@ -106,13 +106,12 @@ def with_entry(description: Ptr[Description], entry: Entry, error: i64) -> tuple
 def open_path(directory: i32, path: Path, flags: u32) -> tuple[Ptr[Description], i64]:
     """Walk a path and open what is there."""
     follow = (flags & O_NOFOLLOW) == 0 and (flags & (O_CREAT | O_EXCL)) != O_CREAT | O_EXCL
+    path.creates = (flags & O_CREAT) != 0
     entry, error = walk_from(directory, path, follow)
     if error < 0:
         return None, create_error(path, flags, error)
     if (flags & O_TMPFILE_BIT) != 0:
         error = temporary_error(entry)
-    elif (flags & O_CREAT) != 0 and path.to_directory:
-        error = -EISDIR
     elif (flags & (O_CREAT | O_EXCL)) == O_CREAT | O_EXCL:
         error = -EEXIST
     description: Ptr[Description] = None
@@ -127,8 +126,6 @@ def create_error(path: Path, flags: u32, error: i64) -> i64:
     """Why a file that is not there isn't made either."""
     if path.missing_in is None or (flags & O_CREAT) == 0:
         return error
-    if path.to_directory:
-        return -EISDIR
     return -EROFS if path.missing_in.read_only else -EACCES
 
 
@@ -141,9 +138,8 @@ def temporary_error(entry: Entry) -> i64:
 
 
 @metal
-def open_at(directory: i32, address: u64, given: u32) -> i64:
+def open_at(directory: i32, address: u64, flags: u32) -> i64:
     """A descriptor for a path in user memory. The flags are known ones and go together."""
-    flags = given & PATH_FLAGS if (given & O_PATH) != 0 else given
     path = Path()
     error = path.load(address)
     if error < 0:
@@ -164,8 +160,8 @@ def open_at(directory: i32, address: u64, given: u32) -> i64:
 
 @metal
 def sys_openat(directory: i32, address: u64, flags: u32, mode: u32) -> i64:
-    """openat(2): flags that nobody knows are dropped."""
-    known = flags & OPEN_FLAGS
+    """openat(2): flags that nobody knows are dropped, and most where O_PATH is one."""
+    known = flags & (PATH_FLAGS if (flags & O_PATH) != 0 else OPEN_FLAGS)
     error = check_flags(known)
     return error if error < 0 else open_at(directory, address, known)
 

@@ -5,7 +5,7 @@ name. It costs one page for the path and, from the first link on, a second one.
 """
 
 from goanna.kernel.arch import PAGE_SIZE, virtual
-from goanna.kernel.base.errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR
+from goanna.kernel.base.errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR
 from goanna.kernel.file.flags import LINKS_MAX, NAME_MAX, PATH_MAX
 from goanna.kernel.file.tree import SEARCH, Entry, Tree, child_of, entry_permitted
 from goanna.kernel.memory import pages, user
@@ -26,6 +26,7 @@ class Path:
     end: u64
     links: u32  # followed so far
     to_directory: bool  # a slash follows the last component
+    creates: bool  # the walk is for a file that may be made, so its last component may not end in a slash
     reached: Ptr[Entry]  # where the last step led, with a reference; None: nowhere else
     missing_in: Ptr[Tree]  # the walk ended at a last component that is not there: the tree of the directory that is
 
@@ -153,6 +154,8 @@ class Path:
             self.reached = above
             return 0
         last = self.start == self.end
+        if last and self.creates and self.to_directory:
+            return -EISDIR
         child, error = child_of(at, name)
         if error < 0:
             if last and error == -ENOENT:
