@@ -205,7 +205,8 @@ def arguments_of(name):
 
 
 ADVICE = [0, 1, 2, 4, 5, 6, 7, 8, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21]
-odd_steps = st.sampled_from(["munmap", "mprotect", "madvise", "mremap", "msync", "mlock", "munlock", "mlock2"]).flatmap(arguments_of)
+ODD_CALLS = ["munmap", "mprotect", "madvise", "mremap", "msync", "mlock", "munlock", "mlock2"]
+odd_steps = st.sampled_from(ODD_CALLS).flatmap(arguments_of)
 
 
 def safe(name, *arguments):

@@ -1,10 +1,10 @@
 """Balanced ordered trees whose nodes lie inside the items: memory areas by address, timers by deadline.
 
 `Tree(Area, "node", "start")` makes the type of an AVL tree of Areas joined by their field `node: Node` and ordered by
-their u64 field `start`. Equal keys keep the order of insertion. A `summary` function is called for an item whose subtree
-has changed, children first, so that an item can keep a summary of its subtree (the largest gap, say), and says whether
-that has become another one; it reads the children by `left` and `right`. Nothing here allocates, nothing locks. Zeroed
-memory is an empty tree.
+their u64 field `start`. Equal keys keep the order of insertion. A `summary` function is called for an item whose
+subtree has changed, children first, so that an item can keep a summary of its subtree (the largest gap, say), and says
+whether that has become another one; it reads the children by `left` and `right`. Nothing here allocates, nothing locks.
+Zeroed memory is an empty tree.
 """
 
 from functools import cache
@@ -238,7 +238,7 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
                 heir.parent = above
 
         def mend(self, start: Ptr[Node], least: Ptr[Node]) -> None:
-            """Restore heights, balance and summaries from a node up, as far as they change, and past `least` at least."""
+            """Restore heights, balance and summaries from a node up, as far as they change, but at least past `least`."""
             node = start
             wanted = least is not None
             while node is not None:

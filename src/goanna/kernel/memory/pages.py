@@ -253,7 +253,7 @@ def allocate_huge_for_program() -> u64:
 
 @metal
 def allocate_table() -> u64:
-    """A page of zeros for a page table, or 0. A program's touches can't take the last of the reserve by way of tables."""
+    """A page of zeros for a page table, or 0. What a program touches can't empty the reserve by way of tables."""
     page = allocate_within(0, reserve // 2)
     if likely(page != 0):
         clear(page)
