@@ -72,6 +72,7 @@ from goanna.kernel.arch import (
 )
 from goanna.kernel.arch.x86_64.clock import counter_rate
 from goanna.kernel.arch.x86_64.frame import FRAME_LINE, describe_frame
+from goanna.kernel.base.lock import SpinLock
 from goanna.metal import (
     Array,
     Atomic,
@@ -110,6 +111,11 @@ space = static(PageTable)
 user_page = static(u64)
 table_frees = static(u32)
 mine = per_processor(u32)
+lock = static(SpinLock)
+total = static(u64)  # under `lock`
+contest = static(Atomic[bool])
+done = static(Atomic[u32])
+TURNS = 2000
 
 # getppid; store its result; touch an unmapped page; UD2; exit by call 60.
 PROGRAM = constant(
@@ -246,6 +252,19 @@ def reschedule() -> None:
     kicks.add(1)
 
 
+@metal
+def compete() -> None:
+    """All processors take one lock again and again, and make each other forget translations while they hold it."""
+    global total
+    table_switch(space)
+    for turn in range(u64(0), u64(TURNS)):
+        with lock:
+            total += 1
+            if turn % 32 == 0:
+                tlb_flush(space, LATER, 1 + turn)
+    done.add(1)
+
+
 @processor_main.set
 @metal
 def other_main() -> None:
@@ -253,6 +272,9 @@ def other_main() -> None:
     global mine
     mine = processor_index() + 100
     others.add(mine)
+    while not contest.load():
+        pause()
+    compete()
     while True:
         halt_until_interrupt()
 
@@ -306,7 +328,12 @@ def run() -> None:
     show_vector_state()
     show_entropy()
     assert table_create(space), "no page"
-    table_switch(space)
+    contest.store(True)
+    compete()
+    while done.load() != processor_count():
+        pause()
+    say(b"turns ")
+    number(total)
     user_page = allocate()
     unsafe.slice(u8, virtual(user_page), 40)[0:40] = PROGRAM
     assert table_map(space, CODE, user_page, 5), "no page"

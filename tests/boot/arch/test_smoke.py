@@ -55,6 +55,7 @@ def test_all_features_four_processors_and_memory_above_4_gib(kernel, machine):
     )  # fmt: skip
     assert status == 1
     assert int(values["processors"], 16) == 4
+    assert int(values["turns"], 16) == 4 * 2000
     assert int(values["entropy"], 16) == 1
     assert int(values["refused"], 16) == 1
     assert int(values["vector state"], 16) > 512

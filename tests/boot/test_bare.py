@@ -1,0 +1,77 @@
+"""An image is all that QEMU needs: it starts on every machine type without any of our tools, and stops the machine.
+
+The exit status can't come back that way; what is printed is what the program printed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.boot import toolchains
+from tests.boot.catalogue import guests
+from tests.boot.running import GOANNA
+
+EXPECTED = "hello, standard output\nhello, standard error\nhello, runtime\n"
+MACHINES = ["pc", "q35", "microvm", "microvm,acpi=off"]
+PROCESSORS = {"default": [], "max": ["-cpu", "max"], "two": ["-smp", "2"]}
+EXITS = {"plain": [], "debug-exit": ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]}
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image of the guest that bare machines start."""
+    guest = next(guest for guest in guests() if guest.bare)
+    program = toolchains.build_go(guest, toolchains.newest_go())
+    path = tmp_path_factory.mktemp("bare") / "hello.img"
+    subprocess.run([*GOANNA, "build", "-o", path, program], check=True)
+    return path
+
+
+def start(image: Path, *words: str, limit: float = 40) -> str:
+    """What a bare QEMU prints until it ends by itself. -no-reboot: a machine without ACPI can only reset itself."""
+    command = ["qemu-system-x86_64", "-accel", "tcg", "-display", "none", "-no-reboot", "-serial", "stdio"]
+    done = subprocess.run(
+        [*command, *words, "-kernel", image], capture_output=True, text=True, timeout=limit, stdin=subprocess.DEVNULL
+    )
+    assert not done.stderr or "warning" in done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("exit_device", EXITS)
+@pytest.mark.parametrize("processor", PROCESSORS)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_bare_qemu_starts_the_image(image: Path, machine: str, processor: str, exit_device: str) -> None:
+    assert start(image, "-machine", machine, *PROCESSORS[processor], *EXITS[exit_device]) == EXPECTED
+
+
+def test_every_processor_model_of_a_decade_starts_it(image: Path) -> None:
+    for model in ("qemu64", "Nehalem", "SandyBridge", "Haswell", "EPYC"):
+        assert start(image, "-machine", "q35", "-cpu", model) == EXPECTED
+
+
+@pytest.mark.parametrize("mebibytes", [3, 4, 5])
+def test_too_little_memory_is_named(image: Path, mebibytes: int) -> None:
+    text = start(image, "-machine", "microvm", "-m", f"{mebibytes}M")
+    assert "too little memory" in text and "needs at least" in text
+
+
+def test_machine_with_much_memory_starts_it(image: Path) -> None:
+    assert start(image, "-machine", "q35", "-m", "5G") == EXPECTED
+
+
+@pytest.mark.parametrize(("start_part", "end_part"), [(0.01, 0.3), (0.6, 1.0)])
+def test_damaged_image_is_told(image: Path, tmp_path: Path, start_part: float, end_part: float) -> None:
+    """Pages of the program that it touches while it starts, altered: the kernel says so and doesn't run on with them."""
+    data = bytearray(image.read_bytes())
+    guest = next(guest for guest in guests() if guest.bare)
+    program = toolchains.build_go(guest, toolchains.newest_go()).read_bytes()
+    begin = data.find(program[:4096])
+    for offset in range(int(len(program) * start_part), int(len(program) * end_part), 4096):
+        data[begin + offset] ^= 0x55
+    damaged = tmp_path / "damaged.img"
+    damaged.write_bytes(data)
+    text = start(damaged, "-machine", "microvm")
+    assert "goanna: the image is damaged" in text and EXPECTED.splitlines()[0] not in text
