@@ -238,7 +238,7 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
                 heir.parent = above
 
         def mend(self, start: Ptr[Node], least: Ptr[Node]) -> None:
-            """Restore heights, balance and summaries from a node up, as far as they change, but at least past `least`."""
+            """Restore heights, balance and summaries from a node up, as far as they change and past `least`."""
             node = start
             wanted = least is not None
             while node is not None:
