@@ -1,1 +1,1 @@
-"""Devices and what describes them. Drivers are handed how to reach their registers and never ask which machine it is."""
+"""Devices and what describes them. Drivers are handed how to reach their registers; none asks which machine it is."""

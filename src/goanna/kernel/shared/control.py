@@ -1,9 +1,9 @@
 """The records of the control channel, a second serial port between the kernel and the tool that started the machine.
 
-The channel carries what must not be mixed into the program's output: how the program ended, panics, traces, signals from
-outside. It exists only if the runner's boot information says so. A record is a RecordHeader and `length` bytes of payload.
-The host sends nothing on either port, the console's input included, before the guest's LISTENING: a 16550 forgets what
-arrived before its FIFO was switched on.
+The channel carries what must not be mixed into the program's output: how the program ended, panics, traces, signals
+from outside. It exists only if the runner's boot information says so. A record is a RecordHeader and `length` bytes of
+payload. The host sends nothing on either port, the console's input included, before the guest's LISTENING: a 16550
+forgets what arrived before its FIFO was switched on.
 """
 
 from goanna.metal import Array, i64, struct, u8, u16, u32, u64
@@ -61,7 +61,7 @@ class MemoryOut:
 
 @struct
 class Output:
-    """`position`: how many bytes the guest had written to the console before these, so that the host keeps the order."""
+    """`position`: how many bytes the guest had written to the console before these, so the host keeps the order."""
 
     position: u64
 
