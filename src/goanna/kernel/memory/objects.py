@@ -23,6 +23,7 @@ from goanna.metal import (
     u32,
     u64,
     unsafe,
+    wrapping,
 )
 from goanna.metal.types import Type
 
@@ -93,8 +94,9 @@ class CacheState:
         slab = unsafe.pointer(Slab, virtual(block))
         fill(unsafe.slice(u8, virtual(block), sizeof(Slab)), 0)
         slab.cache = self
-        for index in range(capacity, MAXIMUM_OBJECTS):
-            slab.taken[index // 64] |= u64(1) << (index % 64)
+        for word in range(u64(MAXIMUM_OBJECTS // 64)):
+            there = min(max(capacity, word * 64) - word * 64, u64(64))
+            slab.taken[word] = wrapping(~u64(0) << there) if there < 64 else u64(0)
         self.slab_pages += u64(1) << order
         return slab
 
