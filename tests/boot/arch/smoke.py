@@ -31,6 +31,7 @@ from goanna.kernel.arch import (
     halt_forever,
     halt_until_interrupt,
     image_end,
+    interrupt_window,
     kernel_map,
     main,
     memory_size,
@@ -273,6 +274,7 @@ def other_main() -> None:
     mine = processor_index() + 100
     others.add(mine)
     while not contest.load():
+        interrupt_window()
         pause()
     compete()
     while True:

@@ -21,17 +21,21 @@ A lock may be taken while holding only locks that stand above it here:
 Two locks of one line are taken in the order of their addresses.
 """
 
-from goanna.kernel.arch import pause, processor_index
-from goanna.metal import ACQUIRE, RELAXED, RELEASE, Atomic, likely, struct, u32
+from goanna.kernel.arch import PATIENCE, kick, park, park_begin, park_end, pause, processor_index
+from goanna.metal import ACQUIRE, RELAXED, Atomic, likely, struct, u32, unlikely
 
 __all__ = ["SpinLock"]
+
+WAITED_FOR = 1 << 31
+EVERYBODY = 2**64 - 1  # of the processors, those that are parked
 
 
 @struct
 class SpinLock:
     """A lock held for a few hundred instructions. Zeroed memory is an open lock. `with lock:` takes and releases it."""
 
-    owner: Atomic[u32]  # 0 if open, else 1 + the index of the processor that holds it
+    # 0 if open, else 1 + the index of the processor that holds it, with WAITED_FOR if one may have parked for it.
+    owner: Atomic[u32]
 
     def __enter__(self) -> None:
         self.acquire()
@@ -49,14 +53,29 @@ class SpinLock:
 
     def spin(self, me: u32) -> None:
         """The slow half of acquire: read until the lock looks free, so that waiting costs the holder no cache line."""
+        spins: u32 = 0
         while True:
             holder = self.owner.load(order=RELAXED)
-            assert holder != me, "a spin lock was taken twice by one processor"
+            assert holder & ~u32(WAITED_FOR) != me, "a spin lock was taken twice by one processor"
             if holder == 0:
                 _, taken = self.owner.compare_exchange(0, me, order=ACQUIRE)
                 if taken:
                     return
             pause()
+            spins += 1
+            if spins == PATIENCE:
+                spins = 0
+                self.sleep()
+
+    def sleep(self) -> None:
+        """Park until the lock is opened, or for a moment: so the holder gets to run where processors are few."""
+        park_begin()
+        holder = self.owner.load()
+        if holder != 0:
+            _, marked = self.owner.compare_exchange(holder, holder | WAITED_FOR)
+            if marked:
+                park()
+        park_end()
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free; whether it was."""
@@ -65,8 +84,9 @@ class SpinLock:
 
     def release(self) -> None:
         """Open the lock. Only its holder may."""
-        self.owner.store(0, order=RELEASE)
+        if unlikely(self.owner.exchange(0) & WAITED_FOR != 0):
+            kick(EVERYBODY)
 
     def held(self) -> bool:
         """Whether this processor holds the lock: for assertions."""
-        return self.owner.load(order=RELAXED) == processor_index() + 1
+        return self.owner.load(order=RELAXED) & ~u32(WAITED_FOR) == processor_index() + 1

@@ -28,6 +28,7 @@ from goanna.metal.unit import PROCESSOR_BLOCK
 __all__ = [
     "DEADLOCK",
     "MAXIMUM_PROCESSORS",
+    "PATIENCE",
     "RUNAWAY",
     "before_user",
     "counter",
@@ -36,9 +37,13 @@ __all__ = [
     "halt_until_interrupt",
     "interrupt_window",
     "interrupts_sent",
+    "kick",
     "now",
     "on_reschedule",
     "on_timer",
+    "park",
+    "park_begin",
+    "park_end",
     "pass_through_user",
     "pause",
     "preemption_point",
@@ -56,6 +61,7 @@ __all__ = [
     "wall_clock",
 ]
 
+PATIENCE = 2**31  # turns of a loop that spins, before it parks: never
 MAXIMUM_PROCESSORS = 16
 NEVER = 2**64 - 1
 STACK_SIZE = 64 * 1024
@@ -196,6 +202,27 @@ def processor_count() -> u32:
 def pause() -> None:
     """Let another processor go on: what this one waits for is another's to do."""
     assert run_another(), "a processor spins for what no other will do"
+
+
+@metal
+def park_begin() -> None:
+    """Announce that this processor is going to park."""
+
+
+@metal
+def park() -> None:
+    """Wait for another processor: here as well as by `pause`."""
+    pause()
+
+
+@metal
+def park_end() -> None:
+    """It is awake."""
+
+
+@metal
+def kick(targets: u64) -> None:
+    """Wake processors that are parked: none ever is."""
 
 
 @metal

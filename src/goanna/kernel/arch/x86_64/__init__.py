@@ -66,13 +66,14 @@ from .page_table import (
     table_trim,
     table_unmap,
 )
+from .park import kick, park_begin
 from .power import set_debug_exit, stop, stop_others
 from .processor import MAXIMUM_PROCESSORS, processor_count, processor_index
 from .signal_frame import MINIMUM_SIGNAL_STACK, call_restart_by, signal_frame_pop, signal_frame_push
 from .smp import processor_main, processor_start, send_reschedule, start_processors
 from .start import boot_start, main
 from .thread_register import get_user_gs, set_thread_pointer, set_user_gs, thread_pointer
-from .tlb import pause, table_switch, tlb_flush
+from .tlb import PATIENCE, park, park_end, pause, table_switch, tlb_flush
 from .trap import (
     EXECUTE,
     READ,
@@ -93,11 +94,6 @@ from .vdso import VDSO_PREFIX, VDSO_VERSION, vdso_barrier, vdso_call, vdso_count
 ROOTS = (boot_start, processor_start)  # what ASSEMBLY calls
 
 __all__ = [
-    "VDSO_PREFIX",
-    "VDSO_VERSION",
-    "vdso_barrier",
-    "vdso_call",
-    "vdso_counter",
     "ASSEMBLY",
     "CONSOLE_LINE",
     "CONTROL_LINE",
@@ -122,11 +118,14 @@ __all__ = [
     "O_NOFOLLOW",
     "PAGE_SHIFT",
     "PAGE_SIZE",
+    "PATIENCE",
     "PLATFORM",
     "READ",
     "ROOTS",
     "SYSCALL_NUMBERS",
     "USER_TOP",
+    "VDSO_PREFIX",
+    "VDSO_VERSION",
     "WRITE",
     "Context",
     "EpollEvent",
@@ -173,6 +172,7 @@ __all__ = [
     "kernel_map_firmware",
     "kernel_table",
     "kernel_unmap",
+    "kick",
     "main",
     "memory_size",
     "now",
@@ -183,6 +183,9 @@ __all__ = [
     "on_timer",
     "on_user_fault",
     "page_fault_error",
+    "park",
+    "park_begin",
+    "park_end",
     "pause",
     "physical",
     "prepare_context",
@@ -228,6 +231,9 @@ __all__ = [
     "user_load32",
     "user_store32",
     "user_zero",
+    "vdso_barrier",
+    "vdso_call",
+    "vdso_counter",
     "virtual",
     "wall_clock",
 ]

@@ -15,6 +15,7 @@ __all__ = [
     "own_apic_id",
     "send_initialize",
     "send_interrupt",
+    "send_kick",
     "send_startup",
     "send_stop",
     "set_registers",
@@ -121,6 +122,12 @@ def command(target: u32, value: u32) -> None:
 def send_interrupt(processor: u64, vector: u32) -> None:
     """Interrupt another processor."""
     command(apic_ids[processor], ASSERT | vector)
+
+
+@metal
+def send_kick(processor: u64) -> None:
+    """A non-maskable interrupt to another processor."""
+    command(apic_ids[processor], ASSERT | NMI)
 
 
 @metal

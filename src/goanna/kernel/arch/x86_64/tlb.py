@@ -5,18 +5,20 @@ waits. The others may be in the kernel with interrupts off: so whoever waits or 
 too. That is why `tlb_flush` may be called with a spin lock held: who spins for that lock answers.
 """
 
-from goanna.metal import ACQUIRE, RELAXED, Array, Atomic, Ptr, metal, per_processor, static, struct, u64
+from goanna.metal import ACQUIRE, RELAXED, Array, Atomic, Ptr, metal, per_processor, static, struct, u32, u64
 
 from .apic import send_interrupt
 from .cpu import invalidate_all, invalidate_page, relax, write_cr3
-from .layout import PAGE_SIZE
+from .layout import PAGE_SIZE, SIMULATED
 from .page_table import PageTable
+from .park import kick, park_begin, park_halt, parked
 from .processor import MAXIMUM_PROCESSORS, processor_index
 from .trap import SHOOTDOWN, answer_shootdown
 
-__all__ = ["pause", "table_switch", "tlb_flush"]
+__all__ = ["PATIENCE", "park", "park_end", "pause", "table_switch", "tlb_flush"]
 
 FEW = 32  # pages: more are forgotten all at once
+PATIENCE = 256  # turns of a loop that spins, before it parks
 
 
 @struct(align=64)
@@ -42,6 +44,22 @@ def pause() -> None:
 
 
 @metal
+def park() -> None:
+    """Sleep until another processor kicks this one; between park_begin and park_end. Returns early if it is asked."""
+    if inbox[processor_index()].load() == 0 and not SIMULATED:
+        park_halt()
+
+
+@metal
+def park_end() -> None:
+    """It is awake. Who saw it parked has sent no interrupt, so what was asked of it is answered now."""
+    me = processor_index()
+    parked.and_(~(u64(1) << u64(me)))
+    if inbox[me].load() != 0:
+        answer()
+
+
+@metal
 def answer() -> None:
     """Do what others ask of this processor."""
     me = u64(processor_index())
@@ -52,6 +70,7 @@ def answer() -> None:
             request = requests[index]
             forget(request.start, request.pages)
             request.pending.and_(~(u64(1) << me))
+            kick(u64(1) << index)
         asked >>= 1
         index += 1
 
@@ -82,11 +101,22 @@ def ask(targets: u64, start: u64, pages: u64) -> None:
     while rest != 0:
         if rest & 1 != 0:
             inbox[index].or_(u64(1) << me)
-            send_interrupt(index, SHOOTDOWN)
+            if parked.load() >> index & 1 != 0:
+                kick(u64(1) << index)
+            else:
+                send_interrupt(index, SHOOTDOWN)
         rest >>= 1
         index += 1
+    spins: u32 = 0
     while request.pending.load(order=ACQUIRE) != 0:
         pause()
+        spins += 1
+        if spins == PATIENCE:
+            spins = 0
+            park_begin()
+            if request.pending.load() != 0:
+                park()
+            park_end()
 
 
 @metal

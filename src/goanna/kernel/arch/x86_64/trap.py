@@ -71,6 +71,7 @@ stopping = static(bool)  # the machine is at its end: an NMI stops the processor
 
 end_of_interrupt = hook(Fn[[], None])  # set by apic.py
 answer_shootdown = hook(Fn[[], None])  # set by tlb.py
+answer_kick = hook(Fn[[Frame], None])  # set by park.py
 
 smap = static(bool)  # STAC and CLAC are there and wanted
 
@@ -144,6 +145,7 @@ def exception(frame: Frame, vector: u32) -> None:
     if vector == NMI:
         if stopping:
             halt_forever()
+        answer_kick(frame)
         return
     if frame.from_user():
         on_user_fault(frame, vector, frame.code, 0)
