@@ -202,6 +202,20 @@ def test_collapse_keeps_the_contents():
     it.close()
 
 
+def test_much_memory_is_protected_in_pieces():
+    it = Space(32 << 20)
+    it.map(BASE, 20 << 20)
+    assert unit.call(advise.advise, it.space, BASE, 20 << 20, 15) == 0
+    assert unit.call(fault.populate, it.space, BASE, BASE + (20 << 20)) == 0
+    assert unit.call(protect.protect, it.space, BASE + PAGE, (20 << 20) - 2 * PAGE, READ) == 0
+    assert it.space.count == 3 and it.space.committed == 5 << 10
+    assert it.fault(BASE) == 0 and it.fault(BASE + PAGE) == -EACCES and it.fault(BASE + (20 << 20) - 2 * PAGE) == -EACCES
+    assert it.fault(BASE + (20 << 20) - PAGE) == 0
+    assert unit.call(protect.protect, it.space, BASE, 20 << 20, READ | WRITE) == 0
+    assert it.space.count == 1 and it.fault(BASE + (10 << 20)) == 0
+    it.close()
+
+
 def test_fork_shares_pages_until_one_writes():
     it = Space()
     it.map(BASE, 8 * PAGE)

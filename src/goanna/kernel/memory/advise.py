@@ -86,6 +86,8 @@ def advise(space: AddressSpace, address: u64, length: u64, advice: u32) -> i64:
                 holes = True
             start = max(area.start, at)
             stop = min(area.end, end)
+            if advice == MADV_COLLAPSE:
+                stop = min(stop, (start & ~(HUGE_SIZE - 1)) + 2 * HUGE_SIZE)
             result = advise_area(space, area, start, stop, advice, doomed)
         spaces.bury(doomed)
         if result == -EAGAIN:
@@ -159,13 +161,11 @@ def flag(space: AddressSpace, area: Area, start: u64, end: u64, add: u32, take: 
 
 @metal
 def collapse(space: AddressSpace, area: Area, start: u64, end: u64) -> i64:
-    """Put 2 MiB pages where small ones are. 0, -EINVAL (no room for one), -ENOMEM. The lock is held."""
+    """Put 2 MiB pages where small ones are. 0, -EINVAL (there are none), -ENOMEM. The lock is held."""
     if area.source is not None or area.flags & (tree.ADVICE_SMALL | tree.AREA_GROWSDOWN) != 0:
         return -EINVAL
     base = (start + (HUGE_SIZE - 1)) & ~(HUGE_SIZE - 1)
-    if base >= end or end - base < HUGE_SIZE:
-        return -EINVAL
-    while end - base >= HUGE_SIZE:
+    while base < end and end - base >= HUGE_SIZE:
         entry = table_lookup(space.table, base)
         if entry == 0 or not entry_huge(entry):
             result = collapse_one(space, area, base)

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 MLOCK_ONFAULT = 1
+UNKNOWN_PROTECTION = 0x80  # a bit that no machine's mprotect knows
 ANSWER = 256  # pages that mincore answers at once
 
 current_space = hook(Fn[[], AddressSpace])  # of the running process
@@ -63,9 +64,8 @@ def sys_munmap(address: u64, length: u64) -> i64:
 @metal
 def sys_mprotect(address: u64, length: u64, protection: u64) -> i64:
     """mprotect(2)."""
-    if protection > 0xFFFF_FFFF:
-        return -EINVAL
-    return protect.protect(current_space(), address, length, u32(protection))
+    unknown: u32 = UNKNOWN_PROTECTION if protection > 0xFFFF_FFFF else 0
+    return protect.protect(current_space(), address, length, u32.wrap(protection) | unknown)
 
 
 @metal

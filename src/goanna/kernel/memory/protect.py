@@ -8,12 +8,13 @@ from goanna.kernel.arch import (
     WRITE,
     entry_huge,
     entry_physical,
+    interrupt_window,
     table_lookup,
     table_next,
     table_protect,
     tlb_flush,
 )
-from goanna.kernel.base.errno import EACCES, EFAULT, EINVAL, ENOMEM, EPERM
+from goanna.kernel.base.errno import EACCES, EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM
 from goanna.kernel.memory import area as tree
 from goanna.kernel.memory import pages
 from goanna.kernel.memory import space as spaces
@@ -53,16 +54,21 @@ def protect(space: AddressSpace, address: u64, length: u64, protection: u32) -> 
         return -ENOMEM
     if wanted & ~(PROTECTION | PROT_SEM) != 0:
         return -EINVAL
-    doomed = Doomed()
     with space.lock:
-        start = address
         result = first_area(space, address, end, grows)
-        if result >= 0:
-            start = u64(result)
-            result = each_area(space, start, end, wanted & PROTECTION)
-            spaces.join(space, start, min(end, u64(USER_TOP)), doomed)
-    spaces.bury(doomed)
-    return result
+    if result < 0:
+        return result
+    at = u64(result)
+    while True:
+        doomed = Doomed()
+        with space.lock:
+            reached, result = each_area(space, at, end, wanted & PROTECTION)
+            spaces.join(space, at, min(reached, u64(USER_TOP)), doomed)
+        spaces.bury(doomed)
+        if result != -EAGAIN:
+            return result
+        at = reached
+        interrupt_window()
 
 
 @metal
@@ -81,23 +87,30 @@ def first_area(space: AddressSpace, address: u64, end: u64, grows: u32) -> i64:
 
 
 @metal
-def each_area(space: AddressSpace, start: u64, end: u64, protection: u32) -> i64:
-    """Give every area of [start, end) a protection. The lock is held."""
+def each_area(space: AddressSpace, start: u64, end: u64, protection: u32) -> tuple[u64, i64]:
+    """Give the areas of [start, end) a protection, until so many pages have changed that others must have their turn.
+
+    The address reached, and 0, -EAGAIN (there is more to do), -ENOMEM or -EACCES. The lock is held.
+    """
     at = start
+    left: u64 = spaces.PIECE
     while at < end:
+        if left == 0:
+            return at, -EAGAIN
         area = tree.find(space.areas, at)
         if area is None:
-            return -ENOMEM
+            return at, -ENOMEM
         if protection & ~area.maximum != 0:
-            return -EACCES
+            return at, -EACCES
         stop = min(area.end, end)
         if area.protection != protection:
             if not may_become(space, area, stop - at, protection):
-                return -ENOMEM
+                return at, -ENOMEM
+            stop, left = after_pages(space, at, stop, left)
             if spaces.cut(space, at) != 0 or spaces.cut(space, stop) != 0:
-                return -ENOMEM
+                return at, -ENOMEM
             if spaces.split_huge(space, at) != 0 or spaces.split_huge(space, stop) != 0:
-                return -ENOMEM
+                return at, -ENOMEM
             area = tree.find(space.areas, at)
             spaces.account(space, area, False)
             area.protection = protection
@@ -105,7 +118,21 @@ def each_area(space: AddressSpace, start: u64, end: u64, protection: u32) -> i64
             space.generation += 1
             change_pages(space, area)
         at = stop
-    return 0
+    return end, 0
+
+
+@metal
+def after_pages(space: AddressSpace, start: u64, end: u64, most: u64) -> tuple[u64, u64]:
+    """The end of the first `most` pages mapped in [start, end), or `end` if there are fewer; how many are left then."""
+    left = most
+    at = start
+    while left != 0:
+        at = table_next(space.table, at, end)
+        if at >= end:
+            return end, left
+        at = (at & ~(HUGE_SIZE - 1)) + HUGE_SIZE if entry_huge(table_lookup(space.table, at)) else at + PAGE_SIZE
+        left -= 1
+    return min(at, end), 0
 
 
 @metal
