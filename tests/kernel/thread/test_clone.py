@@ -128,7 +128,7 @@ def scheduling(number: u64) -> None:
     results[22] = calls.sys_sched_get_priority_max(1)
     results[23] = calls.sys_sched_get_priority_min(2)
     results[24] = calls.sys_sched_get_priority_max(0)
-    results[25] = calls.sys_sched_get_priority_max(7)
+    results[25] = calls.sys_sched_get_priority_max(4)
     results[26] = calls.sys_sched_rr_get_interval(0, USER_PAGE + 32)
     results[27] = calls.sys_sched_rr_get_interval(-1, USER_PAGE + 32)
     results[28] = calls.sys_sched_yield()

@@ -103,6 +103,8 @@ def any_pending() -> bool:
     count: u64 = 0
     for probe in probes:
         count += u64(timer_pending(probe.timer))
+    for queue in timer.queues:
+        count += u64(queue.running.load() is not None)
     return count != 0
 
 

@@ -22,7 +22,17 @@ from goanna.kernel.memory import calls as memory_calls
 from goanna.kernel.random import calls as random_calls
 from goanna.kernel.signal import actions, handler_return, itimer, kill, mask, posix_timer, restart
 from goanna.kernel.signal import wait as signal_wait
-from goanna.kernel.thread import affinity_calls, clone, exit, futex_call, identity_calls, membarrier, robust
+from goanna.kernel.thread import (
+    affinity_calls,
+    clone,
+    exit,
+    futex_call,
+    group_calls,
+    identity_calls,
+    membarrier,
+    priority_calls,
+    robust,
+)
 from goanna.kernel.time import clock, sleep
 from goanna.metal import MetalFunction
 
@@ -49,6 +59,15 @@ BODIES: dict[str, MetalFunction] = {
     "sched_getscheduler": affinity_calls.sys_sched_getscheduler,
     "sched_get_priority_max": affinity_calls.sys_sched_get_priority_max,
     "sched_get_priority_min": affinity_calls.sys_sched_get_priority_min,
+    "getpgid": group_calls.sys_getpgid,
+    "setpgid": group_calls.sys_setpgid,
+    "getpgrp": group_calls.sys_getpgrp,
+    "getsid": group_calls.sys_getsid,
+    "setsid": group_calls.sys_setsid,
+    "getpriority": priority_calls.sys_getpriority,
+    "setpriority": priority_calls.sys_setpriority,
+    "sched_getattr": priority_calls.sys_sched_getattr,
+    "sched_setattr": priority_calls.sys_sched_setattr,
     "sched_rr_get_interval": affinity_calls.sys_sched_rr_get_interval,
     "sched_setaffinity": affinity_calls.sys_sched_setaffinity,
     "sched_getaffinity": affinity_calls.sys_sched_getaffinity,

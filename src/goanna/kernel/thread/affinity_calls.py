@@ -27,7 +27,7 @@ __all__ = [
     "sys_sched_yield",
 ]
 
-SCHED_NORMAL, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE = 0, 1, 2, 3, 5, 6
+SCHED_NORMAL, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE = 0, 1, 2, 3, 5
 RESET_ON_FORK = 0x4000_0000
 REAL_TIME_PRIORITIES = 99
 
@@ -45,14 +45,18 @@ def sys_sched_yield() -> i64:
 
 @metal
 def thread_of(id: i32) -> Ptr[Thread]:
-    """The thread that a call means, 0 for the running one, with a reference; None if there is none."""
+    """The thread of a program that a call means, 0 for the running one, with a reference; None if there is none."""
     if id == 0:
         me = current()
         me.references.add(1)
         return me
     if id < 0:
         return None
-    return find_thread(u32(id))
+    thread = find_thread(u32(id))
+    if thread is not None and thread.process is None:
+        release_thread(thread)
+        return None
+    return thread
 
 
 @metal
@@ -165,11 +169,11 @@ def check_policy(policy: u32, priority: i32) -> i64:
 
 @metal
 def sys_sched_get_priority_max(policy: i32) -> i64:
-    """sched_get_priority_max."""
+    """sched_get_priority_max, of the policies that Linux has up to SCHED_EXT, 7."""
     match policy:
         case 1 | 2:
             return REAL_TIME_PRIORITIES
-        case 0 | 3 | 5 | 6:
+        case 0 | 3 | 5 | 6 | 7:
             return 0
     return -EINVAL
 
@@ -180,7 +184,7 @@ def sys_sched_get_priority_min(policy: i32) -> i64:
     match policy:
         case 1 | 2:
             return 1
-        case 0 | 3 | 5 | 6:
+        case 0 | 3 | 5 | 6 | 7:
             return 0
     return -EINVAL
 

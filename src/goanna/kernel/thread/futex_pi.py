@@ -130,10 +130,8 @@ def attempt(bucket: Bucket, key: FutexKey, address: u64, word: u32, owner: Ptr[T
         if first_waiter(bucket, key) is not None:
             new |= FUTEX_WAITERS
     elif owner is None or owner.pi_dead.load():
-        new = word
         result = -ESRCH
     elif owner.process is None:
-        new = word
         result = -EPERM
     else:
         result = WAITS

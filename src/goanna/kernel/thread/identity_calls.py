@@ -25,6 +25,8 @@ def sys_getpid() -> i64:
 @metal
 def sys_getppid() -> i64:
     """getppid: 0 for the first process."""
+    if current_process().parent is None:
+        return 0
     with tree_lock:
         parent = current_process().parent
         return 0 if parent is None else i64(parent.id)

@@ -46,6 +46,7 @@ from goanna.metal import (
     unlikely,
     unreachable,
     unsafe,
+    wrapping,
 )
 
 __all__ = [
@@ -86,6 +87,8 @@ class Wake:
     TIMEOUT = EXPIRED
     SIGNAL = SIGNALLED
 
+
+LONGEST = 1 << 63  # nanoseconds: more is a negative number
 
 _idle_threads = static(Array[Thread, MAXIMUM_PROCESSORS])
 _previous = per_processor(Ptr[Thread])  # who ran before the thread that was just switched to
@@ -178,19 +181,24 @@ def block(me: Thread) -> Wake:
 def account(thread: Thread) -> u64:
     """Charge the running thread for its time since it was last charged. Gives the time. Its processor only."""
     time = now()
-    thread.virtual_runtime += weighted(thread, time - thread.charged)
+    thread.virtual_runtime += weighted(thread, time - min(thread.charged, time))
     thread.charged = time
-    thread.cpu_time.store(time - thread.run_base, order=RELAXED)
+    thread.cpu_time.store(wrapping(time - thread.run_base), order=RELAXED)
     return time
 
 
 @metal
 def running_time(thread: Thread) -> u64:
-    """The nanoseconds that a thread has run, up to now if it is running."""
+    """The nanoseconds that a thread has run, up to now if it is running.
+
+    Processors' clocks may differ by some nanoseconds: what was counted already is the least.
+    """
+    counted = thread.cpu_time.load()
     if thread.state == ThreadState.RUNNING:
-        time = now()
-        return time - min(thread.run_base, time)
-    return thread.cpu_time.load()
+        ran = wrapping(now() - thread.run_base)
+        if counted < ran < LONGEST:
+            return ran
+    return counted
 
 
 @metal
@@ -203,7 +211,7 @@ def start_running(queue: RunQueue, thread: Thread, time: u64) -> None:
         raise_work(LOOK)
     thread.started = time
     thread.charged = time
-    thread.run_base = time - thread.cpu_time.load(order=RELAXED)
+    thread.run_base = wrapping(time - thread.cpu_time.load(order=RELAXED))
     thread.on_processor.store(True)
     thread.state = ThreadState.RUNNING
 

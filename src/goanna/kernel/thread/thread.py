@@ -99,7 +99,7 @@ class Thread:
     virtual_runtime: u64  # weighted time it has run, against its queue's; the run queue's lock
     started: u64  # when it last began to run
     charged: u64  # up to when virtual_runtime and cpu_time count its running
-    run_base: u64  # while it runs: now() less the nanoseconds it has run
+    run_base: u64  # while it runs: now() less the nanoseconds it has run, wrapping
     cpu_time: Atomic[u64]  # nanoseconds it has run, up to `charged`
     float_processor: u32  # 1 + where its vector registers were loaded last, 0: nowhere
     switches: Atomic[u64]  # times it gave the processor up by waiting

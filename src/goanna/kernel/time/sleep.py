@@ -46,12 +46,14 @@ def sys_nanosleep(request: u64, remaining: u64) -> i64:
 @metal
 def sys_clock_nanosleep(clock: i32, flags: i32, request: u64, remaining: u64) -> i64:
     """clock_nanosleep."""
+    if clock in (CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM):
+        return -EOPNOTSUPP
     _, result = read_clock(clock)
     if result != 0:
         return result
     by_processor = clock < 0 or clock == CLOCK_PROCESS_CPUTIME_ID
-    real = clock in (CLOCK_REALTIME, CLOCK_REALTIME_ALARM, CLOCK_TAI)
-    monotonic = clock in (CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM)
+    real = clock in (CLOCK_REALTIME, CLOCK_TAI)
+    monotonic = clock in (CLOCK_MONOTONIC, CLOCK_BOOTTIME)
     if not by_processor and not real and not monotonic:
         return -EOPNOTSUPP
     time, result = get_timespec(request)
