@@ -38,6 +38,7 @@ KERNEL_HALF = 256  # first entry of the top table that is the kernel's
 # address space held.
 table_page_allocate = hook(Fn[[], u64])
 table_page_free = hook(Fn[[u64], None])
+forget_table = hook(Fn[["PageTable", u64], None])  # set by tlb.py: a table that served an address is taken out
 early_table_page = hook(Fn[[], u64])  # set by memory_map.py: pages before the memory room runs; 0 once it does
 
 
@@ -215,7 +216,7 @@ def table_map(table: PageTable, address: u64, page: u64, protection: u32) -> boo
 def table_map_huge(table: PageTable, address: u64, page: u64, protection: u32) -> bool:
     """Map a page of 2 MiB (both addresses aligned to it) where nothing is mapped. False: no page was left for a table.
 
-    An empty table of small pages that is in the way is freed; nobody may hold a translation from it.
+    An empty table of small pages that is in the way is freed, after all processors that may remember it were told.
     """
     assert address < USER_TOP and (address | page) & (HUGE_SIZE - 1) == 0, "not an address for a large page"
     where = slot_of(table.root, address, 1, True, INNER)
@@ -225,6 +226,7 @@ def table_map_huge(table: PageTable, address: u64, page: u64, protection: u32) -
     assert old & HUGE == 0, "a large page is mapped there already"
     unsafe.store(u64, where, make_entry(page, protection) | HUGE)
     if old & PRESENT != 0:
+        forget_table(table, address)
         table_page_free(old & ADDRESS)
     return True
 

@@ -10,7 +10,7 @@ from goanna.metal import ACQUIRE, RELAXED, Array, Atomic, Ptr, metal, per_proces
 from .apic import send_interrupt
 from .cpu import invalidate_all, invalidate_page, relax, write_cr3
 from .layout import PAGE_SIZE, SIMULATED
-from .page_table import PageTable
+from .page_table import PageTable, forget_table
 from .park import kick, park_begin, park_halt, parked
 from .processor import MAXIMUM_PROCESSORS, processor_index
 from .trap import SHOOTDOWN, answer_shootdown
@@ -130,8 +130,15 @@ def tlb_flush(table: PageTable, start: u64, pages: u64) -> None:
     if active & mine != 0:
         forget(start, pages)
     others = active & ~mine
-    if others != 0:
+    if others != 0 and not SIMULATED:
         ask(others, start, pages)
+
+
+@forget_table.set
+@metal
+def flush_table(table: PageTable, address: u64) -> None:
+    """Where the entry for an address leads is remembered too, and forgotten with the address."""
+    tlb_flush(table, address, 1)
 
 
 @metal
