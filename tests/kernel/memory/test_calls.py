@@ -62,6 +62,7 @@ with hooks(
         *ROOTS, *SYSTEM_CALLS.values(), run_on, check, space.create, space.release, remote.read, remote.write,
     )  # fmt: skip
 
+
 def ours(name, *arguments):
     """The same call of the kernel under test."""
     function = SYSTEM_CALLS[name]
@@ -78,15 +79,16 @@ class Apart(Exception):
 class Pair:
     """A window of pages in this process and the same one in a space of the kernel under test."""
 
-    def __init__(self):
-        self.memory = Memory(unit, 16 << 20)
+    def __init__(self, count=PAGES, size=16 << 20):
+        self.count, self.end = count, BASE + count * PAGE
+        self.memory = Memory(unit, size)
         self.free = self.memory.free
         self.space = unit.call(space.create)
         unit.call(run_on, self.space)
         assert ours("mmap", VECTOR, PAGE, 3, PRIVATE | ANONYMOUS | FIXED, -1, 0) == VECTOR
 
     def close(self):
-        linux.call("munmap", BASE - GUARD * PAGE, (PAGES + 2 * GUARD) * PAGE)
+        linux.call("munmap", BASE - GUARD * PAGE, (self.count + 2 * GUARD) * PAGE)
         unit.call(space.release, self.space)
         assert self.free - self.memory.free <= 24
 
@@ -94,7 +96,7 @@ class Pair:
         """Make a call in both; a mapping that landed outside the window goes away again."""
         theirs, mine = linux.call(name, *arguments), ours(name, *arguments)
         placed = name in ("mmap", "mremap") and theirs > 0 and mine > 0
-        if placed and not (BASE <= theirs < END and theirs == mine):
+        if placed and not (BASE <= theirs < self.end and theirs == mine):
             length = arguments[1] if name == "mmap" else arguments[2]
             assert linux.call("munmap", theirs, length) == ours("munmap", mine, length) == 0
         else:
@@ -120,7 +122,7 @@ class Pair:
         assert (unit.call(remote.write, self.space, address, data) == 0) == linux.write(address, data)
 
     def compare(self):
-        for page in range(PAGES):
+        for page in range(self.count):
             address = BASE + page * PAGE
             theirs, mine = linux.read(address, 64), bytearray(64)
             result = unit.call(remote.read, self.space, mine, address)
@@ -237,6 +239,50 @@ def test_odd_calls_give_the_same_errors(steps):
             elif name == "mincore":
                 pair.resident(*arguments)
             elif name == "mmap" or safe(name, *arguments):
+                pair.call(name, *arguments)
+        pair.compare()
+    except Apart:
+        pass
+    finally:
+        pair.close()
+
+
+LARGE = 1536  # pages: three of 2 MiB
+borders = st.one_of(st.integers(0, LARGE), st.sampled_from([0, 1, 511, 512, 513, 1024, 1500, LARGE]))
+stretches = st.tuples(borders, borders).map(sorted).filter(lambda pair: pair[0] < pair[1])
+large_places = stretches.map(lambda pair: (BASE + pair[0] * PAGE, (pair[1] - pair[0]) * PAGE))
+
+
+def move(where, to):
+    """An mremap with MREMAP_FIXED inside the window."""
+    return ("mremap", *where, where[1], 3, min(BASE + to * PAGE, BASE + LARGE * PAGE - where[1]))
+
+
+large_steps = st.one_of(
+    large_places.map(lambda where: ("mmap", *where, 3, PRIVATE | ANONYMOUS | FIXED, -1, 0)),
+    large_places.map(lambda where: ("munmap", *where)),
+    st.builds(lambda where, protection: ("mprotect", *where, protection), large_places, st.sampled_from([1, 3, 3])),
+    st.builds(lambda where, advice: ("madvise", *where, advice), large_places, st.sampled_from([4, 4, 10, 14, 15, 18])),
+    large_places.map(lambda where: ("mlock", *where)),
+    st.builds(move, large_places, st.integers(0, LARGE)),
+    st.builds(lambda page, byte: ("write", BASE + page * PAGE, byte), st.integers(0, LARGE - 1), st.integers(1, 255)),
+    st.builds(lambda page, byte: ("write", BASE + page * PAGE, byte), st.integers(0, LARGE - 1), st.integers(1, 255)),
+)
+
+
+@given(st.lists(large_steps, max_size=14))
+@settings(max_examples=40, deadline=None)
+def test_2_mib_pages_change_nothing_that_a_program_sees(steps):
+    pair = Pair(LARGE, 96 << 20)
+    try:
+        pair.call("mmap", BASE, LARGE * PAGE, 3, PRIVATE | ANONYMOUS | FIXED, -1, 0)
+        pair.call("madvise", BASE, LARGE * PAGE, 14)
+        for page in range(0, LARGE, 100):
+            pair.write(BASE + page * PAGE, bytes([page % 251]) * 40)
+        for name, *arguments in steps:
+            if name == "write":
+                pair.write(arguments[0], bytes([arguments[1]]) * 40)
+            else:
                 pair.call(name, *arguments)
         pair.compare()
     except Apart:

@@ -109,8 +109,6 @@ def each_area(space: AddressSpace, start: u64, end: u64, protection: u32) -> tup
             stop, left = after_pages(space, at, stop, left)
             if spaces.cut(space, at) != 0 or spaces.cut(space, stop) != 0:
                 return at, -ENOMEM
-            if spaces.split_huge(space, at) != 0 or spaces.split_huge(space, stop) != 0:
-                return at, -ENOMEM
             area = tree.find(space.areas, at)
             spaces.account(space, area, False)
             area.protection = protection

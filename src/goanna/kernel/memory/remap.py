@@ -215,8 +215,6 @@ def carry(space: AddressSpace, area: Area, move: Move, target: u64, doomed: Doom
         return -ENOMEM
     if spaces.cut(space, move.address) != 0 or spaces.cut(space, end) != 0:
         return -ENOMEM
-    if spaces.split_huge(space, move.address) != 0 or spaces.split_huge(space, end) != 0:
-        return -ENOMEM
     area = tree.find(space.areas, move.address)
     source = area.source
     if source is not None:

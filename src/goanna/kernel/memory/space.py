@@ -388,8 +388,6 @@ def clear_step(space: AddressSpace, start: u64, end: u64, doomed: Doomed) -> i64
         return -ENOMEM
     if cut(space, start) != 0 or cut(space, end) != 0:
         return -ENOMEM
-    if split_huge(space, start) != 0 or split_huge(space, end) != 0:
-        return -ENOMEM
     area = tree.find_from(space.areas, start)
     while area is not None and area.start < end:
         if discard(space, area.start, area.end, PIECE) < area.end:
