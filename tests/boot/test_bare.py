@@ -64,7 +64,7 @@ def test_machine_with_much_memory_starts_it(image: Path) -> None:
 
 @pytest.mark.parametrize(("start_part", "end_part"), [(0.01, 0.3), (0.6, 1.0)])
 def test_damaged_image_is_told(image: Path, tmp_path: Path, start_part: float, end_part: float) -> None:
-    """Pages of the program that it touches while it starts, altered: the kernel says so and doesn't run on with them."""
+    """Pages of the program that it touches while it starts, altered: the kernel says so and stops there."""
     data = bytearray(image.read_bytes())
     guest = next(guest for guest in guests() if guest.bare)
     program = toolchains.build_go(guest, toolchains.newest_go()).read_bytes()

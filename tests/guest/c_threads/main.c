@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 static _Atomic uint32_t word, other, done;
-static _Atomic int32_t parent_tid, child_tid;
+static _Atomic int32_t parent_tid, child_tids[16];
 static char stacks[16][65536] __attribute__((aligned(16)));
 
 static long futex(_Atomic uint32_t *at, int operation, uint32_t value, const void *timeout, _Atomic uint32_t *second, uint32_t third) {
@@ -53,11 +53,14 @@ static int bit_sleeper(void *argument) {
 enum { THREAD = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM };
 
 // musl's clone refuses threads that aren't its own, so this is the call itself: the child finds what to run on its stack.
+// A stack is used again only after the thread that had it has ended, which clears its id.
 static long start(int index, int (*body)(void *), void *argument, int flags) {
+    flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+    while (child_tids[index] != 0) syscall(SYS_futex, &child_tids[index], FUTEX_WAIT, child_tids[index], NULL, NULL, 0);
     void **stack = (void **)(stacks[index] + sizeof stacks[index]) - 2;
     stack[0] = body, stack[1] = argument;
     long result;
-    register void *child __asm__("r10") = &child_tid;
+    register void *child __asm__("r10") = &child_tids[index];
     register long tls __asm__("r8") = 0;
     __asm__ volatile("syscall\n\t"
                      "test %%rax, %%rax\n\t"
@@ -75,17 +78,16 @@ static long start(int index, int (*body)(void *), void *argument, int flags) {
     return result;
 }
 
-// A thread counts as asleep in the futex once requeueing nothing finds it: simply wait a little.
-static void settle(void) { usleep(20000); }
+// Long enough for threads that were started or woken to be asleep again, on a busy computer, too.
+static void settle(void) { usleep(120000); }
 
 static void clones(void) {
-    child_tid = -1;
-    long id = start(0, started, NULL, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID);
+    long id = start(0, started, NULL, CLONE_PARENT_SETTID);
     while (!done) sched_yield();
-    printf("clone: parent and child know its id: %d %d\n", parent_tid == id, child_tid == id);
+    printf("clone: parent and child know its id: %d %d\n", parent_tid == id, child_tids[0] == id);
     word = 1;
     futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-    while (child_tid != 0) syscall(SYS_futex, &child_tid, FUTEX_WAIT, id, NULL, NULL, 0);
+    while (child_tids[0] != 0) syscall(SYS_futex, &child_tids[0], FUTEX_WAIT, id, NULL, NULL, 0);
     puts("its end cleared the id and woke us");
     say("clone without a signal handler table", syscall(SYS_clone, CLONE_THREAD | CLONE_VM, stacks[0] + 1000, 0, 0, 0));
     say("clone with handlers but not memory", syscall(SYS_clone, CLONE_SIGHAND, stacks[0] + 1000, 0, 0, 0));
