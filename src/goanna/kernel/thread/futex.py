@@ -160,8 +160,7 @@ def futex_wake(address: u64, shared: bool, count: i32, bitset: u32) -> i64:
     if result != 0:
         return result
     bucket = bucket_of(key)
-    if bucket.waiters.empty():
-        return 0
+    # Not even a look without the lock: a sleeper that has read the word already may be about to join the bucket.
     with bucket.lock:
         return wake_in(bucket, key, count, bitset)
 
