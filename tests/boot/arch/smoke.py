@@ -77,6 +77,7 @@ from goanna.kernel.base.lock import SpinLock
 from goanna.metal import (
     Array,
     Atomic,
+    Fn,
     Slice,
     constant,
     extern_static,
@@ -117,6 +118,7 @@ total = static(u64)  # under `lock`
 contest = static(Atomic[bool])
 done = static(Atomic[u32])
 TURNS = 2000
+NOTHING = Fn[[], None]
 
 # getppid; store its result; touch an unmapped page; UD2; exit by call 60.
 PROGRAM = constant(
@@ -228,6 +230,8 @@ def kernel_fault(frame: Frame, vector: u32, code: u64, address: u64) -> None:
     buffer = Array[u8, FRAME_LINE]()
     line: u64 = 0
     say(b"KERNEL FAULT ")
+    number(u64(vector))
+    say(b"at ")
     number(address)
     while True:
         length = describe_frame(frame, line, buffer)
@@ -289,6 +293,45 @@ def entry(argument: u64) -> None:
     switch_context(second, first)
 
 
+@metal(inline=False)
+def overflow(depth: u64) -> u64:
+    """Recursion without an end."""
+    room = Array[u64, 16]()
+    room[depth & 15] = depth
+    return overflow(depth + 1) + room[(depth + 1) & 15]
+
+
+@metal
+def misbehave(how: Slice[u8]) -> None:
+    """What must fault: each ends the machine by KERNEL FAULT."""
+    if how == b"null":
+        number(unsafe.load(u64, 8, volatile=True))
+    if how == b"write-text":
+        unsafe.store(u8, unsafe.address(give_memory), 0, volatile=True)
+    if how == b"write-text-direct":
+        unsafe.store(u8, virtual(unsafe.address(give_memory) - KERNEL_OFFSET), 0, volatile=True)
+    if how == b"run-data":
+        unsafe.store(u8, unsafe.address(stack), 0xC3)
+        unsafe.function(NOTHING, unsafe.address(stack))()
+    if how == b"run-direct":
+        unsafe.function(NOTHING, virtual(unsafe.address(give_memory) - KERNEL_OFFSET))()
+    if how == b"start-code":
+        number(unsafe.load(u64, 0x20_0000, volatile=True))
+    if how == b"beyond":
+        number(unsafe.load(u64, virtual(memory_size() + (1 << 30)), volatile=True))
+    if how == b"overflow":
+        for index in range(u64(1), u64(3)):
+            assert kernel_map(KERNEL_AREA + index * 4096, allocate(), True), "no page"
+        prepare_context(second, KERNEL_AREA + 3 * 4096, overflow_entry, 0)
+        switch_context(first, second)
+
+
+@metal
+def overflow_entry(argument: u64) -> None:
+    """On a small stack with a guard page."""
+    number(overflow(argument))
+
+
 @main.set
 @metal
 def run() -> None:
@@ -307,6 +350,8 @@ def run() -> None:
     give_memory(add)
     say(b"wall ")
     number(wall_clock())
+    if command_line() != b"":
+        misbehave(command_line())
     prepare_context(second, unsafe.address(stack) + 8192, entry, 0x77)
     switch_context(first, second)
     start = now()

@@ -29,13 +29,16 @@ def kernel(tmp_path_factory):
     return path
 
 
-def boot(kernel, *arguments):
+def boot(kernel, *arguments, expected=None):
     done = subprocess.run(
         ["qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
          "-serial", "stdio", "-kernel", kernel, *arguments],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     lines = done.stdout.splitlines()
+    if expected is not None:
+        assert expected in done.stdout
+        return done.returncode, {}
     assert set(EXPECTED.splitlines()) <= set(lines), done.stdout + done.stderr
     return done.returncode, dict(line.rsplit(" ", 1) for line in lines if " " in line)
 
@@ -65,3 +68,15 @@ def test_all_features_four_processors_and_memory_above_4_gib(kernel, machine):
 def test_the_timer_is_on_time(kernel):
     _, values = boot(kernel, "-M", "microvm", "-m", "16", "-append", "no-debug-exit")
     assert 2_000_000 <= int(values["timer ns"], 16) < 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("how", "vector", "address"),
+    [
+        ("null", 14, 8), ("write-text", 14, None), ("write-text-direct", 14, None), ("run-data", 14, None),
+        ("run-direct", 14, None), ("start-code", 14, 0x200000), ("beyond", 14, None), ("overflow", 8, None),
+    ],
+)  # fmt: skip
+def test_what_the_kernel_must_not_do_faults(kernel, how, vector, address):
+    text = f"KERNEL FAULT {vector:016x}\n" + ("" if address is None else f"at {address:016x}\n")
+    boot(kernel, "-M", "microvm", "-m", "16", "-append", how, expected=text)

@@ -46,7 +46,8 @@ ON_EMERGENCY_STACK = (NMI, DOUBLE_FAULT, MACHINE_CHECK)
 on_page_fault = hook(Fn[[Frame, u64, u32], bool])
 # Any other exception of user mode: frame, vector, error code. On the kernel stack of the thread.
 on_user_fault = hook(Fn[[Frame, u32, u64, u64], None])
-# An exception of the kernel itself: frame, vector, error code, address of a page fault. Never returns. Any stack.
+# An exception of the kernel itself, or one that is the machine's end: frame, vector, error code, address of a page
+# fault (of the last one, for a double fault). Never returns. Any stack.
 on_kernel_fault = hook(Fn[[Frame, u32, u64, u64], None])
 # The timer of this processor. In interrupt context: must neither block nor switch threads.
 on_timer = hook(Fn[[], None])
@@ -146,6 +147,9 @@ def exception(frame: Frame, vector: u32) -> None:
         if stopping:
             halt_forever()
         answer_kick(frame)
+        return
+    if vector in (DOUBLE_FAULT, MACHINE_CHECK):  # on the emergency stack, whoever ran
+        on_kernel_fault(frame, vector, frame.code, read_cr2())
         return
     if frame.from_user():
         on_user_fault(frame, vector, frame.code, 0)
