@@ -190,7 +190,6 @@ def collapse_one(space: AddressSpace, area: Area, base: u64) -> i64:
         else:
             copy_page(block + index * PAGE_SIZE, entry_physical(entry))
     spaces.discard(space, base, base + HUGE_SIZE, HUGE_SIZE)
-    spaces.clear_table(space, base)
     if not table_map_huge(space.table, base, block, area.protection):
         unreachable("the table for these addresses was there a moment ago")
     space.commit(HUGE_SIZE >> PAGE_SHIFT)

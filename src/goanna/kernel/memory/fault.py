@@ -258,7 +258,6 @@ def finish(space: AddressSpace, plan: Plan) -> bool:
         base = address & ~(HUGE_SIZE - 1)
         if table_next(space.table, base, base + HUGE_SIZE) < base + HUGE_SIZE:
             return False
-        spaces.clear_table(space, base)
         if not table_map_huge(space.table, base, plan.physical, plan.protection):
             return fail(plan)
         space.commit(HUGE_SIZE >> PAGE_SHIFT)

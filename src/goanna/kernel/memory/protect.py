@@ -110,11 +110,12 @@ def each_area(space: AddressSpace, start: u64, end: u64, protection: u32) -> tup
             if spaces.cut(space, at) != 0 or spaces.cut(space, stop) != 0:
                 return at, -ENOMEM
             area = tree.find(space.areas, at)
+            narrowed = area.protection & ~protection != 0
             spaces.account(space, area, False)
             area.protection = protection
             spaces.account(space, area, True)
             space.generation += 1
-            change_pages(space, area)
+            change_pages(space, area, narrowed)
         at = stop
     return end, 0
 
@@ -142,8 +143,11 @@ def may_become(space: AddressSpace, area: Area, size: u64, protection: u32) -> b
 
 
 @metal
-def change_pages(space: AddressSpace, area: Area) -> None:
-    """Bring the page table up to an area's new protection. A page that others have too stays read-only."""
+def change_pages(space: AddressSpace, area: Area, narrowed: bool) -> None:
+    """Bring the page table up to an area's new protection. A page that others have too stays read-only.
+
+    Processors need only forget what may be done no longer: what they don't know yet ends in a fault that finds it there.
+    """
     first: u64 = 0
     last: u64 = 0
     address = table_next(space.table, area.start, area.end)
@@ -157,7 +161,7 @@ def change_pages(space: AddressSpace, area: Area) -> None:
             first = address
         last = address + (HUGE_SIZE if entry_huge(entry) else PAGE_SIZE)
         address = table_next(space.table, last, area.end)
-    if last != 0:
+    if last != 0 and narrowed:
         tlb_flush(space.table, first, (last - first) >> PAGE_SHIFT)
 
 

@@ -412,13 +412,6 @@ def trim(space: AddressSpace, start: u64, end: u64) -> None:
 
 
 @metal
-def clear_table(space: AddressSpace, base: u64) -> None:
-    """Give back the table of small pages for the 2 MiB at `base`, in which nothing is mapped, before a 2 MiB page takes
-    its place: another processor may still remember the table. The lock is held."""
-    trim_around(space, base, base + HUGE_SIZE, base, base + HUGE_SIZE, HUGE_SIZE)
-
-
-@metal
 def trim_around(space: AddressSpace, start: u64, end: u64, floor: u64, ceiling: u64, size: u64) -> bool:
     """Trim what is mapped by tables of `size` bytes each, within the free room [floor, ceiling). Whether any went."""
     low = max(floor, start & ~(size - 1))
