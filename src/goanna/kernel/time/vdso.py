@@ -6,17 +6,26 @@ They are compiled in a profile of their own into the small shared object that is
 
 from goanna.kernel.arch import VDSO_PREFIX, vdso_barrier, vdso_call, vdso_counter
 from goanna.kernel.time.vdso_data import VdsoData
-from goanna.metal import ACQUIRE, extern_static, i32, i64, metal, multiply_high, struct, u64, unlikely, unsafe, wrapping
+from goanna.metal import (
+    ACQUIRE,
+    extern_static,
+    i32,
+    i64,
+    likely,
+    metal,
+    multiply_high,
+    struct,
+    u32,
+    u64,
+    unlikely,
+    unsafe,
+    wrapping,
+)
 
 __all__ = ["FUNCTIONS"]
 
 NANOSECONDS = 1_000_000_000
 TICK = 4_000_000  # clock.TICK
-
-# Masks of clock numbers.
-REAL = 1 << 0 | 1 << 5 | 1 << 11  # CLOCK_REALTIME, REALTIME_COARSE, TAI
-COARSE = 1 << 5 | 1 << 6
-KNOWN = REAL | COARSE | 1 << 1 | 1 << 4 | 1 << 7  # MONOTONIC, MONOTONIC_RAW, BOOTTIME
 
 
 @struct
@@ -61,17 +70,33 @@ def put(address: u64, time: u64) -> None:
 
 @metal(export=VDSO_PREFIX + "clock_gettime")
 def clock_gettime(clock: i32, address: u64) -> i32:
-    """clock_gettime."""
+    """clock_gettime: the short way for CLOCK_REALTIME and CLOCK_MONOTONIC, which programs read most."""
+    if likely(u32.wrap(clock) <= 1):
+        time, offset, usable = monotonic()
+        if likely(usable):
+            put(address, time if clock == 1 else wrapping(time + offset))
+            return 0
+    return other_clock(clock, address)
+
+
+@metal(inline=False)
+def other_clock(clock: i32, address: u64) -> i32:
+    """clock_gettime of any clock."""
     time, offset, usable = monotonic()
-    bit = u64(1) << (u64.wrap(i64(clock)) & 63)
-    if clock < 0 or clock > 63 or bit & KNOWN == 0 or not usable:
-        return i32.wrap(call_clock_gettime(u64.wrap(i64(clock)), address, 0))
-    if bit & REAL != 0:
-        time = wrapping(time + offset)
-    if unlikely(bit & COARSE != 0):
-        time = wrapping(time - time % TICK)
-    put(address, time)
-    return 0
+    if usable:
+        match clock:
+            case 4 | 7:  # MONOTONIC_RAW, BOOTTIME
+                put(address, time)
+                return 0
+            case 11:  # TAI
+                put(address, wrapping(time + offset))
+                return 0
+            case 5 | 6:  # REALTIME_COARSE, MONOTONIC_COARSE
+                if clock == 5:
+                    time = wrapping(time + offset)
+                put(address, wrapping(time - time % TICK))
+                return 0
+    return i32.wrap(call_clock_gettime(u64.wrap(i64(clock)), address, 0))
 
 
 @metal(export=VDSO_PREFIX + "clock_getres")

@@ -3,7 +3,7 @@
 The functions are compiled in the vDSO's profile and run in user mode.
 """
 
-from goanna.metal import i64, metal, u32, u64, unsafe
+from goanna.metal import i64, metal, u64, unsafe, wrapping
 
 from .numbers import SYSCALL_NUMBERS
 
@@ -16,8 +16,8 @@ VDSO_VERSION = "LINUX_2.6"
 @metal(inline=True)
 def vdso_counter() -> u64:
     """The counter, read after everything before it has been done. Reads of memory don't move across."""
-    low, high = unsafe.asm("lfence; rdtsc", "={eax},={edx},~{memory}", result=tuple[u32, u32])
-    return u64(high) << 32 | u64(low)
+    low, high = unsafe.asm("lfence; rdtsc", "={rax},={rdx},~{memory}", result=tuple[u64, u64])
+    return wrapping(high << 32) | low
 
 
 @metal(inline=True)
