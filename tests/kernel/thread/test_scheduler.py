@@ -235,6 +235,13 @@ def test_processors_share_the_work(machine, seed):
     assert 3 in list(machine.unit.static(places))[:4] or len(set(list(machine.unit.static(places))[:4])) > 1
 
 
+@settings(max_examples=10, deadline=None)
+@given(count=st.integers(3, 5), seed=st.integers(0, 2**32))
+def test_threads_take_turns_on_all_processors(machine, count, seed):
+    got = share(machine, [10**12] * count, 2, 600 * MILLISECOND, seed)
+    assert min(got) > max(got) * 0.7
+
+
 def test_a_woken_thread_soon_runs_beside_one_that_computes(machine):
     machine.run(wake_beside_a_hog, 2)
     assert machine.unit.get(woken_at) - 10 * MILLISECOND <= MILLISECOND

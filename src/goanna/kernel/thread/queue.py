@@ -213,6 +213,31 @@ def slice_ended(timer: Ptr[Timer]) -> None:
         raise_work(LOOK)
         end = now() + SLICE
     timer_start(timer, end)
+    if processor_count() > 1:
+        hand_on(queue)
+
+
+@metal
+def hand_on(queue: RunQueue) -> None:
+    """Give a waiting thread to the processor where the fewest wait, if that is fewer than here: so threads that compute
+    take turns on all processors, and none shares one for ever while another has one to itself."""
+    fewest = queue.count.load()
+    target: u32 = MAXIMUM_PROCESSORS
+    for other in range(processor_count()):
+        count = _queues[u64(other)].count.load()
+        if count < fewest:
+            fewest = count
+            target = other
+    if target == MAXIMUM_PROCESSORS:
+        return
+    with queue.lock:
+        thread = stealable(queue, target)
+        if thread is None:
+            return
+        queue.take(thread)
+        thread.processor = target
+        thread.virtual_runtime = _queues[u64(target)].least
+    make_ready(thread)
 
 
 @metal

@@ -1,8 +1,8 @@
 """Kernel stacks: in an area of addresses of their own, each below a page that is never mapped, so that a stack that
 grows too far faults instead of writing into another.
 
-A thread's vector registers are kept above its stack in the same pages. Stacks that are given back stay mapped for the
-next thread.
+A thread's vector registers are kept above its stack in the same pages. Some stacks that
+are given back stay mapped for the next thread; of more, one page stays, to find them by.
 """
 
 from goanna.kernel.arch import KERNEL_AREA, PAGE_SIZE, float_size, kernel_map, kernel_unmap
@@ -15,6 +15,7 @@ __all__ = ["allocate_stack", "float_area_of", "free_stack", "stack_top_of"]
 STACK_PAGES = 4
 SLOT = 8 * PAGE_SIZE  # the guard page, the stack, vector registers
 SLOTS = 1 << 20
+SPARE = 16  # stacks kept whole
 FLOAT_IN_STACK = 1024  # bytes of vector registers for which no further page is taken
 
 
@@ -24,6 +25,8 @@ class StackArea:
 
     lock: SpinLock  # protects all fields below
     free: u64  # the stack given back last; its first word leads to the next; 0 is the end
+    free_count: u64
+    bare: u64  # the same of stacks of which only the lowest page is mapped
     used: u64  # slots ever taken
 
 
@@ -58,34 +61,57 @@ def allocate_stack() -> u64:
         stack = _area.free
         if stack != 0:
             _area.free = unsafe.load(u64, stack)
+            _area.free_count -= 1
             return stack
-        if _area.used == SLOTS:
-            return 0
-        slot = _area.used
-        _area.used += 1
-    stack = KERNEL_AREA + slot * SLOT + PAGE_SIZE
-    for offset in range(u64(0), stack_size(), u64(PAGE_SIZE)):
+        stack = _area.bare
+        mapped: u64 = PAGE_SIZE
+        if stack != 0:
+            _area.bare = unsafe.load(u64, stack)
+        else:
+            if _area.used == SLOTS:
+                return 0
+            stack = KERNEL_AREA + _area.used * SLOT + PAGE_SIZE
+            mapped = 0
+            _area.used += 1
+    for offset in range(mapped, stack_size(), u64(PAGE_SIZE)):
         page = pages.allocate()
-        if page == 0:
-            unmake(stack, offset)
-            return 0
-        if not kernel_map(stack + offset, page, True):
-            pages.release(page)
-            unmake(stack, offset)
+        if page == 0 or not kernel_map(stack + offset, page, True):
+            if page != 0:
+                pages.release(page)
+            if offset != 0:
+                strip(stack, offset)
+            else:
+                forget(stack)
             return 0
     return stack
 
 
 @metal
-def unmake(stack: u64, mapped: u64) -> None:
-    """Give back the pages of a stack that couldn't be completed. Its addresses aren't used again."""
-    for offset in range(u64(0), mapped, u64(PAGE_SIZE)):
+def forget(stack: u64) -> None:
+    """Give back the place of a stack without a page, if no later one was taken since."""
+    with _area.lock:
+        if stack == KERNEL_AREA + (_area.used - 1) * SLOT + PAGE_SIZE:
+            _area.used -= 1
+
+
+@metal
+def strip(stack: u64, mapped: u64) -> None:
+    """Give back all pages of a stack but the lowest, of which `mapped` bytes are there."""
+    for offset in range(u64(PAGE_SIZE), mapped, u64(PAGE_SIZE)):
         pages.release(kernel_unmap(stack + offset))
+    with _area.lock:
+        unsafe.store(u64, stack, _area.bare)
+        _area.bare = stack
 
 
 @metal
 def free_stack(stack: u64) -> None:
-    """Take a stack back that nothing runs on."""
+    """Take a stack back that nothing runs on. No lock is held: other processors may have to forget its pages."""
     with _area.lock:
-        unsafe.store(u64, stack, _area.free)
-        _area.free = stack
+        spare = _area.free_count < SPARE
+        if spare:
+            unsafe.store(u64, stack, _area.free)
+            _area.free = stack
+            _area.free_count += 1
+    if not spare:
+        strip(stack, stack_size())
