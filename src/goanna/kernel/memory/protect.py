@@ -146,7 +146,7 @@ def may_become(space: AddressSpace, area: Area, size: u64, protection: u32) -> b
 def change_pages(space: AddressSpace, area: Area, narrowed: bool) -> None:
     """Bring the page table up to an area's new protection. A page that others have too stays read-only.
 
-    Processors need only forget what may be done no longer: what they don't know yet ends in a fault that finds it there.
+    Processors need only forget what may be done no longer; what they lack ends in a fault that finds it there.
     """
     first: u64 = 0
     last: u64 = 0
