@@ -30,7 +30,7 @@ unit: bootstrap ## tests that boot nothing
 boot: bootstrap ## guest programs, here and in the image, with the newest Go and some with 1.21
 	pytest -q tests/boot
 
-boot-all: bootstrap ## every guest program with both Go versions, on every machine type
+boot-all: bootstrap ## every guest program with both Go versions, on q35 as well as microvm
 	GOANNA_BOOT_ALL=1 pytest -q -n $(WORKERS) --dist worksteal tests/boot
 
 fuzz: bootstrap ## random system calls, FUZZ_SEEDS seeds (default 200)
