@@ -48,6 +48,7 @@ LOOK = 1  # raise_work: look at what there is to do before the program goes on
 
 SLICE = 4_000_000  # nanoseconds that a thread runs while others wait
 CREDIT = 3_000_000  # nanoseconds of virtual runtime by which a woken thread comes before those that ran meanwhile
+DEBT = 5 * SLICE  # ... and by which one that ran more elsewhere comes after them, at most
 GRANULARITY = 500_000  # a woken thread ends the running one's slice if it is behind by more than this
 
 # How much processor time a thread gets at each nice value, -20 to 19. Linux kernel/sched/core.c sched_prio_to_weight.
@@ -81,6 +82,11 @@ class RunQueue:
         thread.state = ThreadState.READY
         self.ready.insert(thread)
         self.count.store(self.count.load() + 1)
+
+    def settle(self, thread: Thread) -> None:
+        """Bound how far a thread that joins is behind or ahead of those here. The lock is held."""
+        least = self.least - min(self.least, u64(CREDIT))
+        thread.virtual_runtime = min(max(thread.virtual_runtime, least), self.least + DEBT)
 
     def take(self, thread: Thread) -> None:
         """Take a queued thread out. The lock is held."""
@@ -170,12 +176,8 @@ def make_ready(thread: Thread) -> None:
     target = place(thread) if several else u32(0)
     queue = _queues[u64(target)]
     with queue.lock:
-        floor = queue.least - min(queue.least, u64(CREDIT))
-        if thread.processor != target:
-            thread.processor = target
-            thread.virtual_runtime = queue.least
-        elif thread.virtual_runtime < floor:
-            thread.virtual_runtime = floor
+        thread.processor = target
+        queue.settle(thread)
         queue.insert(thread)
         idle = queue.running is None
         outdone = not idle and queue.outdone_by(thread)
@@ -223,7 +225,10 @@ def hand_on(queue: RunQueue) -> None:
     take turns on all processors, and none shares one for ever while another has one to itself."""
     fewest = queue.count.load()
     target: u32 = MAXIMUM_PROCESSORS
-    for other in range(processor_count()):
+    total = processor_count()
+    me = processor_index()
+    for step in range(u32(1), total):
+        other = (me + step) % total
         count = _queues[u64(other)].count.load()
         if count < fewest:
             fewest = count
@@ -236,7 +241,6 @@ def hand_on(queue: RunQueue) -> None:
             return
         queue.take(thread)
         thread.processor = target
-        thread.virtual_runtime = _queues[u64(target)].least
     make_ready(thread)
 
 
@@ -271,7 +275,6 @@ def steal(me: u32) -> Ptr[Thread]:
                 if thread is not None:
                     queue.take(thread)
                     thread.processor = me
-                    thread.virtual_runtime = _queues[u64(me)].least
                     return thread
     return None
 

@@ -235,7 +235,11 @@ def find_work(queue: RunQueue) -> Thread:
             idle_processors.and_(~bit)
         time = now()
         with queue.lock:
-            next = queue.choose() if stolen is None else stolen
+            next = stolen
+            if stolen is None:
+                next = queue.choose()
+            else:
+                queue.settle(stolen)
             if next is not None:
                 start_running(queue, next, time)
         if next is not None:
