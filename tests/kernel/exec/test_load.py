@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from goanna.kernel.base.errno import E2BIG, EFAULT, EIO, ENOENT, ENOEXEC, ENOMEM
 from goanna.kernel.exec import load
 from goanna.kernel.exec.stack import Start
-from goanna.kernel.memory import area, remote, space
+from goanna.kernel.memory import area, space
 from goanna.kernel.memory.area import Area
 from goanna.kernel.memory.source import PageSource
 from goanna.kernel.memory.space import AddressSpace
 from goanna.metal import Ptr, Slice, i64, jit, metal, u8, u64, unsafe
 from goanna.metal import struct as metal_struct
 from tests.kernel.exec.programs import PT_LOAD, Segment, fixed, movable
+from tests.kernel.memory import machine
 from tests.kernel.memory.machine import ROOTS, Memory, hooks, random_state
 
 PAGE = 4096
@@ -70,7 +71,7 @@ def area_at(space_: AddressSpace, address: u64) -> Ptr[Area]:
 
 
 with hooks((load.map_vdso, no_vdso)):
-    unit = jit(*ROOTS, random_state, prepare, load_with, area_at, space.create, space.release, remote.read)
+    unit = jit(*ROOTS, random_state, prepare, load_with, area_at, space.create, space.release, machine.read)
 
 
 class Loaded:
@@ -93,7 +94,7 @@ class Loaded:
 
     def read(self, address, size):
         data = bytearray(size)
-        assert unit.call(remote.read, self.space, data, address) == 0, hex(address)
+        assert unit.call(machine.read, self.space, data, address) == 0, hex(address)
         return bytes(data)
 
     def words(self, address, count):

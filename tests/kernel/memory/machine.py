@@ -7,7 +7,9 @@ from goanna.kernel.arch import Frame
 from goanna.kernel.arch.host import arena as host_arena
 from goanna.kernel.arch.host import processors, user
 from goanna.kernel.memory import pages, placement
-from goanna.metal import metal, static, u32, u64, wrapping
+from goanna.kernel.memory.remote import Window
+from goanna.kernel.memory.space import AddressSpace
+from goanna.metal import Slice, i64, metal, static, u8, u32, u64, wrapping
 from tests.kernel.hooks import filled
 
 random_state = static(u64, 88172645463325252)
@@ -38,6 +40,22 @@ def nothing() -> None:
 @metal
 def nothing_before_user(frame: Frame) -> None:
     pass
+
+
+@metal
+def read(space: AddressSpace, destination: Slice[u8], address: u64) -> i64:
+    """Read bytes of a space as its program would, faults and all. 0 or -EFAULT."""
+    window = Window()
+    window.start(space)
+    return window.read(destination, address)
+
+
+@metal
+def write(space: AddressSpace, address: u64, data: Slice[u8]) -> i64:
+    """Write bytes to a space as its program would. 0 or -EFAULT."""
+    window = Window()
+    window.start(space)
+    return window.write(address, data)
 
 
 def hooks(*more):

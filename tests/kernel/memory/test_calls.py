@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from goanna.kernel.arch import Frame, table_switch
 from goanna.kernel.arch.host import user as host_user
 from goanna.kernel.base.errno import EFAULT
-from goanna.kernel.memory import calls, fault, placement, remote, space
+from goanna.kernel.memory import calls, fault, placement, space
 from goanna.kernel.memory.mapping import Request
 from goanna.kernel.memory.space import AddressSpace
 from goanna.metal import Ptr, i32, i64, jit, metal, static, u32, u64
-from tests.kernel.memory import linux
+from tests.kernel.memory import linux, machine
 from tests.kernel.memory.machine import ROOTS, Memory, hooks
 from tests.kernel.memory.test_space import check
 
@@ -59,7 +59,7 @@ with hooks(
     (calls.current_space, current_space), (calls.open_mapping, no_files), (host_user.on_page_fault, page_fault),
 ):  # fmt: skip
     unit = jit(
-        *ROOTS, *SYSTEM_CALLS.values(), run_on, check, space.create, space.release, remote.read, remote.write,
+        *ROOTS, *SYSTEM_CALLS.values(), run_on, check, space.create, space.release, machine.read, machine.write,
     )  # fmt: skip
 
 
@@ -114,18 +114,18 @@ class Pair:
         assert mine == theirs, f"mincore({address:#x}, {length:#x}): Linux {theirs}, here {mine}"
         if mine == 0:
             here = bytearray(PAGES)
-            assert unit.call(remote.read, self.space, here, VECTOR) == 0
+            assert unit.call(machine.read, self.space, here, VECTOR) == 0
             count = -(-length // PAGE)
             assert here[:count] == bytes(answer)[:count]
 
     def write(self, address, data):
-        assert (unit.call(remote.write, self.space, address, data) == 0) == linux.write(address, data)
+        assert (unit.call(machine.write, self.space, address, data) == 0) == linux.write(address, data)
 
     def compare(self):
         for page in range(self.count):
             address = BASE + page * PAGE
             theirs, mine = linux.read(address, 64), bytearray(64)
-            result = unit.call(remote.read, self.space, mine, address)
+            result = unit.call(machine.read, self.space, mine, address)
             assert (bytes(mine) if result == 0 else None) == theirs, f"page {page}"
 
 

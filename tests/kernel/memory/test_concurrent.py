@@ -4,11 +4,12 @@ import pytest
 
 from goanna.kernel.arch import processor_count, stop
 from goanna.kernel.arch.host.processors import preemption_point, random, simulate
-from goanna.kernel.memory import advise, fault, fork, mapping, pages, protect, remap, remote, space
+from goanna.kernel.memory import advise, fault, fork, mapping, pages, protect, remap, space
 from goanna.kernel.memory.mapping import MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, Request, map_request
 from goanna.kernel.memory.placement import MAP_FIXED
 from goanna.kernel.memory.space import AddressSpace
 from goanna.metal import Array, Atomic, Ptr, jit, metal, static, u8, u32, u64
+from tests.kernel.memory import machine
 from tests.kernel.memory.machine import ROOTS, Memory, hooks
 from tests.kernel.memory.test_space import check
 
@@ -64,7 +65,7 @@ def write_own(index: u64, value: u8) -> None:
         data[i] = value
     for page in range(u64(OWN_PAGES)):
         address = OWN + (index * OWN_PAGES + page) * PAGE
-        assert remote.write(common, address, data[:]) == 0, "own pages can be written"
+        assert machine.write(common, address, data[:]) == 0, "own pages can be written"
 
 
 @metal
@@ -73,7 +74,7 @@ def check_own(index: u64, value: u8) -> None:
     data = Array[u8, 64]()
     for page in range(u64(OWN_PAGES)):
         address = OWN + (index * OWN_PAGES + page) * PAGE
-        assert remote.read(common, data[:], address) == 0, "own pages can be read"
+        assert machine.read(common, data[:], address) == 0, "own pages can be read"
         for byte in data:
             assert byte == value, "own pages keep their contents"
 

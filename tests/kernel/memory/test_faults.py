@@ -4,11 +4,12 @@ import pytest
 
 from goanna.kernel.arch import PageTable, entry_huge, entry_writable, table_lookup
 from goanna.kernel.base.errno import EACCES, EFAULT, ENOMEM
-from goanna.kernel.memory import advise, fault, fork, mapping, pages, placement, protect, remap, remote, space
+from goanna.kernel.memory import advise, fault, fork, mapping, pages, placement, protect, remap, space
 from goanna.kernel.memory.area import AREA_GROWSDOWN, AREA_STACK
 from goanna.kernel.memory.mapping import MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, Request
 from goanna.kernel.memory.placement import MAP_FIXED
 from goanna.metal import jit, metal, u64
+from tests.kernel.memory import machine
 from tests.kernel.memory.machine import ROOTS, Memory, hooks
 from tests.kernel.memory.test_space import check
 
@@ -36,7 +37,7 @@ with hooks():
     unit = jit(
         *ROOTS, check, look_up, is_huge, is_writable, space.create, space.release, fault.handle_fault, fault.populate,
         mapping.map_request, mapping.unmap, mapping.move_break, protect.protect, protect.lock, protect.lock_all,
-        protect.unlock, remap.remap, advise.advise, fork.duplicate, remote.read, remote.write, placement.randomise,
+        protect.unlock, remap.remap, advise.advise, fork.duplicate, machine.read, machine.write, placement.randomise,
         placement.stack_top, placement.pie_base,
     )  # fmt: skip
 
@@ -73,11 +74,11 @@ class Space:
         return entry != 0 and unit.call(is_huge, entry)
 
     def write(self, address, data, space_=None):
-        return unit.call(remote.write, space_ or self.space, address, data)
+        return unit.call(machine.write, space_ or self.space, address, data)
 
     def read(self, address, size, space_=None):
         data = bytearray(size)
-        result = unit.call(remote.read, space_ or self.space, data, address)
+        result = unit.call(machine.read, space_ or self.space, data, address)
         return bytes(data) if result == 0 else result
 
 

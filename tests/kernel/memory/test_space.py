@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.kernel.base.errno import EACCES, EFAULT
-from goanna.kernel.memory import area, fault, mapping, protect, remote, space
+from goanna.kernel.memory import area, fault, mapping, protect, space
 from goanna.kernel.memory.area import Area, Areas
 from goanna.kernel.memory.mapping import MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, Request
 from goanna.kernel.memory.placement import MAP_FIXED
 from goanna.kernel.memory.space import AddressSpace
 from goanna.metal import Ptr, jit, metal, u64
+from tests.kernel.memory import machine
 from tests.kernel.memory.machine import ROOTS, Memory, hooks
 
 PAGE = 4096
@@ -52,7 +53,7 @@ def check(space_: AddressSpace) -> None:
 with hooks():
     unit = jit(
         *ROOTS, check, space.create, space.release, fault.handle_fault, mapping.map_request, mapping.unmap,
-        protect.protect, remote.read, remote.write, mapping.move_break, area.find, Areas,
+        protect.protect, machine.read, machine.write, mapping.move_break, area.find, Areas,
     )  # fmt: skip
 
 
@@ -92,7 +93,7 @@ class Model:
         assert result == 0
 
     def write(self, page, byte):
-        result = unit.call(remote.write, self.space, BASE + page * PAGE + byte, bytes([byte]) * 3)
+        result = unit.call(machine.write, self.space, BASE + page * PAGE + byte, bytes([byte]) * 3)
         if page in self.pages and self.pages[page].protection & WRITE:
             assert result == 0
             self.pages[page].byte = byte
@@ -110,7 +111,7 @@ class Model:
         unit.call(check, self.space)
         for page in range(first, first + count):
             data = bytearray(PAGE)
-            result = unit.call(remote.read, self.space, data, BASE + page * PAGE)
+            result = unit.call(machine.read, self.space, data, BASE + page * PAGE)
             known = self.pages.get(page)
             if known and known.protection:
                 assert result == 0

@@ -108,19 +108,6 @@ def List(owner: Type | str, field: str):
                 self.first.previous = link
             self.first = link
 
-        def insert_before(self, place: owner, item: owner) -> None:
-            """Add an item before `place`, which is on this list."""
-            at = List.link_of(place)
-            if at.previous is at:
-                self.prepend(item)
-                return
-            link = List.link_of(item)
-            assert link.next is None, "an item was put on a second list"
-            link.next = at
-            link.previous = at.previous
-            at.previous.next = link
-            at.previous = link
-
         def remove(self, item: owner) -> None:
             """Take an item off this list. It must be on it."""
             link = List.link_of(item)

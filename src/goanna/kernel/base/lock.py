@@ -77,16 +77,7 @@ class SpinLock:
                 park()
         park_end()
 
-    def try_acquire(self) -> bool:
-        """Take the lock if it is free; whether it was."""
-        _, taken = self.owner.compare_exchange(0, processor_index() + 1, order=ACQUIRE)
-        return taken
-
     def release(self) -> None:
         """Open the lock. Only its holder may."""
         if unlikely(self.owner.exchange(0) & WAITED_FOR != 0):
             kick(EVERYBODY)
-
-    def held(self) -> bool:
-        """Whether this processor holds the lock: for assertions."""
-        return self.owner.load(order=RELAXED) & ~u32(WAITED_FOR) == processor_index() + 1

@@ -77,8 +77,8 @@ def put_number(transfer: Transfer, value: u64) -> i64:
 @metal
 def write_counter(description: Description, transfer: Transfer) -> i64:
     """Add a number; wait while the sum would be 2**64-1 or more."""
-    if transfer.left < 8:
-        return -EINVAL
+    if transfer.left < 8 or transfer.contiguous() < 8:
+        return -EINVAL  # each range of a writev is a write of its own, and the first must hold a number
     number = Array[u64, 1]()
     if transfer.take(unsafe.slice(u8, unsafe.address(number), 8)) != 8:
         return -EFAULT

@@ -28,10 +28,6 @@ from goanna.metal import Slice, i64, metal, u8, u32, u64, unreachable, wrapping
 
 __all__ = ["advise", "resident", "synchronise"]
 
-MADV_NORMAL = 0
-MADV_RANDOM = 1
-MADV_SEQUENTIAL = 2
-MADV_WILLNEED = 3
 MADV_DONTNEED = 4
 MADV_FREE = 8
 MADV_REMOVE = 9

@@ -20,7 +20,6 @@ __all__ = [
     "MAP_PRIVATE",
     "MAP_SHARED",
     "MAP_SHARED_VALIDATE",
-    "MAP_STACK",
     "PROTECTION",
     "Request",
     "map_request",
@@ -41,7 +40,6 @@ MAP_LOCKED = 0x2000
 MAP_NORESERVE = 0x4000
 MAP_POPULATE = 0x8000
 MAP_NONBLOCK = 0x10000
-MAP_STACK = 0x20000
 MAP_HUGETLB = 0x40000
 LEGACY_FLAGS = 0x1ABD7F  # the flags that MAP_SHARED_VALIDATE knows (include/linux/mman.h, LEGACY_MAP_MASK)
 

@@ -74,24 +74,6 @@ class PageMap:
         self.count += 1
         return True
 
-    def remove(self, index: u64) -> u64:
-        """Take a page out and give it with its reference; 0 if there is none. Nodes stay until `clear_from`."""
-        if not self.reaches(index):
-            return 0
-        node = self.root
-        level = self.height - 1
-        while level > 0 and node != 0:
-            node = unsafe.load(u64, place(node, index, level))
-            level -= 1
-        if node == 0:
-            return 0
-        at = place(node, index, 0)
-        page = unsafe.load(u64, at)
-        if page != 0:
-            unsafe.store(u64, at, 0)
-            self.count -= 1
-        return page
-
     def clear_from(self, first: u64) -> None:
         """Release every page whose index is `first` or more, and the nodes that hold nothing else."""
         if self.height == 0:

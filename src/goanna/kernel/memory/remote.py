@@ -17,9 +17,9 @@ from goanna.kernel.arch import (
 from goanna.kernel.base.errno import EFAULT
 from goanna.kernel.memory.fault import handle_fault
 from goanna.kernel.memory.space import AddressSpace
-from goanna.metal import Array, Ptr, Slice, i64, metal, struct, u8, u32, u64, unsafe, wrapping
+from goanna.metal import Array, Ptr, Slice, i64, struct, u8, u32, u64, unsafe, wrapping
 
-__all__ = ["Window", "read", "write"]
+__all__ = ["Window"]
 
 NOWHERE = 1  # no page starts there
 
@@ -98,19 +98,3 @@ class Window:
         cell = Array[u64, 1]()
         cell[0] = value
         return self.write(address, unsafe.slice(u8, unsafe.address(cell), 8))
-
-
-@metal
-def write(space: AddressSpace, address: u64, data: Slice[u8]) -> i64:
-    """Write bytes to a space in which nothing else runs. 0 or -EFAULT."""
-    window = Window()
-    window.start(space)
-    return window.write(address, data)
-
-
-@metal
-def read(space: AddressSpace, destination: Slice[u8], address: u64) -> i64:
-    """Read bytes of a space in which nothing else runs. 0 or -EFAULT."""
-    window = Window()
-    window.start(space)
-    return window.read(destination, address)

@@ -1,0 +1,97 @@
+"""The generated trees: what Go programs and C libraries read there, whole and in small pieces."""
+
+import re
+import stat
+import struct
+
+import pytest
+
+from goanna.kernel.base.errno import EACCES, ENOENT, ENOSPC, ENXIO
+from tests.kernel.syscall.bench import AT_FDCWD, Machine
+
+TEXTS = [  # those that reading them doesn't change
+    "/proc/self/maps", "/proc/self/limits", "/proc/self/comm", "/proc/self/mounts", "/proc/self/mountinfo",
+    "/proc/cpuinfo", "/proc/version", "/proc/sys/kernel/osrelease",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return Machine()
+
+
+def link(machine, path: bytes) -> bytes:
+    place = machine.scratch + (512 << 10)
+    size = machine.call("readlinkat", AT_FDCWD, path, place, 4096)
+    assert size > 0, (path, size)
+    return machine.get(place, size)
+
+
+@pytest.mark.parametrize("path", TEXTS)
+def test_pieces_of_any_size_make_the_same_text(machine, path):
+    whole = machine.file(path.encode())
+    assert whole.endswith(b"\n")
+    for step in (1, 7, 100):
+        assert machine.file(path.encode(), step) == whole
+
+
+def test_stat_has_52_fields(machine):
+    number, rest = machine.file(b"/proc/self/stat").split(b" (test) ")
+    assert number == b"1"
+    assert len(rest.split()) == 50
+
+
+def test_maps_lines_have_linuxs_form(machine):
+    for line in machine.file(b"/proc/self/maps").decode().splitlines():
+        assert re.fullmatch(r"[0-9a-f]{8,}-[0-9a-f]{8,} [r-][w-][x-][ps] [0-9a-f]{8} \d\d:\d\d \d+ ( *\S+)?", line)
+
+
+def test_status_lines_are_name_tab_value(machine):
+    lines = machine.file(b"/proc/self/status").decode().splitlines()
+    names = dict(line.split(":\t", 1) for line in lines)
+    assert names["Name"] == "test" and names["Pid"] == "1" and names["Threads"] == "1"
+
+
+def test_the_huge_page_size_is_where_the_go_runtime_looks(machine):
+    assert machine.file(b"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") == b"2097152\n"
+
+
+def test_there_are_no_cgroups(machine):
+    assert machine.open(b"/proc/self/cgroup") == -ENOENT
+
+
+def test_links_of_a_process(machine):
+    assert link(machine, b"/proc/self") == b"1"
+    assert link(machine, b"/proc/self/cwd") == b"/"
+    assert re.fullmatch(rb"pipe:\[\d+\]", link(machine, b"/proc/self/fd/1"))
+    descriptor = machine.open(b"/links/hosts")
+    assert link(machine, f"/proc/self/fd/{descriptor}".encode()) == b"/etc/hosts"
+    assert machine.open(b"/proc/self/fd/500") == -ENOENT
+
+
+def test_standard_output_can_be_opened_by_its_name(machine):
+    before = machine.output()
+    descriptor = machine.open(b"/dev/stdout", 1)
+    assert machine.write(descriptor, b"by name") == 7
+    assert machine.output() == before + b"by name"
+
+
+def test_devices(machine):
+    zero, full, null = (machine.open(path, 2) for path in (b"/dev/zero", b"/dev/full", b"/dev/null"))
+    assert machine.read(zero, 1000) == bytes(1000)
+    assert machine.write(full, b"x") == -ENOSPC
+    assert machine.write(null, b"gone") == 4 and machine.read(null, 10) == b""
+    random = machine.open(b"/dev/urandom")
+    assert machine.read(random, 64) != machine.read(random, 64)
+    assert machine.open(b"/dev/tty", 2) == -ENXIO
+
+
+def test_a_device_says_its_numbers(machine):
+    place = machine.scratch + (512 << 10)
+    assert machine.call("newfstatat", AT_FDCWD, b"/dev/null", place, 0) == 0
+    mode, special = struct.unpack_from("<I12xQ", machine.get(place, 144), 24)
+    assert stat.S_ISCHR(mode) and special == 1 << 8 | 3
+
+
+def test_nothing_is_made_in_a_generated_tree(machine):
+    assert machine.open(b"/proc/new", 0o101) == -EACCES
