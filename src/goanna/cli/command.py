@@ -41,7 +41,7 @@ def words_of(ctx: Any) -> Words:
 
 
 def _flags(command: Any) -> dict[str, bool]:
-    flags = {"--help": False}
+    flags = {"-h": False, "--help": False}
     for parameter in command.params:
         for name in [*parameter.opts, *parameter.secondary_opts]:
             if name.startswith("-"):

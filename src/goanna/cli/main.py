@@ -23,6 +23,8 @@ _USAGE_STATUS = 2
 app = typer.Typer(
     help="Boots an unmodified Go program without an operating system.",
     add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     no_args_is_help=True,
 )
@@ -56,7 +58,7 @@ def _top(
         raise _Finished(0)
 
 
-@app.command("build", cls=ProgramCommand)
+@app.command("build", cls=ProgramCommand, short_help="Make an image of a program.")
 def _build(
     ctx: typer.Context,
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="IMAGE", help="Where to write it.")] = None,
@@ -72,7 +74,7 @@ def _build(
     raise _Finished(build(words_of(ctx), output, env or []))
 
 
-@app.command("run", cls=ProgramCommand)
+@app.command("run", cls=ProgramCommand, short_help="Boot a program, or an image, and be it.")
 def _run(
     ctx: typer.Context,
     memory: Annotated[
@@ -109,7 +111,7 @@ def _run(
     raise _Finished(run(words_of(ctx), options))
 
 
-@app.command("inspect", cls=ProgramCommand)
+@app.command("inspect", cls=ProgramCommand, short_help="Say what is in a program or an image.")
 def _inspect(ctx: typer.Context) -> None:
     """Say what is in a program or an image, and what it will ask of the kernel and the machine."""
     from goanna.cli.inspect import inspect
@@ -117,7 +119,7 @@ def _inspect(ctx: typer.Context) -> None:
     raise _Finished(inspect(words_of(ctx)))
 
 
-@app.command("doctor")
+@app.command("doctor", short_help="Say what this computer has and lacks.")
 def _doctor() -> None:
     """Say what this computer has and lacks, and the command that mends it."""
     from goanna.cli.doctor import doctor
