@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-# nohup and a shell's background jobs start the tests with these ignored, which every program that a test starts and then
-# interrupts would inherit.
+# nohup and background jobs of a shell start the tests with these ignored, and every program that a test starts and then
+# interrupts would inherit that.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
