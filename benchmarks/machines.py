@@ -15,8 +15,8 @@ COMMON = [
     "qemu-system-x86_64", "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
     "-accel", "tcg", "-cpu", "max", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
 ]  # fmt: skip
-MACHINES = {"microvm": "microvm,x-option-roms=off,rtc=on,isa-serial=on", "q35": "q35"}
-LINUX_MACHINES = {"microvm": "microvm,x-option-roms=off,rtc=on,isa-serial=on,pit=on,pic=on", "q35": "q35"}
+MACHINES = {"microvm": "microvm,rtc=on,isa-serial=on", "q35": "q35"}
+LINUX_MACHINES = {"microvm": "microvm,rtc=on,isa-serial=on,pit=on,pic=on", "q35": "q35"}
 # With this the guest's clock is a count of its instructions, the same on every run.
 COUNTING = ["-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "clock=vm"]
 

@@ -16,7 +16,7 @@ calls 0000000000000002
 works 0000000000000001
 answer 000000000000002a
 done"""
-MACHINES = ["microvm", "microvm,acpi=off", "microvm,x-option-roms=off,rtc=on,isa-serial=on", "q35", "pc"]
+MACHINES = ["microvm", "microvm,acpi=off", "microvm,rtc=on,isa-serial=on", "q35", "pc"]
 
 
 @pytest.fixture(scope="module")
