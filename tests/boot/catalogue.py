@@ -20,12 +20,13 @@ Fields of a guest.toml:
     forbid = "text"      what it must not print: guests that give verdicts say "false" or the like
     normalise = []       names of normalise.py's functions, for output that can't be equal byte for byte
     signal = { after = "ready", name = "SIGTERM" }   sent from outside once that line is there
-    input = "text"       its standard input
+    input = "text"       its standard input, which ends after it; { random = 1000 } stands for that many bytes
     long = true          only in the long form (GOANNA_BOOT_ALL=1)
 """
 
 from __future__ import annotations
 
+import random
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class Run:
     forbid: str = ""
     normalise: tuple[str, ...] = ()
     signal: OutsideSignal | None = None
-    input: str = ""
+    input: bytes = b""
     long: bool = False
 
     @property
@@ -111,6 +112,7 @@ def _run(guest: str, entry: dict[str, Any]) -> Run:
     for key in ("processors", "normalise"):
         if key in entry:
             entry[key] = tuple(entry[key])
+    entry["input"] = _input(entry.get("input", ""))
     entry["arguments"] = tuple(_arguments(entry.get("arguments", [])))
     return Run(guest, **entry)
 
@@ -118,3 +120,7 @@ def _run(guest: str, entry: dict[str, Any]) -> Run:
 def _arguments(words: list[Any]) -> Iterator[str]:
     for word in words:
         yield word["repeat"] * word["times"] if isinstance(word, dict) else word
+
+
+def _input(value: str | dict[str, int]) -> bytes:
+    return value.encode() if isinstance(value, str) else random.Random(0).randbytes(value["random"])

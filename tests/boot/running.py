@@ -50,7 +50,7 @@ def in_image(program: Path, run: Run, processors: int) -> Outcome:
 
 
 def _outcome(
-    command: list[str], environment: dict[str, str], text: str, sent: OutsideSignal | None, limit: float
+    command: list[str], environment: dict[str, str], given: bytes, sent: OutsideSignal | None, limit: float
 ) -> Outcome:
     process = subprocess.Popen(
         command,
@@ -67,11 +67,18 @@ def _outcome(
         stopped.set()
         _end(process)
 
+    def feed() -> None:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # a program may end without reading it
+            process.stdin.write(given)
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+
     timer = threading.Timer(limit, stop)
     timer.start()
+    feeder = threading.Thread(target=feed)
+    feeder.start()
     try:
-        process.stdin.write(text.encode())
-        process.stdin.flush()
         output = bytearray()
         for line in process.stdout:
             output += line
@@ -81,8 +88,8 @@ def _outcome(
         process.wait()
     finally:
         timer.cancel()
-        process.stdin.close()
         _end(process)
+        feeder.join()
     text = output.decode("utf-8", "backslashreplace")
     if stopped.is_set():
         return Outcome(None, text + f"\n[stopped after {limit} s]\n")
