@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goanna.kernel.arch import Frame, processor_index
+from goanna.kernel.arch import Frame, processor_index, take_work
 from goanna.kernel.arch.host import machine as host_machine
 from goanna.kernel.arch.host.processors import simulated_time
 from goanna.kernel.base.lock import SpinLock
@@ -15,7 +15,7 @@ from goanna.kernel.thread.exit import end_process
 from goanna.kernel.thread.process import tree_lock
 from goanna.kernel.thread.queue import NICE_WEIGHTS, SLICE
 from goanna.kernel.thread.scheduler import interrupt, running_time
-from goanna.kernel.thread.thread import deliver_signals, find_thread, release_thread, threads
+from goanna.kernel.thread.thread import WORK_SIGNAL, deliver_signals, find_thread, release_thread, threads
 from goanna.kernel.thread.wait import WaitQueue, Wake
 from goanna.kernel.time.clock import process_time
 from goanna.kernel.time.timer import NEVER
@@ -87,6 +87,15 @@ def sleep_until_signalled(number: u64) -> None:
         if thread is not None:
             interrupt(thread)
             release_thread(thread)
+
+
+@metal
+def sleep_before_the_interrupt_comes(number: u64) -> None:
+    """A signal was sent from another processor, whose interrupt is still on its way; the thread goes to sleep."""
+    current().work.or_(u32(WORK_SIGNAL))
+    with lock:
+        results[0] = i64(u32(queue.wait(lock, NEVER, True)))
+    results[1] = i64(take_work())
 
 
 @metal
@@ -188,9 +197,9 @@ def count_time(number: u64) -> None:
 @pytest.fixture(scope="module")
 def machine():
     return Simulation(
-        compute, wake_beside_a_hog, sleep_until_signalled, signal_a_running_thread, all_end_at_once, stay_on_one,
-        move_another, keep_registers, yield_in_turn, count_time, amounts, nices, times, ends, places, results, deadline,
-        woken_at, signals_taken, total_time, ended_with, simulated_time, threads.in_use,
+        compute, wake_beside_a_hog, sleep_until_signalled, sleep_before_the_interrupt_comes, signal_a_running_thread,
+        all_end_at_once, stay_on_one, move_another, keep_registers, yield_in_turn, count_time, amounts, nices, times, ends, places,
+        results, deadline, woken_at, signals_taken, total_time, ended_with, simulated_time, threads.in_use,
         hooks=((deliver_signals, take_signals),),
     )  # fmt: skip
 
@@ -254,6 +263,13 @@ def test_a_signal_ends_an_interruptible_sleep_only(machine, count, processors, s
     got = list(machine.unit.static(results))
     for number in range(1, count, 2):
         assert got[number] == (int(Wake.SIGNAL) if number % 4 == 1 else int(Wake.TIMEOUT))
+
+
+def test_a_signal_that_ends_a_sleep_is_looked_at_before_user_mode(machine):
+    machine.run(sleep_before_the_interrupt_comes, 1)
+    ended, work = list(machine.unit.static(results))[:2]
+    assert ended == Wake.SIGNAL and work != 0
+
 
 
 @pytest.mark.parametrize("seed", range(10))

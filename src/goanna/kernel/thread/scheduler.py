@@ -96,8 +96,15 @@ _previous = per_processor(Ptr[Thread])  # who ran before the thread that was jus
 
 @metal
 def signal_waits(thread: Thread) -> bool:
-    """Whether a signal, or its end, keeps a thread from sleeping interruptibly."""
-    return thread.work.load() & (WORK_SIGNAL | WORK_EXIT) != 0
+    """Whether a signal, or its end, keeps the running thread from sleeping interruptibly.
+
+    Then it is looked at on the way to user mode, even if the interrupt that came with it from another processor is
+    still on its way: a call that ends because of it must not be left without its restart.
+    """
+    if thread.work.load() & (WORK_SIGNAL | WORK_EXIT) == 0:
+        return False
+    raise_work(LOOK)
+    return True
 
 
 @metal
