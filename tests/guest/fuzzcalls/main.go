@@ -1,7 +1,8 @@
 // Fuzzcalls throws random system calls at the kernel from several threads: random numbers, pointers, lengths and flags,
 // all from one seed. Whatever the kernel answers is right as long as it stays up. It keeps itself alive (calls that
 // would end it or take its own memory away are left out) until its count is reached; then, as its last words, it does
-// one of the things it had kept from, and any end of the program is a good one.
+// one of the things it had kept from, and any end of the program is a good one. Status 5 alone says that it blocked before
+// it had done anything that could have damaged it.
 //
 //	fuzzcalls SEED CALLS [WORDS]
 //
@@ -28,7 +29,26 @@ type worker struct {
 	retired atomic.Bool
 }
 
+// watchdog is what a thread outside Go's runtime counts down every 100 ms, to end the program with `status` at 0: a
+// program that has damaged itself may block for ever, which is no fault of the kernel's.
+type watchdog struct {
+	patience atomic.Int32
+	status   int32
+}
+
+const (
+	patience       = 100
+	blockedAtWords = 4 // what was said last did it
+	blockedAtWork  = 5 // nothing that the calls may do should
+)
+
+// watch starts the thread; calls_amd64.s.
+func watch(w *watchdog, moment *syscall.Timespec)
+
 var (
+	dog    = watchdog{status: blockedAtWork}
+	moment = syscall.Timespec{Nsec: 100_000_000}
+
 	left   atomic.Int64 // calls still to be made, by all workers together
 	errnos [4096]atomic.Int64
 )
@@ -42,6 +62,8 @@ func main() {
 	count, _ := strconv.ParseInt(os.Args[2], 10, 64)
 	signal.Notify(make(chan os.Signal, 1)) // signals that it sends itself must not end it
 	prepare()
+	dog.patience.Store(patience)
+	watch(&dog, &moment)
 	left.Store(count)
 	supervise(seed, count)
 	words := int(seed % uint64(len(lastWords)))
@@ -50,6 +72,8 @@ func main() {
 	}
 	fmt.Printf("fuzzcalls: seed %d made %d calls, answers %s; last words %d: %s\n",
 		seed, count, answers(), words, lastWords[words].name)
+	dog.status = blockedAtWords
+	dog.patience.Store(patience)
 	go func() {
 		time.Sleep(2 * time.Second)
 		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 3, 0, 0) // the last words did not end it
@@ -76,6 +100,7 @@ func supervise(seed uint64, count int64) {
 	}
 	for quiet := 0; left.Load() > 0 && quiet < 500; {
 		time.Sleep(10 * time.Millisecond)
+		dog.patience.Store(patience)
 		quiet++
 		for i, w := range active {
 			if made := w.made.Load(); made != progress[i] {
