@@ -16,7 +16,7 @@ from goanna.kernel.arch.host import processors, user
 from goanna.kernel.arch.host.page_table import table_switch
 from goanna.kernel.device import control
 from goanna.kernel.exec import load
-from goanna.kernel.file import console, generated_tree, image_tree, integrity, pipe, process_setup
+from goanna.kernel.file import console, generated_tree, image_tree, integrity, memory_file, pipe, process_setup
 from goanna.kernel.file import mapping as file_mapping
 from goanna.kernel.identity import limits
 from goanna.kernel.memory import calls as memory_calls
@@ -48,6 +48,7 @@ written_count = static(u64)
 records = static(Array[u8, 65536])  # what went to the control channel
 record_count = static(u64)
 broken_pipes = static(u64)
+size_limits = static(u64)
 ended = static(u32)
 
 
@@ -79,6 +80,12 @@ def note_broken_pipe() -> None:
 @metal
 def no_damage(block: u64) -> None:
     pass
+
+
+@metal
+def note_size_limit() -> None:
+    global size_limits
+    size_limits += 1
 
 
 @metal
@@ -119,6 +126,7 @@ HOOKS = (
     (console.console_input_wanted, no_input_wanted),
     (integrity.on_damage, no_damage),
     (pipe.on_broken_pipe, note_broken_pipe),
+    (memory_file.on_size_limit, note_size_limit),
     (memory_calls.current_space, space_of_current),
     (load.map_vdso, no_vdso),
     (thread_module.machine_end, machine_ended),
@@ -182,7 +190,7 @@ def unit():
         return jit(
             start, make_call, dispatch.report_missed, dispatch.missed, dispatch.tracing, control.open_channel,
             user_memory.copy_in, user_memory.copy_out, console.console_receive, console.console_input_end,
-            pages.free_pages, written, written_count, records, record_count, broken_pipes, frame,
+            pages.free_pages, size_limits, written, written_count, records, record_count, broken_pipes, frame,
             processors.simulated_time, deliver.deliver, file_mapping.map_file, optimize=0,
         )  # fmt: skip
 

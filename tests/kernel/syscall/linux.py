@@ -8,6 +8,7 @@ import mmap
 import os
 import platform
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -15,7 +16,7 @@ import sys
 
 import pytest
 
-from goanna.image.erofs import Folder
+from goanna.image.erofs import Folder, Link
 from goanna.kernel.arch import SYSCALL_NUMBERS
 from goanna.kernel.memory.user import copy_out
 from tests.kernel.syscall.bench import Machine
@@ -57,25 +58,50 @@ while request := link.recv(56):
 """
 
 
-# The child's root becomes a read-only file system with a copy of a folder, in a mount namespace of its own.
+# The child's root becomes a file system in memory, with another at /tmp, in a mount namespace of its own.
 _ENTER = """
-import shutil, tempfile
+import tempfile
 libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
 assert libc.unshare(0x20000) == 0
 assert libc.mount(b"none", b"/", None, 0x44000, None) == 0
 root = tempfile.mkdtemp()
 assert libc.mount(b"none", root.encode(), b"tmpfs", 0, None) == 0
-shutil.copytree({folder!r}, root, symlinks=True, dirs_exist_ok=True)
-assert libc.mount(b"none", root.encode(), None, 0x21, None) == 0
+os.mkdir(root + "/tmp")
+assert libc.mount(b"none", (root + "/tmp").encode(), b"tmpfs", 0, None) == 0
 os.chroot(root)
+os.umask(0o022)
 os.chdir("/")
 """
 
 
-class Linux:
-    """A process whose calls a test decides; in a tree of its own if a folder is given (needs root)."""
+def unpack(folder: Folder, path: str) -> None:
+    """Make a tree on disk."""
+    os.makedirs(path, exist_ok=True)
+    for name, node in folder.entries.items():
+        place = os.path.join(path, name.decode())
+        if isinstance(node, Folder):
+            unpack(node, place)
+        elif isinstance(node, Link):
+            os.symlink(node.target, place)
+        else:
+            with open(place, "wb") as file:
+                file.write(node.data)
+            os.chmod(place, node.mode)
+    os.chmod(path, folder.mode)
 
-    def __init__(self, folder: str | None = None) -> None:
+
+def remove(path: str) -> None:
+    """Remove a file or a whole folder."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+class Linux:
+    """A process whose calls a test decides; in a tree of its own if one is given (needs root)."""
+
+    def __init__(self, tree: Folder | None = None) -> None:
         descriptor = os.memfd_create("region")
         os.ftruncate(descriptor, SIZE)
         self.memory = mmap.mmap(descriptor, SIZE)
@@ -83,7 +109,7 @@ class Linux:
         self.input, self.output = os.pipe(), os.pipe()
         os.set_inheritable(descriptor, True)
 
-        server = _SERVER.replace("{enter}", "" if folder is None else _ENTER.replace("{folder!r}", repr(folder)))
+        server = _SERVER.replace("{enter}", "" if tree is None else _ENTER)
 
         def prepare() -> None:
             os.dup2(theirs.fileno(), LINK)
@@ -101,6 +127,18 @@ class Linux:
         self.link.send(struct.pack("i", descriptor))
         assert self.link.recv(1) == b"k"
         os.close(descriptor)
+        if tree is not None:
+            self.fill(tree)
+
+    def fill(self, tree: Folder) -> None:
+        """Let its root, and what is mounted there, hold a tree and nothing else."""
+        root = f"/proc/{self.process.pid}/root"
+        for name in os.listdir(f"{root}/tmp"):
+            remove(f"{root}/tmp/{name}")
+        for name in os.listdir(root):
+            if name != "tmp":
+                remove(f"{root}/{name}")
+        unpack(tree, root)
 
     def number(self, number: int, *arguments: int) -> int:
         """A call by number."""
@@ -119,8 +157,25 @@ class Linux:
 class Both:
     """Both sides. `call` asserts that they agree."""
 
-    def __init__(self, folder: str | None = None, tree: Folder | None = None) -> None:
-        self.linux, self.machine = Linux(folder), Machine(tree)
+    def __init__(self, tree: Folder | None = None) -> None:
+        self.tree = tree
+        self.linux = Linux(tree)
+        self.start()
+
+    def reset(self) -> None:
+        """Begin again: fresh trees, no descriptors but the first three, root and working directory /, root's rights."""
+        self.linux.number(SYSCALL_NUMBERS["setfsuid"], 0)
+        self.linux.number(SYSCALL_NUMBERS["setfsgid"], 0)
+        self.linux.number(SYSCALL_NUMBERS["close_range"], 3, LINK - 1, 0)
+        self.linux.number(SYSCALL_NUMBERS["umask"], 0o022)
+        self.linux.fill(self.tree or Folder())
+        self.start()
+        self.put(0, b"/\0")
+        self.linux.number(SYSCALL_NUMBERS["chdir"], REGION)
+
+    def start(self) -> None:
+        """A fresh machine."""
+        self.machine = Machine(self.tree)
         assert self.machine.raw("mmap", REGION, SIZE, 3, 0x100022, -1, 0) == REGION
         self.put(0, struct.pack("QQ", LIMIT, 4096))
         assert self.machine.raw("setrlimit", 7, REGION) == 0

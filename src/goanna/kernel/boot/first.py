@@ -1,12 +1,13 @@
 """The first process: its memory, its files, its limits, and the program of the image in it."""
 
 from goanna.kernel.arch import Frame, prepare_context
-from goanna.kernel.base.errno import ENOENT, ENOMEM
+from goanna.kernel.base.errno import EACCES, ENOENT, ENOMEM
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.exec.load import load_program
 from goanna.kernel.exec.stack import Start
-from goanna.kernel.file.erofs import Inode
-from goanna.kernel.file.image_tree import named_file, root_image
+from goanna.kernel.file.flags import S_IFREG
+from goanna.kernel.file.node import set_budget
+from goanna.kernel.file.node_pages import map_source
 from goanna.kernel.file.tree import Entry, child_of, root_entry
 from goanna.kernel.identity.limits import RLIMIT_NOFILE, RLIMIT_STACK, default_limits
 from goanna.kernel.memory import pages, space
@@ -70,21 +71,17 @@ def load_first(process: Process, frame: Frame) -> i64:
     entry, error = find_program(settings.program)
     if entry is None:
         return error if error < 0 else -ENOENT
-    inode = Inode()
-    error = root_image.inode(entry.number, inode)
-    if error < 0:
-        return error
-    file = named_file(entry, inode)
-    if file is None:
-        return -ENOMEM
+    if entry.kind() != S_IFREG:
+        return -EACCES
+    source = map_source(entry.node, entry)
     start = Start(arguments=settings.arguments, environment=settings.environment, path=settings.program)
     describe_machine(start)
-    error = load_program(memory, file.source, inode.size, start)
-    file.source.release()
+    error = load_program(memory, source, entry.node.size, start)
+    source.release()
     if error < 0:
         return error
     set_executable(process, entry)
-    name_process(process, entry.name[0 : u64(entry.length)])
+    name_process(process, entry.text())
     frame.start(start.entry, start.stack)
     return 0
 
@@ -108,6 +105,8 @@ def start_first_process() -> i64:
         process.limits[RLIMIT_NOFILE].maximum = settings.open_files
     if settings.stack_limit != 0:
         process.limits[RLIMIT_STACK].current = settings.stack_limit
+    if settings.files_limit != 0:
+        set_budget(settings.files_limit)
     thread = make_thread(process)
     if thread is None:
         return -ENOMEM

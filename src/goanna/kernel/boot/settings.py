@@ -1,9 +1,9 @@
 """What this machine is told to do: the image's boot information, over it the runner's, over both the command line.
 
 The command line is words between blanks, `key=value` or `key`: `trace`, `verbose`, `processors=N`, `memory=SIZE`,
-`stack=SIZE`, `files=N`, `hostname=NAME`, `program=PATH`, `env.KEY=VALUE`. Sizes take K, M or G. What follows a word
-`--` are the program's arguments, in place of the image's. Words that are not known
-are counted, so that a verbose start can say so.
+`stack=SIZE`, `files=N`, `filespace=SIZE` (memory that files may take), `hostname=NAME`, `program=PATH`,
+`env.KEY=VALUE`. Sizes take K, M or G. What follows a word `--` are the program's arguments, in place of the image's.
+Words that are not known are counted, so that a verbose start can say so.
 """
 
 from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_VERBOSE, BootInformation
@@ -27,6 +27,7 @@ class Settings:
     wall_time: u64  # ns since 1970 when the machine started; 0: ask the machine's clock
     memory_limit: u64  # bytes; 0: all there is
     stack_limit: u64  # bytes; 0: the default
+    files_limit: u64  # bytes that files in memory may take; 0: half of RAM
     open_files: u64  # 0: the default
     seed: Array[u8, 32]
     seeded: bool
@@ -140,6 +141,11 @@ def take_size(word: Slice[u8]) -> bool:
         value, good = number(word[6:])
         if good:
             settings.stack_limit = value
+        return good
+    if starts_with(word, b"filespace="):
+        value, good = number(word[10:])
+        if good:
+            settings.files_limit = value
         return good
     if starts_with(word, b"files="):
         value, good = number(word[6:])

@@ -10,6 +10,7 @@ from goanna.kernel.boot.settings import settings
 from goanna.kernel.device.control import log_line, memory_out, on_signal, panic_text
 from goanna.kernel.exec.load import map_vdso
 from goanna.kernel.exec.stack import Start
+from goanna.kernel.file.memory_file import on_size_limit
 from goanna.kernel.file.pipe import on_broken_pipe
 from goanna.kernel.file.tree import Entry
 from goanna.kernel.memory import pages
@@ -18,7 +19,7 @@ from goanna.kernel.memory.space import AddressSpace
 from goanna.kernel.shared.boot import FLAG_CONTROL
 from goanna.kernel.signal.fault import on_memory_out
 from goanna.kernel.signal.info import Information
-from goanna.kernel.signal.numbers import SI_KERNEL, SI_USER, SIGPIPE
+from goanna.kernel.signal.numbers import SI_KERNEL, SI_USER, SIGPIPE, SIGXFSZ
 from goanna.kernel.signal.send import send_to_process, send_to_thread
 from goanna.kernel.thread.current import current, current_process, current_thread
 from goanna.kernel.thread.process import Process, tree_lock
@@ -86,6 +87,14 @@ def space_of_current() -> AddressSpace:
 def broken_pipe() -> None:
     """A write found no reader: SIGPIPE to the thread that wrote."""
     information = Information(number=SIGPIPE, code=SI_USER)
+    send_to_thread(current(), information)
+
+
+@on_size_limit.set
+@metal
+def size_limit() -> None:
+    """A file would have become larger than RLIMIT_FSIZE allows: SIGXFSZ to the thread."""
+    information = Information(number=SIGXFSZ, code=SI_KERNEL)
     send_to_thread(current(), information)
 
 

@@ -27,6 +27,43 @@ class Attributes:
     change_time: i64
     birth_time: i64
     has_birth_time: bool
+    has_blocks: bool
+    blocks: u64  # units of 512 bytes that it takes up, if has_blocks; else what its size needs
+
+
+CHANGE_MODE = 1
+CHANGE_USER = 2
+CHANGE_GROUP = 4
+CHANGE_SIZE = 8
+CHANGE_ACCESS_TIME = 16
+CHANGE_MODIFY_TIME = 32
+
+
+@struct
+class Change:
+    """What is to become of a file's attributes (struct iattr). Whether it may has been found out."""
+
+    what: u32  # CHANGE_ bits
+    mode: u32  # permissions
+    user: u32
+    group: u32
+    size: u64
+    access_time: i64  # nanoseconds since 1970
+    modify_time: i64
+
+    def wants(self, bit: u32) -> bool:
+        """Whether one attribute is to be changed."""
+        return (self.what & bit) != 0
+
+
+@struct
+class Space:
+    """How much a tree holds and has room for, for statfs."""
+
+    total: u64  # bytes
+    free: u64
+    files: u64
+    files_free: u64
 
 
 NANOSECONDS = 1_000_000_000
@@ -74,6 +111,8 @@ def fill_stat(stat: Stat, attributes: Attributes) -> None:
 @metal
 def blocks(attributes: Attributes) -> u64:
     """How many units of 512 bytes it takes up: whole pages of its content."""
+    if attributes.has_blocks:
+        return attributes.blocks
     return (attributes.size + PAGE_SIZE - 1) // PAGE_SIZE * (PAGE_SIZE // 512) if attributes.special_device == 0 else 0
 
 

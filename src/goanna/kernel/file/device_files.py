@@ -1,6 +1,6 @@
 """/dev: null, zero, full, the random devices, and the names of the standard streams."""
 
-from goanna.kernel.base.errno import ENOSPC, ENXIO
+from goanna.kernel.base.errno import EFAULT, ENOSPC, ENXIO
 from goanna.kernel.file.anonymous import seek_nowhere
 from goanna.kernel.file.declare import Generated, link_to
 from goanna.kernel.file.description import Description, Operations
@@ -25,7 +25,10 @@ def take_everything(description: Description, transfer: Transfer) -> i64:
 @metal
 def read_zeros(description: Description, transfer: Transfer) -> i64:
     """Zeros without end."""
-    return transfer.put_zeros()
+    if transfer.left == 0:
+        return 0
+    done = transfer.put_zeros(transfer.left)
+    return i64(done) if done != 0 else -EFAULT
 
 
 @metal

@@ -12,11 +12,13 @@ from goanna.kernel.file.declare import Generated, Generator, Jump, LinkText
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.directory import DirectoryWriter, entry_type
 from goanna.kernel.file.flags import O_ACCMODE, O_RDONLY, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from goanna.kernel.file.image_tree import SHM_TREE, mount_memory
+from goanna.kernel.file.memory_tree import open_device
 from goanna.kernel.file.seek import read_directory, seek_file
 from goanna.kernel.file.subject import Subject, hold_files, next_id
 from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS, drop_table
 from goanna.kernel.file.transfer import Transfer
-from goanna.kernel.file.tree import Entry, Tree, add_mount, attributes_by_entry
+from goanna.kernel.file.tree import Entry, Tree, attributes_by_entry, mount_at, root_entry
 from goanna.kernel.memory import pages
 from goanna.kernel.time.wall import real_time
 from goanna.metal import Array, Ptr, Slice, constant, i32, i64, metal, struct, u8, u16, u32, u64, unsafe
@@ -286,6 +288,20 @@ def open_generated(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
     return description, 0 if description is not None else -ENOMEM
 
 
+@open_device.set
+@metal
+def open_by_number(device: u64, flags: u32) -> tuple[Ptr[Description], i64]:
+    """Open what a device file somewhere else stands for, if /dev has it too."""
+    for index in range(u64(len(NODES))):
+        node = NODES[index]
+        if node.operations is not None and device_number(node.device >> 8, node.device & 0xFF) == device:
+            if node.operations.open is not None:
+                return node.operations.open(flags)
+            description = create(node.operations, flags, index)
+            return description, 0 if description is not None else -ENOMEM
+    return None, -ENXIO
+
+
 @metal
 def read_text(description: Description, transfer: Transfer) -> i64:
     """Generate the text, as often as it takes pages to give what was asked for."""
@@ -467,7 +483,7 @@ _PROC, _SYS, _DEV = _TOPS[b"proc"], _TOPS[b"sys"], _TOPS[b"dev"]
 
 @metal
 def mount_generated() -> None:
-    """Put the three trees into the root. At boot."""
-    add_mount(b"proc", PROC_TREE, _PROC)
-    add_mount(b"sys", SYS_TREE, _SYS)
-    add_mount(b"dev", DEV_TREE, _DEV)
+    """Put the three trees into the root, and memory under /dev/shm. At boot."""
+    mount_at(root_entry, b"proc", PROC_TREE, _PROC, None)
+    mount_at(root_entry, b"sys", SYS_TREE, _SYS, None)
+    mount_memory(mount_at(root_entry, b"dev", DEV_TREE, _DEV, None), b"shm", SHM_TREE)

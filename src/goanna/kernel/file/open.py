@@ -9,11 +9,14 @@ from goanna.kernel.base.errno import (
     EINVAL,
     EISDIR,
     ELOOP,
+    ENOENT,
     ENOMEM,
     ENOTDIR,
     EOPNOTSUPP,
+    EPERM,
     EROFS,
 )
+from goanna.kernel.file.attributes import CHANGE_SIZE, Change
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.descriptors import descriptor_limit, files
 from goanna.kernel.file.flags import (
@@ -24,6 +27,7 @@ from goanna.kernel.file.flags import (
     O_DIRECTORY,
     O_EXCL,
     O_LARGEFILE,
+    O_NOATIME,
     O_NOCTTY,
     O_NOFOLLOW,
     O_PATH,
@@ -35,13 +39,17 @@ from goanna.kernel.file.flags import (
     S_IFLNK,
     S_IFREG,
 )
+from goanna.kernel.file.names import make_name, make_nameless
 from goanna.kernel.file.place import walk_from
-from goanna.kernel.file.tree import READ, WRITE, Entry, attributes_by_entry, entry_permitted
-from goanna.kernel.file.walk import Path
+from goanna.kernel.file.tree import LINKABLE, READ, WRITE, Entry, attributes_by_entry, entry_permitted, own
+from goanna.kernel.file.walk import RESOLVE_BENEATH, RESOLVE_CACHED, RESOLVE_IN_ROOT, Path
+from goanna.kernel.identity.credentials import CAP_FOWNER, capable, mine
 from goanna.kernel.memory import user
+from goanna.kernel.thread.current import current_process
 from goanna.metal import Ptr, constant, i32, i64, metal, sizeof, struct, u8, u32, u64
 
 PATH_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC  # all that matters with O_PATH
+MODE_BITS = 0o7777
 # What F_GETFL does not show of the flags of open.
 FORGOTTEN = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC
 
@@ -70,27 +78,51 @@ def wanted_access(flags: u32) -> u32:
 
 
 @metal
-def open_entry(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
-    """Open what a path led to, after the checks of do_open and may_open. The entry's reference stays the caller's."""
+def open_entry(entry: Entry, flags: u32, made: bool) -> tuple[Ptr[Description], i64]:
+    """Open what a path led to, after the checks of do_open and may_open, which a file that was just made does not
+    need. The entry's reference stays the caller's."""
     if (flags & O_PATH) != 0:
         if (flags & O_DIRECTORY) != 0 and not entry.is_directory():
             return None, -ENOTDIR
         description = create(PLACE, flags & ~O_CLOEXEC, 0)
         return with_entry(description, entry, 0 if description is not None else -ENOMEM)
-    if entry.is_directory():
-        if (flags & (O_CREAT | O_TRUNC)) != 0 or (flags & O_ACCMODE) != O_RDONLY:
-            return None, -EISDIR
-    elif (flags & O_DIRECTORY) != 0:
-        return None, -ENOTDIR
-    if entry.is_link():
-        return None, -ELOOP
+    if not made:
+        error = check_open(entry, flags)
+        if error < 0:
+            return None, error
     wanted = wanted_access(flags)
-    if (wanted & WRITE) != 0 and entry.tree.read_only and entry.kind() in (S_IFREG, S_IFLNK):
-        return None, -EROFS
-    if not entry_permitted(entry, wanted):
-        return None, -EACCES
+    regular = entry.kind() == S_IFREG
+    if (wanted & WRITE) != 0 and regular and entry.node is not None:
+        own(entry)
+    if (flags & O_TRUNC) != 0 and regular and not made and entry.tree.change is not None:
+        change = Change(what=CHANGE_SIZE)
+        error = entry.tree.change(entry, change)
+        if error < 0:
+            return None, error
+        if entry.node is not None:
+            entry.node.modified()
     description, error = entry.tree.open(entry, (flags & ~FORGOTTEN) | O_LARGEFILE)
     return with_entry(description, entry, error)
+
+
+@metal
+def check_open(entry: Entry, flags: u32) -> i64:
+    """Whether a file that is there may be opened like this. 0 or an errno."""
+    if entry.is_directory():
+        if (flags & (O_CREAT | O_TRUNC)) != 0 or (flags & O_ACCMODE) != O_RDONLY:
+            return -EISDIR
+    elif (flags & O_DIRECTORY) != 0:
+        return -ENOTDIR
+    if entry.is_link():
+        return -ELOOP
+    wanted = wanted_access(flags)
+    if (wanted & WRITE) != 0 and entry.tree.read_only and entry.kind() in (S_IFREG, S_IFLNK):
+        return -EROFS
+    if not entry_permitted(entry, wanted):
+        return -EACCES
+    if (flags & O_NOATIME) != 0 and mine().file_user != entry.owner() and not capable(CAP_FOWNER):
+        return -EPERM
+    return 0
 
 
 @metal
@@ -103,44 +135,60 @@ def with_entry(description: Ptr[Description], entry: Entry, error: i64) -> tuple
 
 
 @metal
-def open_path(directory: i32, path: Path, flags: u32) -> tuple[Ptr[Description], i64]:
-    """Walk a path and open what is there."""
+def open_path(directory: i32, path: Path, flags: u32, mode: u32) -> tuple[Ptr[Description], i64]:
+    """Walk a path and open what is there, or make it."""
     follow = (flags & O_NOFOLLOW) == 0 and (flags & (O_CREAT | O_EXCL)) != O_CREAT | O_EXCL
     path.creates = (flags & O_CREAT) != 0
-    entry, error = walk_from(directory, path, follow)
-    if error < 0:
-        return None, create_error(path, flags, error)
-    if (flags & O_TMPFILE_BIT) != 0:
-        error = temporary_error(entry)
-    elif (flags & (O_CREAT | O_EXCL)) == O_CREAT | O_EXCL:
-        error = -EEXIST
-    description: Ptr[Description] = None
-    if error == 0:
-        description, error = open_entry(entry, flags)
-    entry.drop()
-    return description, error
+    while True:
+        entry, error = walk_from(directory, path, follow)
+        made = False
+        if error == -ENOENT and path.missing_in is not None:
+            entry, error = make_missing(path, mode)
+            if error == -EEXIST and (flags & O_EXCL) == 0:
+                path.rewind()
+                continue
+            made = True
+        if error < 0:
+            return None, error
+        if (flags & O_TMPFILE_BIT) != 0:
+            made = True
+            entry, error = make_temporary(entry, flags, mode)
+        elif not made and (flags & (O_CREAT | O_EXCL)) == O_CREAT | O_EXCL:
+            error = -EEXIST
+        description: Ptr[Description] = None
+        if error == 0:
+            description, error = open_entry(entry, flags, made)
+        if entry is not None:
+            entry.drop()
+        return description, error
 
 
 @metal
-def create_error(path: Path, flags: u32, error: i64) -> i64:
-    """Why a file that is not there isn't made either."""
-    if path.missing_in is None or (flags & O_CREAT) == 0:
-        return error
-    return -EROFS if path.missing_in.read_only else -EACCES
+def make_missing(path: Path, mode: u32) -> tuple[Ptr[Entry], i64]:
+    """Make the file that a walk did not find."""
+    bits = mode & MODE_BITS & ~current_process().umask
+    return make_name(path.missing_in, path.last(), S_IFREG | bits, 0, b"", -EACCES)
 
 
 @metal
-def temporary_error(entry: Entry) -> i64:
-    """Why no nameless file is made in a directory."""
-    if not entry.is_directory():
-        return -ENOTDIR
-    return -EROFS if entry.tree.read_only else -EOPNOTSUPP
+def make_temporary(directory: Entry, flags: u32, mode: u32) -> tuple[Ptr[Entry], i64]:
+    """Make a file without a name in a directory, whose reference is used up."""
+    made: Ptr[Entry] = None
+    error: i64 = -ENOTDIR
+    if directory.is_directory():
+        error = -EOPNOTSUPP
+        if directory.tree.create is not None or directory.tree.read_only:
+            made, error = make_nameless(directory, S_IFREG | (mode & MODE_BITS & ~current_process().umask))
+    if made is not None and (flags & O_EXCL) == 0:
+        made.flags |= LINKABLE
+    directory.drop()
+    return made, error
 
 
 @metal
-def open_at(directory: i32, address: u64, flags: u32) -> i64:
+def open_at(directory: i32, address: u64, flags: u32, mode: u32, resolve: u32) -> i64:
     """A descriptor for a path in user memory. The flags are known ones and go together."""
-    path = Path()
+    path = Path(resolve=resolve)
     error = path.load(address)
     if error < 0:
         path.release()
@@ -149,7 +197,7 @@ def open_at(directory: i32, address: u64, flags: u32) -> i64:
     if descriptor < 0:
         path.release()
         return i64(descriptor)
-    description, error = open_path(directory, path, flags)
+    description, error = open_path(directory, path, flags, mode)
     path.release()
     if error < 0:
         files().cancel(descriptor)
@@ -163,7 +211,7 @@ def sys_openat(directory: i32, address: u64, flags: u32, mode: u32) -> i64:
     """openat(2): flags that nobody knows are dropped, and most where O_PATH is one."""
     known = flags & (PATH_FLAGS if (flags & O_PATH) != 0 else OPEN_FLAGS)
     error = check_flags(known)
-    return error if error < 0 else open_at(directory, address, known)
+    return error if error < 0 else open_at(directory, address, known, mode, 0)
 
 
 @metal
@@ -188,13 +236,11 @@ class OpenHow:
 
 
 RESOLVE_KNOWN = 0x3F
-RESOLVE_CACHED = 0x20
-MODE_BITS = 0o7777
 
 
 @metal
 def sys_openat2(directory: i32, address: u64, how_address: u64, size: u64) -> i64:
-    """openat2(2), without ways to restrict the walk: -EOPNOTSUPP where one is asked for."""
+    """openat2(2). Every walk is one of the cache's, as RESOLVE_CACHED wants it; but it makes nothing."""
     how = OpenHow()
     if size < sizeof(OpenHow):
         return -EINVAL
@@ -219,9 +265,13 @@ def sys_openat2(directory: i32, address: u64, how_address: u64, size: u64) -> i6
     error = check_flags(flags)
     if error < 0:
         return error
-    if how.resolve != 0:
-        return -EAGAIN if how.resolve == RESOLVE_CACHED else -EOPNOTSUPP
-    return open_at(directory, address, flags)
+    scoped: u32 = RESOLVE_BENEATH | RESOLVE_IN_ROOT
+    resolve = u32(how.resolve)
+    if (resolve & scoped) == scoped:
+        return -EINVAL
+    if (resolve & RESOLVE_CACHED) != 0 and (flags & (O_TRUNC | O_CREAT | O_TMPFILE_BIT)) != 0:
+        return -EAGAIN
+    return open_at(directory, address, flags, u32(how.mode), resolve)
 
 
 PLACE = constant(Operations, {"attributes": attributes_by_entry})

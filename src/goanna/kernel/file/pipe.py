@@ -86,6 +86,9 @@ class Pipe:
     room: WaitQueue  # writers wait here
     bytes: WaitQueue  # readers wait here
     watchers: Watchers
+    read_opens: u64  # of a named one: how often an end was ever opened, and who waits for the other one; `lock`
+    write_opens: u64
+    partners: WaitQueue
     inline: Array[Slot, INLINE_SLOTS]
 
     def slot(self, index: u64) -> Slot:
@@ -185,12 +188,20 @@ def create_pipe() -> Ptr[Pipe]:
 
 
 @metal
-def destroy_pipe(pipe: Pipe) -> None:
-    """Free a pipe that has no end left."""
+def empty_pipe(pipe: Pipe) -> None:
+    """Give back all pages of a pipe that has no end left."""
     for index in range(pipe.tail, pipe.head):
         pages.release(pipe.slot(index).page)
+    pipe.tail = pipe.head
     if pipe.spare != 0:
         pages.release(pipe.spare)
+        pipe.spare = 0
+
+
+@metal
+def destroy_pipe(pipe: Pipe) -> None:
+    """Free a pipe that has no end left."""
+    empty_pipe(pipe)
     if pipe.slots != 0:
         pages.free_order(physical(pipe.slots), pipe.order)
     pipes.free(pipe)

@@ -5,6 +5,7 @@ from goanna.kernel.base.errno import EBADF, EBUSY, EFAULT, EINVAL, ENFILE, ENOME
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.descriptors import descriptor_limit, files
 from goanna.kernel.file.flags import O_CLOEXEC, O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY
+from goanna.kernel.file.named_pipe import NAMED_PIPE
 from goanna.kernel.file.pipe import PIPE, SLOT_SIZE, Pipe, Slot, create_pipe, destroy_pipe, pipe_of
 from goanna.kernel.memory import pages, user
 from goanna.metal import Array, Ptr, copy, i32, i64, metal, u8, u32, u64, unsafe
@@ -75,8 +76,9 @@ def install_pair(first: Description, second: Description, address: u64, close_on
 @metal
 def is_pipe(description: Description) -> bool:
     """Whether it is an end of a pipe."""
-    operations: Ptr[Operations] = PIPE
-    return description.operations is operations
+    nameless: Ptr[Operations] = PIPE
+    named: Ptr[Operations] = NAMED_PIPE
+    return description.operations is nameless or description.operations is named
 
 
 @metal

@@ -1,12 +1,12 @@
 """Where a process stands in the file tree: its root, its working directory, the program it runs (struct fs_struct)."""
 
 from goanna.kernel.arch import virtual
-from goanna.kernel.base.errno import EACCES, EBADF, EFAULT, ENOENT, ENOMEM, ENOTDIR, EPERM, ERANGE
+from goanna.kernel.base.errno import EACCES, EBADF, EFAULT, ENOENT, ENOMEM, ENOTDIR, EPERM, ERANGE, EXDEV
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.descriptors import get_file
 from goanna.kernel.file.flags import AT_FDCWD, PATH_MAX
-from goanna.kernel.file.tree import SEARCH, Entry, entry_permitted, path_of, root_entry
-from goanna.kernel.file.walk import Path
+from goanna.kernel.file.tree import DEAD, SEARCH, Entry, entry_permitted, path_of, root_entry
+from goanna.kernel.file.walk import RESOLVE_BENEATH, RESOLVE_IN_ROOT, Path
 from goanna.kernel.identity.credentials import CAP_SYS_CHROOT, capable
 from goanna.kernel.memory import user
 from goanna.kernel.memory.objects import Cache
@@ -122,7 +122,11 @@ def my_place() -> Place:
 @metal
 def start_of(directory: i32, path: Path) -> tuple[Ptr[Entry], i64]:
     """Where a path given with a directory's descriptor starts, with a reference. -EBADF; -ENOTDIR for a pipe, say."""
-    if path.absolute():
+    if path.begin_at is not None:
+        begin = path.begin_at
+        path.begin_at = None
+        return begin, 0
+    if path.absolute() and (path.resolve & RESOLVE_IN_ROOT) == 0:
         return my_place().get_root(), 0
     if directory == AT_FDCWD:
         return my_place().get_directory(), 0
@@ -141,10 +145,17 @@ def walk_from(directory: i32, path: Path, follow: bool) -> tuple[Ptr[Entry], i64
     """Walk a path that has been loaded. The entry, with a reference; or None and an errno, -ENOENT if it is empty."""
     if path.start == path.end:
         return None, -ENOENT
+    scoped = (path.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) != 0
+    if (path.resolve & RESOLVE_BENEATH) != 0 and path.absolute():
+        return None, -EXDEV
     start, error = start_of(directory, path)
     if error < 0:
         return None, error
-    root = my_place().get_root()
+    root: Entry = start
+    if scoped:
+        root.hold()
+    else:
+        root = my_place().get_root()
     entry, error = path.walk(start, root, follow)
     root.drop()
     return entry, error
@@ -232,10 +243,13 @@ def sys_getcwd(address: u64, size: u64) -> i64:
     buffer[PATH_MAX - 1] = 0
     start = path_of(entry, root, buffer[0 : PATH_MAX - 1])
     root.drop()
+    directory_gone = entry.has(DEAD)
     entry.drop()
     length = PATH_MAX - start
     result = i64(length)
-    if length > size:
+    if directory_gone:
+        result = -ENOENT
+    elif length > size:
         result = -ERANGE
     elif user.copy_out(address, buffer[start:PATH_MAX]) < 0:
         result = -EFAULT

@@ -2,7 +2,7 @@
 
 from goanna.kernel.arch import PAGE_SIZE, Stat, virtual
 from goanna.kernel.base.errno import EACCES, EBADF, EFAULT, EINVAL, ENOENT, ENOMEM, ENOTDIR, EROFS
-from goanna.kernel.file.attributes import Attributes, Statx, fill_stat, fill_statx
+from goanna.kernel.file.attributes import Attributes, Space, Statx, fill_stat, fill_statx
 from goanna.kernel.file.descriptors import get_file, get_open_file
 from goanna.kernel.file.directory import DirectoryWriter
 from goanna.kernel.file.flags import (
@@ -302,9 +302,14 @@ def give_file_system(address: u64, tree: Ptr[Tree]) -> i64:
         system.identity[0] = i32(tree.device)
         if tree.read_only:
             system.flags = ST_VALID | ST_RDONLY
-        if tree.size is not None:
-            size = tree.size()
-            system.blocks = (size + PAGE_SIZE - 1) // PAGE_SIZE
+        if tree.space is not None:
+            space = Space()
+            tree.space(space)
+            system.blocks = space.total // PAGE_SIZE
+            system.blocks_free = space.free // PAGE_SIZE
+            system.blocks_available = system.blocks_free
+            system.files = space.files
+            system.files_free = space.files_free
     return user.put_struct(address, system)
 
 

@@ -40,6 +40,7 @@ class Transfer:
     position: u64  # in the file; what is read or written moves it on
     nonblocking: bool  # this call may not wait, whatever the description says (RWF_NOWAIT)
     kernel: bool  # the ranges are kernel memory
+    append: bool  # a write goes to the end of the file (RWF_APPEND)
 
     def start(self, address: u64, count: u64) -> i64:
         """One range of user memory. 0 or -EFAULT."""
@@ -89,15 +90,16 @@ class Transfer:
                 break
         return done
 
-    def put_zeros(self) -> i64:
-        """Fill what is left with zeros; the bytes, or -EFAULT if the first faulted."""
+    def put_zeros(self, count: u64) -> u64:
+        """Write `count` zeros, at most what is left; how many went. Fewer mean that user memory faulted."""
         done: u64 = 0
-        while self.left != 0:
-            count = min(self.contiguous(), ZEROS_AT_ONCE)
-            if self.put(ZEROS[0:count]) != count:
+        while done < count and self.left != 0:
+            part = min(count - done, ZEROS_AT_ONCE)
+            copied = self.put(ZEROS[0:part])
+            done += copied
+            if copied < min(part, self.left + copied):
                 break
-            done += count
-        return i64(done) if done != 0 or self.left == 0 else -EFAULT
+        return done
 
     def contiguous(self) -> u64:
         """How many bytes the current range holds, after going on to the next one where it is used up."""

@@ -1,17 +1,23 @@
 """The file tree as paths see it: entries, each a name in a directory, over trees that know what lies behind the names.
 
 An Entry lives while something refers to it (an open file, a working directory, an entry below it). While it lives there
-is only one for each name, so that two who hold the same place hold the same entry.
+is only one for each name, so that two who hold the same place hold the same entry. Where a tree's files are in memory,
+the entries are the directories: one that says what no image says is pinned until its name is removed. A name that the
+image has and the tree no longer has is a pinned entry too, a negative one.
 """
 
-from goanna.kernel.base.errno import ENOMEM
+from goanna.kernel.base.errno import ENOENT, ENOMEM
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
-from goanna.kernel.file.attributes import Attributes
+from goanna.kernel.base.tree import Node as TreeNode
+from goanna.kernel.base.tree import Tree as OrderedTree
+from goanna.kernel.file.attributes import Attributes, Change, Space
 from goanna.kernel.file.description import Description, on_entry_release
 from goanna.kernel.file.flags import NAME_MAX, S_IFDIR, S_IFLNK, S_IFMT
+from goanna.kernel.file.node import Node
 from goanna.kernel.identity.credentials import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, capable, in_group, mine
 from goanna.kernel.memory.objects import Cache
+from goanna.kernel.thread.mutex import Mutex
 from goanna.metal import (
     Array,
     Atomic,
@@ -29,14 +35,13 @@ from goanna.metal import (
     wrapping,
 )
 
-BUCKETS = 64
-
 
 @struct
 class Tree:
-    """What one kind of tree can do. Functions may sleep."""
+    """What one kind of tree can do. Functions may sleep. Those that change names are called with names_mutex held."""
 
-    # Find a name in a directory: number, mode, user and group of `child` filled in. 0, -ENOENT or another errno.
+    # Find a name in a directory: number, mode, user and group of `child` filled in, or its node. 0, -ENOENT or another
+    # errno.
     lookup: Fn[["Entry", Slice[u8], "Entry"], i64]
     attributes: Fn[["Entry", Attributes], i64]
     read_link: Fn[["Entry", Slice[u8]], i64]  # the text of a symbolic link: its length, cut to fit, or an errno
@@ -44,29 +49,65 @@ class Tree:
     # Where a link leads that is no text to be walked, with a reference; None: walk the text. None: there are none such.
     jump: Fn[["Entry"], Ptr["Entry"]]
     open: Fn[["Entry", u32], tuple[Ptr[Description], i64]]  # a description without its entry, or None and an errno
-    size: Fn[[], u64]  # statfs: bytes in all; None: nothing is stored
+    space: Fn[[Space], None]  # statfs; None: nothing is stored
+    # Fill in the node of a new entry, which is not in its directory yet: a file, directory, pipe or device by
+    # child.mode, or a symbolic link with its text. None: no names can be made here.
+    create: Fn[["Entry", "Entry", u64, Slice[u8]], i64]
+    empty: Fn[["Entry"], i64]  # whether a directory may be removed: 0, -ENOTEMPTY
+    change: Fn[["Entry", Change], i64]  # chmod, chown, utimensat, truncate: 0 or an errno. None: -EPERM
     magic: u64  # statfs: f_type
     device: u64  # st_dev
     read_only: bool  # changes answer EROFS
+    cached: bool  # entries that nobody refers to are kept for a while
+
+
+PINNED = 1  # one reference more keeps the entry: nothing below it says what it says
+NEGATIVE = 2  # there is no such name, though the image has one
+COVERS = 4  # the image has the name in this directory
+DEAD = 8  # the name is gone: removed, or another file was renamed to it
+MOUNT = 16  # a tree stands here
+LINKABLE = 32  # made without a name, it may get one
+INLINE_NAME = 40
+
+
+@struct
+class LongName:
+    """A name that does not fit into its entry."""
+
+    bytes: Array[u8, NAME_MAX + 1]
 
 
 @struct
 class Entry:
-    """One name. What it says of the file is what the tree said when it was looked up."""
+    """One name. entries_lock protects what places it: links, parent, flags, name, children.
+
+    A file with a node is described by the node; of mode, user and group only the type bits of mode count then.
+    """
 
     references: Atomic[u32]
-    link: Link  # the bucket; entries_lock
-    parent: Ptr["Entry"]  # referenced; None: the root
+    hash: u32
+    link: Link  # the bucket
+    unused: Link  # the list of entries that nobody refers to
+    parent: Ptr["Entry"]  # referenced; None: the root, or what never had a name
     tree: Ptr[Tree]
-    number: u64  # the file, as the tree numbers it
+    node: Ptr[Node]  # referenced
+    number: u64  # the file, as a tree without nodes numbers it
     mode: u32
     user: u32
     group: u32
+    flags: u32
+    children: "Children"  # the pinned entries of this directory, by cookie
+    last_cookie: u64
+    order: TreeNode  # among the parent's children
+    cookie: u64  # the position at which getdents64 gives it
     length: u32  # of the name, bytes
-    name: Array[u8, NAME_MAX + 1]
+    name: Array[u8, INLINE_NAME]
+    long: Ptr[LongName]
 
     def text(self) -> Slice[u8]:
         """The name; empty for the root."""
+        if self.long is not None:
+            return self.long.bytes[0 : u64(self.length)]
         return self.name[0 : u64(self.length)]
 
     def kind(self) -> u32:
@@ -81,151 +122,291 @@ class Entry:
         """Whether it is a symbolic link."""
         return self.kind() == S_IFLNK
 
+    def has(self, flag: u32) -> bool:
+        """Whether a flag is set."""
+        return (self.flags & flag) != 0
+
+    def owner(self) -> u32:
+        """The user that the file belongs to."""
+        return self.user if self.node is None else self.node.user
+
+    def owner_group(self) -> u32:
+        """The group that the file belongs to."""
+        return self.group if self.node is None else self.node.group
+
+    def permissions(self) -> u32:
+        """The mode, type included."""
+        return self.mode if self.node is None else self.node.mode
+
     def hold(self) -> None:
         """One reference more. The caller has one, or holds entries_lock."""
         self.references.add(1)
 
     def drop(self) -> None:
-        """One reference less; the last one frees the entry and lets go of its parent."""
+        """One reference less; the last one frees the entry, or leaves it to be found again, and lets go of its
+        parent. May sleep."""
         entry: Ptr[Entry] = self
         while entry is not None:
-            if not leave(entry):
-                return
-            parent = entry.parent
-            if entry.tree.forget is not None:
-                entry.tree.forget(entry)
-            entries.free(entry)
-            entry = parent
+            entry = leave(entry)
+            if entry is not None:
+                entry = free_entry(entry)
 
 
+Children = OrderedTree(Entry, "order", "cookie")
 entries = Cache(Entry)
-entries_lock = static(SpinLock)  # protects the buckets, and the step of an entry's references from 1 to 0
+long_names = Cache(LongName)
+BUCKETS = 4096
+UNUSED_MOST = 4096  # entries kept that nobody refers to
+FIRST_COOKIE = 2  # . and .. are before
+
+names_mutex = static(Mutex)  # held while names are made, removed or moved
+# Protects the places of entries, and the steps of an entry's references from 1 to 0 and back.
+entries_lock = static(SpinLock)
 Bucket = List(Entry, "link")
+UnusedList = List(Entry, "unused")
 buckets = static(Array[Bucket, BUCKETS])
+unused_entries = static(UnusedList)  # the one that was used last is at the end
+unused_count = static(u64)
 root_entry = static(Entry, {"references": 1, "mode": S_IFDIR | 0o755})
 
 
 @metal
-def bucket_of(parent: Entry, name: Slice[u8]) -> Bucket:
-    """Where the entry of that name is kept."""
-    value = unsafe.address(parent) >> 6
+def hash_of(parent: Entry, name: Slice[u8]) -> u32:
+    """The hash of a name in a directory."""
+    value = unsafe.address(parent) >> 4
     for byte in name:
-        value = wrapping(value * 31 + u64(byte))
-    return buckets[value % BUCKETS]
+        value = wrapping((value ^ u64(byte)) * 0x9E3779B97F4A7C15)
+        value ^= value >> 32
+    return u32.wrap(value)
 
 
 @metal
-def leave(entry: Entry) -> bool:
-    """Drop a reference; True: it was the last, and nobody can find the entry any more."""
+def bucket_of(hash: u32) -> Bucket:
+    """Where entries of that hash are kept."""
+    return buckets[u64(hash % BUCKETS)]
+
+
+@metal
+def leave(entry: Entry) -> Ptr[Entry]:
+    """Drop a reference. An entry that is to be freed, which nobody can find any more, or None."""
+    global unused_count
     with entries_lock:
         if entry.references.sub(1) != 1:
-            return False
-        if entry.parent is not None:
-            bucket_of(entry.parent, entry.text()).remove(entry)
-        return True
+            return None
+        if not entry.link.linked():
+            return entry
+        if not entry.tree.cached:
+            unhash(entry)
+            return entry
+        unused_entries.append(entry)
+        unused_count += 1
+        if unused_count <= UNUSED_MOST:
+            return None
+        oldest = unused_entries.pop()
+        unused_count -= 1
+        unhash(oldest)
+        return oldest
 
 
 @metal
-def find_entry(parent: Entry, name: Slice[u8]) -> Ptr[Entry]:
-    """The living entry of that name, or None. With entries_lock."""
-    bucket = bucket_of(parent, name)
+def unhash(entry: Entry) -> None:
+    """Let nobody find an entry any more. With entries_lock."""
+    if entry.link.linked():
+        bucket_of(entry.hash).remove(entry)
+
+
+@metal
+def free_entry(entry: Entry) -> Ptr[Entry]:
+    """Free an entry that nobody can find or refers to: its parent, whose reference is the caller's now."""
+    parent = entry.parent
+    if entry.tree.forget is not None:
+        entry.tree.forget(entry)
+    if entry.node is not None:
+        entry.node.drop()
+    if entry.long is not None:
+        long_names.free(entry.long)
+    entries.free(entry)
+    return parent
+
+
+@metal
+def find_entry(parent: Entry, name: Slice[u8], hash: u32) -> Ptr[Entry]:
+    """The entry of that name, or None. With entries_lock."""
+    bucket = bucket_of(hash)
     entry = bucket.head()
     while entry is not None:
-        if entry.parent is parent and entry.text() == name:
+        if entry.hash == hash and entry.parent is parent and entry.text() == name:
             return entry
         entry = bucket.after(entry)
     return None
 
 
 @metal
-def find_living(parent: Entry, name: Slice[u8]) -> Ptr[Entry]:
-    """The same with a reference for the caller."""
-    with entries_lock:
-        found = find_entry(parent, name)
-        if found is not None:
-            found.hold()
-        return found
+def take(entry: Entry) -> None:
+    """A reference to an entry that was found. With entries_lock."""
+    global unused_count
+    if entry.references.add(1) == 0:
+        unused_entries.remove(entry)
+        unused_count -= 1
 
 
 @metal
 def child_of(parent: Entry, name: Slice[u8]) -> tuple[Ptr[Entry], i64]:
     """The entry of a name in a directory, with a reference; or None and -ENOENT, -ENOMEM or what the tree says."""
-    living = find_living(parent, name)
-    if living is not None:
-        return living, 0
-    child = entries.allocate()
+    hash = hash_of(parent, name)
+    with entries_lock:
+        found = find_entry(parent, name, hash)
+        if found is not None:
+            if found.has(NEGATIVE):
+                return None, -ENOENT
+            take(found)
+            return found, 0
+        if parent.has(DEAD):
+            return None, -ENOENT
+    if parent.node is not None and parent.node.image is None:
+        return None, -ENOENT
+    child = new_entry(parent.tree, name)
     if child is None:
         return None, -ENOMEM
-    child.references.store(1)
-    child.tree = parent.tree
-    child.length = u32(len(name))
-    child.name[0 : len(name)] = name
-    error = i64(0)
-    if not (parent.parent is None and find_mount(name, child)):
-        error = parent.tree.lookup(parent, name, child)
-    if error < 0:
-        entries.free(child)
-        return None, error
-    return publish(parent, name, child), 0
-
-
-@metal
-def publish(parent: Entry, name: Slice[u8], child: Entry) -> Entry:
-    """Make a new entry findable, or take the one that another thread was quicker to make."""
+    child.hash = hash
+    error = parent.tree.lookup(parent, name, child)
+    if error == 0:
+        error = publish(parent, child)
+        if error > 0:
+            return child, 0
     with entries_lock:
-        found = find_entry(parent, name)
-        if found is None:
-            parent.hold()
-            child.parent = parent
-            bucket_of(parent, name).append(child)
-            return child
-        found.hold()
-    entries.free(child)
-    return found
-
-
-@struct
-class Mount:
-    """A tree that stands in the root directory under a name."""
-
-    name: Array[u8, 16]
-    length: u64
-    tree: Ptr[Tree]
-    number: u64  # its top directory
-
-    def text(self) -> Slice[u8]:
-        """The name."""
-        return self.name[0 : self.length]
-
-
-MAXIMUM_MOUNTS = 8
-mounts = static(Array[Mount, MAXIMUM_MOUNTS])  # filled at boot, constant afterwards
-mount_count = static(u64)
+        found = find_entry(parent, name, hash)
+        if error == 0 and found is not None and not found.has(NEGATIVE):
+            take(found)
+        else:
+            found = None
+            error = -ENOENT if error == 0 else error
+    free_entry(child)
+    return found, error
 
 
 @metal
-def add_mount(name: Slice[u8], tree: Tree, number: u64) -> None:
-    """Put a tree into the root directory. At boot."""
-    global mount_count
-    mount = mounts[mount_count]
-    mount.name[0 : len(name)] = name
-    mount.length = len(name)
-    mount.tree = tree
-    mount.number = number
-    mount_count += 1
+def publish(parent: Entry, child: Entry) -> i64:
+    """Make a new entry findable: 1. 0: another thread made one, or a decision that there is none, before."""
+    with entries_lock:
+        if parent.has(DEAD) or find_entry(parent, child.text(), child.hash) is not None:
+            return 0
+        parent.hold()
+        child.parent = parent
+        bucket_of(child.hash).append(child)
+        return 1
 
 
 @metal
-def find_mount(name: Slice[u8], child: Entry) -> bool:
-    """Whether a tree stands under that name in the root; `child` then is its top."""
-    for index in range(mount_count):
-        mount = mounts[index]
-        if mount.text() == name:
-            child.tree = mount.tree
-            child.number = mount.number
-            child.mode = S_IFDIR | 0o555
-            return True
-    return False
+def new_entry(tree: Tree, name: Slice[u8]) -> Ptr[Entry]:
+    """An entry with a name and one reference that is nowhere yet, or None: memory is out."""
+    entry = entries.allocate()
+    if entry is None:
+        return None
+    if not set_name(entry, name):
+        entries.free(entry)
+        return None
+    entry.references.store(1)
+    entry.tree = tree
+    return entry
+
+
+@metal
+def set_name(entry: Entry, name: Slice[u8]) -> bool:
+    """Write the name of an entry that is nowhere. False: memory is out."""
+    entry.length = u32(len(name))
+    if len(name) <= INLINE_NAME:
+        entry.name[0 : len(name)] = name
+        return True
+    entry.long = long_names.allocate()
+    if entry.long is None:
+        return False
+    entry.long.bytes[0 : len(name)] = name
+    return True
+
+
+@metal
+def attach(parent: Entry, child: Entry) -> None:
+    """Put an entry, which is nowhere, into a directory under its name, pinned. With entries_lock. What stands there
+    in the name of nothing goes; nothing else stands there."""
+    child.hash = hash_of(parent, child.text())
+    parent.hold()
+    child.parent = parent
+    bucket_of(child.hash).append(child)
+    pin(child)
+
+
+@metal
+def pin(entry: Entry) -> None:
+    """Keep an entry, in the list of its directory. With entries_lock; the caller has a reference."""
+    if entry.has(PINNED):
+        return
+    entry.flags |= PINNED
+    entry.hold()
+    parent: Entry = entry.parent
+    parent.last_cookie = max(parent.last_cookie, FIRST_COOKIE - 1) + 1
+    entry.cookie = parent.last_cookie
+    parent.children.insert(entry)
+
+
+@metal
+def detach(entry: Entry) -> bool:
+    """Take an entry out of its directory: nobody finds it any more. With entries_lock. Whether the caller now has
+    the reference that pinned it."""
+    unhash(entry)
+    entry.flags |= DEAD
+    if not entry.has(PINNED):
+        return False
+    entry.parent.children.remove(entry)
+    entry.flags &= ~u32(PINNED)
+    return True
+
+
+@metal
+def own(entry: Entry) -> None:
+    """What the image says of a file is no longer all: keep the entry. The caller has a reference."""
+    if entry.has(PINNED) or entry.parent is None:
+        return
+    with entries_lock:
+        if not entry.has(DEAD):
+            pin(entry)
+
+
+@metal
+def parent_of(entry: Entry) -> Entry:
+    """The directory above, with a reference; of the root, the root."""
+    with entries_lock:
+        above: Entry = entry if entry.parent is None else entry.parent
+        above.hold()
+        return above
+
+
+@metal
+def mount_at(parent: Entry, name: Slice[u8], tree: Tree, number: u64, node: Ptr[Node]) -> Ptr[Entry]:
+    """Let a tree stand under a name in a directory, over what the directory has there; its top is a directory, of
+    that number in its tree or with that node, whose reference is used up. The entry, or None: memory is out."""
+    child = new_entry(tree, name)
+    if child is None:
+        return None
+    child.number = number
+    child.node = node
+    child.mode = S_IFDIR | 0o555
+    if node is not None:
+        child.mode = node.mode
+    hidden, _ = child_of(parent, name)
+    covered: Ptr[Entry] = None
+    with entries_lock:
+        if hidden is not None:
+            child.flags = COVERS
+            if detach(hidden):
+                covered = hidden
+        child.flags |= MOUNT
+        attach(parent, child)
+    if hidden is not None:
+        hidden.drop()
+    if covered is not None:
+        covered.drop()
+    return child
 
 
 READ = 4
@@ -258,22 +439,23 @@ def permitted(mode: u32, user: u32, group: u32, wanted: u32) -> bool:
 @metal
 def entry_permitted(entry: Entry, wanted: u32) -> bool:
     """The same for an entry."""
-    return permitted(entry.mode, entry.user, entry.group, wanted)
+    return permitted(entry.permissions(), entry.owner(), entry.owner_group(), wanted)
 
 
 @metal
 def path_of(entry: Entry, root: Entry, buffer: Slice[u8]) -> u64:
     """Write the path from `root` down to the end of `buffer`: where it begins there; len(buffer) if it does not fit."""
     start = len(buffer)
-    at = entry
-    while at is not root and at.parent is not None:
-        length = u64(at.length)
-        if start < length + 1:
-            return len(buffer)
-        buffer[start - length : start] = at.text()
-        start -= length + 1
-        buffer[start] = 0x2F
-        at = at.parent
+    with entries_lock:
+        at = entry
+        while at is not root and at.parent is not None:
+            length = u64(at.length)
+            if start < length + 1:
+                return len(buffer)
+            buffer[start - length : start] = at.text()
+            start -= length + 1
+            buffer[start] = 0x2F
+            at = at.parent
     if start == len(buffer) and start != 0:
         start -= 1
         buffer[start] = 0x2F

@@ -5,9 +5,9 @@ name. It costs one page for the path and, from the first link on, a second one.
 """
 
 from goanna.kernel.arch import PAGE_SIZE, virtual
-from goanna.kernel.base.errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR
+from goanna.kernel.base.errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EXDEV
 from goanna.kernel.file.flags import LINKS_MAX, NAME_MAX, PATH_MAX
-from goanna.kernel.file.tree import SEARCH, Entry, Tree, child_of, entry_permitted
+from goanna.kernel.file.tree import SEARCH, Entry, child_of, entry_permitted, parent_of
 from goanna.kernel.memory import pages, user
 from goanna.metal import Array, Ptr, Slice, i64, metal, struct, u8, u32, u64, unsafe
 
@@ -15,6 +15,13 @@ SLASH = 0x2F
 DOT = 0x2E
 
 assert PAGE_SIZE >= PATH_MAX
+
+RESOLVE_NO_XDEV = 1
+RESOLVE_NO_MAGICLINKS = 2
+RESOLVE_NO_SYMLINKS = 4
+RESOLVE_BENEATH = 8
+RESOLVE_IN_ROOT = 16
+RESOLVE_CACHED = 32
 
 
 @struct
@@ -27,8 +34,13 @@ class Path:
     links: u32  # followed so far
     to_directory: bool  # a slash follows the last component
     creates: bool  # the walk is for a file that may be made, so its last component may not end in a slash
+    to_parent: bool  # the walk ends at the directory that the last component is in
+    resolve: u32  # RESOLVE_ bits of openat2
+    last_start: u64  # the last component, in the first page, where it is not there or not walked
+    last_end: u64
+    begin_at: Ptr[Entry]  # where the next walk starts, with a reference that is used up; None: where it is told to
     reached: Ptr[Entry]  # where the last step led, with a reference; None: nowhere else
-    missing_in: Ptr[Tree]  # the walk ended at a last component that is not there: the tree of the directory that is
+    missing_in: Ptr[Entry]  # the walk ended at a last component that is not there: the directory, with a reference
 
     def load(self, address: u64) -> i64:
         """Fetch a path from user memory: its length, -EFAULT, -ENAMETOOLONG or -ENOMEM."""
@@ -67,6 +79,20 @@ class Path:
     def absolute(self) -> bool:
         """Whether it begins at the root."""
         return self.start < self.end and self.page(0)[self.start] == SLASH
+
+    def rewind(self) -> None:
+        """Look again for the last component, which was not there: from its directory, whose reference goes with it."""
+        self.start = self.last_start
+        self.begin_at = self.missing_in
+        self.missing_in = None
+
+    def last(self) -> Slice[u8]:
+        """The last component, of a walk to_parent or one that ended at what is not there; empty: the root."""
+        return self.page(0)[self.last_start : self.last_end]
+
+    def last_is_name(self) -> bool:
+        """Whether the last component is a name, not . or .. or the root."""
+        return self.last_start != self.last_end and not is_dots(self.last())
 
     def skip_slashes(self) -> bool:
         """Go to the next component; whether there was a slash."""
@@ -120,11 +146,17 @@ class Path:
         while True:
             if self.absolute():
                 self.skip_slashes()
+            self.last_start = self.start
             name = self.component()
+            self.last_end = self.start
             self.to_directory = self.skip_slashes()
-            if len(name) == 0:
-                return at, 0
-            error = self.step(at, root, name, follow)
+            error: i64 = 0
+            if len(name) == 0 or (self.to_parent and self.start == self.end):
+                error = self.check_parent(at)
+                if error == 0:
+                    return at, 0
+            else:
+                error = self.step(at, root, name, follow)
             if error < 0:
                 at.drop()
                 return None, error
@@ -138,6 +170,16 @@ class Path:
                         return None, -ENOTDIR
                     return at, 0
 
+    def check_parent(self, at: Entry) -> i64:
+        """Whether a name can be looked for in the last directory of a walk to_parent. 0 or an errno."""
+        if not self.to_parent:
+            return 0
+        if not at.is_directory():
+            return -ENOTDIR
+        if not entry_permitted(at, SEARCH):
+            return -EACCES
+        return -ENAMETOOLONG if self.last_end - self.last_start > NAME_MAX else 0
+
     def step(self, at: Entry, root: Entry, name: Slice[u8], follow: bool) -> i64:
         """One component. 0 with `reached` set, or with a relative link put into the path; or an errno."""
         if not at.is_directory():
@@ -147,20 +189,19 @@ class Path:
         if len(name) > NAME_MAX:
             return -ENAMETOOLONG
         if is_dots(name):
-            above: Ptr[Entry] = at
-            if len(name) == 2 and at is not root and at.parent is not None:
-                above = at.parent
-            above.hold()
-            self.reached = above
-            return 0
+            return self.step_dots(at, root, len(name) == 2)
         last = self.start == self.end
         if last and self.creates and self.to_directory:
             return -EISDIR
         child, error = child_of(at, name)
         if error < 0:
-            if last and error == -ENOENT:
-                self.missing_in = at.tree
+            if last and error == -ENOENT and self.creates and self.missing_in is None:
+                at.hold()
+                self.missing_in = at
             return error
+        if (self.resolve & RESOLVE_NO_XDEV) != 0 and child.tree is not at.tree:
+            child.drop()
+            return -EXDEV
         if not child.is_link() or (last and not follow and not self.to_directory):
             self.reached = child
             return 0
@@ -168,23 +209,60 @@ class Path:
         child.drop()
         return error
 
+    def step_dots(self, at: Entry, root: Entry, up: bool) -> i64:
+        """Stay, or go to the directory above. 0 or -EXDEV."""
+        if not up or at is root:
+            if up and (self.resolve & RESOLVE_BENEATH) != 0:
+                return -EXDEV
+            at.hold()
+            self.reached = at
+            return 0
+        above = parent_of(at)
+        if (self.resolve & RESOLVE_NO_XDEV) != 0 and above.tree is not at.tree:
+            above.drop()
+            return -EXDEV
+        self.reached = above
+        return 0
+
     def through(self, link: Entry, root: Entry) -> i64:
         """Follow a link. 0 or an errno."""
+        if (self.resolve & RESOLVE_NO_SYMLINKS) != 0:
+            return -ELOOP
         self.links += 1
         if self.links > LINKS_MAX:
             return -ELOOP
         if link.tree.jump is not None:
             self.reached = link.tree.jump(link)
             if self.reached is not None:
-                return 0
+                return self.check_jump(link)
         error = self.expand(link)
         if error == 0 and self.absolute():
+            if (self.resolve & RESOLVE_BENEATH) != 0:
+                return -EXDEV
+            if (self.resolve & RESOLVE_NO_XDEV) != 0 and root.tree is not link.tree:
+                return -EXDEV
             root.hold()
             self.reached = root
         return error
 
+    def check_jump(self, link: Entry) -> i64:
+        """Whether the walk may go where a link leads that is no text. 0, -ELOOP or -EXDEV."""
+        error: i64 = 0
+        crosses = (self.resolve & RESOLVE_NO_XDEV) != 0 and self.reached.tree is not link.tree
+        if (self.resolve & RESOLVE_NO_MAGICLINKS) != 0:
+            error = -ELOOP
+        elif (self.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) != 0 or crosses:
+            error = -EXDEV
+        if error < 0:
+            self.reached.drop()
+            self.reached = None
+        return error
+
     def release(self) -> None:
-        """Free the pages."""
+        """Free the pages, and let go of what the walk found."""
+        if self.missing_in is not None:
+            self.missing_in.drop()
+            self.missing_in = None
         for index in range(u64(0), u64(2)):
             if self.memory[index] != 0:
                 pages.release(self.memory[index])

@@ -10,12 +10,18 @@ from goanna.kernel.thread.current import current_process
 from goanna.kernel.thread.process import GROUPS, Credentials
 from goanna.metal import i32, i64, metal, u32, u64
 
+CAP_CHOWN = 0
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
+CAP_FOWNER = 3
+CAP_FSETID = 4
 CAP_SETGID = 6
 CAP_SETUID = 7
 CAP_SETPCAP = 8
 CAP_SYS_CHROOT = 18
+CAP_SYS_ADMIN = 21
+CAP_MKNOD = 27
+CAP_LEASE = 28
 CAP_LAST = 40  # CAP_CHECKPOINT_RESTORE
 ALL_CAPABILITIES = (1 << (CAP_LAST + 1)) - 1
 SAME = 0xFFFFFFFF  # -1: leave as it is

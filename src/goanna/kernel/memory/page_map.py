@@ -74,6 +74,36 @@ class PageMap:
         self.count += 1
         return True
 
+    def take(self, index: u64) -> u64:
+        """Take the page at an index out, with the reference; 0 if there is none. Nodes stay."""
+        if not self.reaches(index):
+            return 0
+        node = self.root
+        level = self.height
+        at: u64 = 0
+        while level > 0:
+            if node == 0:
+                return 0
+            level -= 1
+            at = place(node, index, level)
+            node = unsafe.load(u64, at)
+        if node != 0:
+            unsafe.store(u64, at, 0)
+            self.count -= 1
+        return node
+
+    def next(self, first: u64) -> u64:
+        """The least index from `first` on that has a page; MAXIMUM_INDEX if there is none."""
+        if not self.reaches(first):
+            return MAXIMUM_INDEX
+        return next_below(self.root, self.height - 1, 0, first)
+
+    def last(self) -> u64:
+        """The greatest index that has a page; MAXIMUM_INDEX if there is none."""
+        if self.height == 0 or self.count == 0:
+            return MAXIMUM_INDEX
+        return last_below(self.root, self.height - 1, 0)
+
     def clear_from(self, first: u64) -> None:
         """Release every page whose index is `first` or more, and the nodes that hold nothing else."""
         if self.height == 0:
@@ -108,3 +138,35 @@ class PageMap:
                 return False
         pages.release(node)
         return True
+
+
+@metal
+def next_below(node: u64, level: u32, base: u64, first: u64) -> u64:
+    """PageMap.next below one node, whose least index is `base`."""
+    size = u64(1) << (u64(level) * BITS)
+    start = u64(0) if first <= base else (first - base) // size
+    for slot in range(start, u64(ENTRIES)):
+        below = unsafe.load(u64, virtual(node) + slot * 8)
+        if below != 0:
+            if level == 0:
+                return base + slot
+            found = next_below(below, level - 1, base + slot * size, first)
+            if found != MAXIMUM_INDEX:
+                return found
+    return MAXIMUM_INDEX
+
+
+@metal
+def last_below(node: u64, level: u32, base: u64) -> u64:
+    """PageMap.last below one node."""
+    slot: u64 = ENTRIES
+    while slot > 0:
+        slot -= 1
+        below = unsafe.load(u64, virtual(node) + slot * 8)
+        if below != 0:
+            if level == 0:
+                return base + slot
+            found = last_below(below, level - 1, base + (slot << (u64(level) * BITS)))
+            if found != MAXIMUM_INDEX:
+                return found
+    return MAXIMUM_INDEX

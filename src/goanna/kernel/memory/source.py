@@ -26,6 +26,9 @@ class PageSource:
     # Whether the page at an index is in memory, for mincore. None: always.
     has_page: Fn[[Ptr["PageSource"], u64], bool]
     destroy: Fn[[Ptr["PageSource"]], None]  # called once, when the last reference goes; None: nothing to do
+    # Drops what may be the last reference, under a lock of the source's own, where a source without references can be
+    # mapped again. Then `destroy` is not called.
+    leave: Fn[[Ptr["PageSource"]], None]
     references: Atomic[u32]
     number: u64  # inode number, for /proc/self/maps
     entry: Ptr["goanna.kernel.file.tree.Entry"]  # its name, with a reference that `destroy` gives back, or None
@@ -36,6 +39,14 @@ class PageSource:
 
     def release(self) -> None:
         """Count one reference less; the last destroys the source."""
+        if self.leave is not None:
+            references = self.references.load()
+            while references > 1:
+                references, done = self.references.compare_exchange(references, references - 1)
+                if done:
+                    return
+            self.leave(self)
+            return
         old = self.references.sub(1)
         assert old != 0, "a page source was released too often"
         if old == 1 and self.destroy is not None:

@@ -1,0 +1,443 @@
+"""Trees in memory: the root, which lies over the image, and trees without anything below (tmpfs).
+
+Their entries are the directories (tree.py), their nodes the files. A directory that lies over one of the image has the
+image's names too, but for those that an entry stands for, be it a negative one.
+"""
+
+from goanna.kernel.base.errno import EINVAL, ENOENT, ENOMEM, ENOSPC, ENOTEMPTY, ENXIO
+from goanna.kernel.base.lock import SpinLock
+from goanna.kernel.file.attributes import (
+    CHANGE_ACCESS_TIME,
+    CHANGE_GROUP,
+    CHANGE_MODE,
+    CHANGE_MODIFY_TIME,
+    CHANGE_SIZE,
+    CHANGE_USER,
+    Attributes,
+    Change,
+    Space,
+)
+from goanna.kernel.file.description import Description, Operations, create
+from goanna.kernel.file.directory import DirectoryWriter, entry_type
+from goanna.kernel.file.erofs import Entry as ImageEntry
+from goanna.kernel.file.erofs import Image, Inode
+from goanna.kernel.file.flags import (
+    NAME_MAX,
+    S_IFCHR,
+    S_IFDIR,
+    S_IFIFO,
+    S_IFLNK,
+    S_IFMT,
+    S_IFREG,
+    SEEK_CUR,
+    SEEK_SET,
+)
+from goanna.kernel.file.memory_file import open_node, truncate_node
+from goanna.kernel.file.named_pipe import end_named_pipe, open_named_pipe
+from goanna.kernel.file.node import (
+    NODE_COST,
+    Node,
+    create_node,
+    image_node,
+    now,
+    on_node_end,
+    space_total,
+    space_used,
+)
+from goanna.kernel.file.node_pages import content, own_page, page_bytes
+from goanna.kernel.file.seek import read_directory
+from goanna.kernel.file.tree import (
+    COVERS,
+    NEGATIVE,
+    PINNED,
+    Entry,
+    Tree,
+    attributes_by_entry,
+    entries_lock,
+    find_entry,
+    hash_of,
+    own,
+)
+from goanna.kernel.identity.credentials import CAP_FSETID, capable, in_group, mine
+from goanna.kernel.memory import pages
+from goanna.kernel.memory.objects import Cache
+from goanna.metal import Array, Fn, Ptr, Slice, constant, hook, i64, metal, static, struct, u8, u32, u64
+
+__all__ = ["lookup_image", "make_tree"]
+
+S_ISGID = 0o2000
+NAME_COST = 20  # bytes by which a name adds to the size of its directory (Linux BOGO_DIRENT_SIZE)
+TMPFS_MAGIC = 0x01021994
+
+# Opens what a device file of that number stands for.
+open_device = hook(Fn[[u64, u32], tuple[Ptr[Description], i64]])
+
+LINKED_BUCKETS = 64
+
+
+@struct
+class Linked:
+    """A file of the image that has several names, found again by each of them."""
+
+    next: Ptr["Linked"]
+    node: Ptr[Node]  # referenced
+
+
+linked = static(Array[Ptr[Linked], LINKED_BUCKETS])
+linked_lock = static(SpinLock)  # protects `linked`
+linked_records = Cache(Linked)
+
+
+@metal
+def lookup_image(parent: Entry, name: Slice[u8], child: Entry) -> i64:
+    """Tree.lookup: what the image has under a name."""
+    directory: Node = parent.node
+    if directory.image is None:
+        return -ENOENT
+    image: Image = directory.image
+    nid, missing = image.lookup(directory.inode, name)
+    if missing < 0:
+        return missing
+    inode = Inode()
+    error = image.inode(nid, inode)
+    if error < 0:
+        return error
+    child.node = find_node(image, inode)
+    if child.node is None:
+        return -ENOMEM
+    child.mode = inode.mode
+    child.flags = COVERS
+    return 0
+
+
+@metal
+def find_node(image: Image, inode: Inode) -> Ptr[Node]:
+    """The node over a file of the image, with a reference, or None: memory is out."""
+    if inode.links < 2 or inode.kind() == S_IFDIR:
+        return image_node(image, inode)
+    with linked_lock:
+        found = find_linked(image, inode.nid)
+        if found is not None:
+            return found
+    made = image_node(image, inode)
+    if made is None:
+        return None
+    record = linked_records.allocate()
+    if record is None:
+        made.drop()
+        return None
+    with linked_lock:
+        found = find_linked(image, inode.nid)
+        if found is None:
+            made.hold()
+            record.node = made
+            record.next = linked[inode.nid % LINKED_BUCKETS]
+            linked[inode.nid % LINKED_BUCKETS] = record
+            return made
+    linked_records.free(record)
+    made.drop()
+    return found
+
+
+@metal
+def find_linked(image: Image, nid: u64) -> Ptr[Node]:
+    """The node over a file that has several names, with a reference, or None. With linked_lock."""
+    record = linked[nid % LINKED_BUCKETS]
+    while record is not None:
+        if record.node.image is image and record.node.inode.nid == nid:
+            record.node.hold()
+            return record.node
+        record = record.next
+    return None
+
+
+@metal
+def node_attributes(entry: Entry, attributes: Attributes) -> i64:
+    """Tree.attributes."""
+    entry.node.describe(attributes)
+    attributes.device = entry.tree.device
+    return 0
+
+
+@metal
+def read_node_link(entry: Entry, buffer: Slice[u8]) -> i64:
+    """Tree.read_link."""
+    node: Node = entry.node
+    done: u64 = 0
+    while done < len(buffer) and done < node.size:
+        part, page, error = content(node, done, min(len(buffer), node.size) - done)
+        if error < 0:
+            return error
+        buffer[done : done + len(part)] = part
+        done += len(part)
+        if page != 0:
+            pages.release(page)
+    if node.image is None:
+        node.accessed()
+    return i64(done)
+
+
+@metal
+def open_entry_node(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
+    """Tree.open."""
+    node: Node = entry.node
+    description: Ptr[Description] = None
+    kind = entry.kind()
+    if kind == S_IFREG:
+        description = open_node(node, flags)
+    elif kind == S_IFDIR:
+        description = create(DIRECTORY, flags, 0)
+    elif kind == S_IFIFO:
+        return open_named_pipe(node, flags)
+    elif kind == S_IFCHR:
+        return open_device(node.special_device, flags)
+    else:
+        return None, -ENXIO
+    return description, 0 if description is not None else -ENOMEM
+
+
+@metal
+def node_space(space: Space) -> None:
+    """Tree.space: the budget that all have in common."""
+    space.total = space_total()
+    space.free = space.total - space_used()
+    space.files = space.total // NODE_COST
+    space.files_free = space.free // NODE_COST
+
+
+@metal
+def create_in(parent: Entry, child: Entry, device: u64, text: Slice[u8]) -> i64:
+    """Tree.create."""
+    me = mine()
+    directory: Node = parent.node
+    mode = child.mode
+    group = me.file_group
+    if (directory.mode & S_ISGID) != 0:
+        group = directory.group
+        if (mode & S_IFMT) == S_IFDIR:
+            mode |= S_ISGID
+        elif (mode & 0o2010) == 0o2010 and not in_group(group) and not capable(CAP_FSETID):
+            mode &= ~u32(S_ISGID)
+    node = create_node(mode, me.file_user, group)
+    if node is None:
+        return -ENOSPC
+    if (mode & S_IFMT) == S_IFDIR:
+        node.links = 2
+        node.size = 2 * NAME_COST
+    elif (mode & S_IFMT) == S_IFLNK:
+        page, error = own_page(node, 0)
+        if error < 0:
+            node.drop()
+            return error
+        page_bytes(page)[0 : len(text)] = text
+        pages.release(page)
+        node.size = len(text)
+    node.special_device = device
+    child.mode = mode
+    child.node = node
+    return 0
+
+
+@metal
+def check_empty(entry: Entry) -> i64:
+    """Tree.empty."""
+    directory: Node = entry.node
+    with entries_lock:
+        child = entry.children.first()
+        while child is not None:
+            if not child.has(NEGATIVE):
+                return -ENOTEMPTY
+            child = entry.children.after(child)
+    if directory.image is None:
+        return 0
+    image: Image = directory.image
+    position: u64 = 0
+    below = ImageEntry()
+    while True:
+        found = image.entry(directory.inode, position, below)
+        if found <= 0:
+            return found
+        position = below.next
+        if not is_dots(below.name) and not hidden(entry, below.name):
+            return -ENOTEMPTY
+
+
+@metal
+def is_dots(name: Slice[u8]) -> bool:
+    """Whether a name of the image is . or .."""
+    return len(name) <= 2 and name[0] == 0x2E and name[len(name) - 1] == 0x2E
+
+
+@metal
+def hidden(directory: Entry, name: Slice[u8]) -> bool:
+    """Whether an entry stands for a name that the image has."""
+    hash = hash_of(directory, name)
+    with entries_lock:
+        found = find_entry(directory, name, hash)
+        return found is not None and found.has(PINNED)
+
+
+@metal
+def change_node(entry: Entry, change: Change) -> i64:
+    """Tree.change."""
+    node: Node = entry.node
+    own(entry)
+    if change.wants(CHANGE_SIZE):
+        error = truncate_node(node, change.size)
+        if error < 0:
+            return error
+    if (change.what & ~CHANGE_SIZE) == 0:
+        return 0
+    with node.lock:
+        if change.wants(CHANGE_MODE):
+            node.mode = (node.mode & S_IFMT) | (change.mode & 0o7777)
+        if change.wants(CHANGE_USER):
+            node.user = change.user
+        if change.wants(CHANGE_GROUP):
+            node.group = change.group
+        if change.wants(CHANGE_ACCESS_TIME):
+            node.access_time = change.access_time
+        if change.wants(CHANGE_MODIFY_TIME):
+            node.modify_time = change.modify_time
+        node.change_time = now()
+    return 0
+
+
+@on_node_end.set
+@metal
+def end_parts(node: Node) -> None:
+    """What hung on a file that nobody refers to any more."""
+    if node.kind() == S_IFIFO:
+        end_named_pipe(node)
+
+
+IMAGE_NAMES = 1 << 61  # positions from here on are those of the image's names
+THE_END = 1 << 62
+
+
+@metal
+def list_directory(description: Description, writer: DirectoryWriter) -> i64:
+    """getdents64: . and .., the pinned entries, then the names that only the image has."""
+    directory: Entry = description.entry
+    if directory.node.links == 0:
+        return -ENOENT
+    if description.position < 2 and not list_dots(description, writer, directory):
+        return writer.result()
+    if description.position < IMAGE_NAMES and not list_children(description, writer, directory):
+        return writer.result()
+    if directory.node.image is not None:
+        error = list_image(description, writer, directory)
+        if error < 0 and writer.written == 0:
+            return error
+    return writer.result()
+
+
+@metal
+def list_dots(description: Description, writer: DirectoryWriter, directory: Entry) -> bool:
+    """The first two names. False: no room."""
+    if description.position == 0:
+        if not writer.add(b".", directory.node.number, 4, 1):
+            return False
+        description.position = 1
+    above = directory.node.number
+    with entries_lock:
+        if directory.parent is not None and directory.parent.node is not None:
+            above = directory.parent.node.number
+    if not writer.add(b"..", above, 4, 2):
+        return False
+    description.position = 2
+    return True
+
+
+@metal
+def list_children(description: Description, writer: DirectoryWriter, directory: Entry) -> bool:
+    """The pinned entries. False: no room."""
+    buffer = Array[u8, NAME_MAX + 1]()
+    while True:
+        length: u64 = 0
+        inode: u64 = 0
+        kind: u8 = 0
+        cookie: u64 = 0
+        with entries_lock:
+            child = directory.children.at_least(description.position)
+            while child is not None and child.has(NEGATIVE):
+                child = directory.children.after(child)
+            if child is not None:
+                length = u64(child.length)
+                buffer[0:length] = child.text()
+                inode = child.number + 1 if child.node is None else child.node.number
+                kind = entry_type(child.mode)
+                cookie = child.cookie
+        if length == 0:
+            description.position = IMAGE_NAMES
+            return True
+        if not writer.add(buffer[0:length], inode, kind, cookie + 1):
+            return False
+        description.position = cookie + 1
+
+
+# d_type by EROFS's own numbers: unknown, file, directory, character device, block device, pipe, socket, link.
+TYPES = constant(Array[u8, 8], [0, 8, 4, 2, 6, 1, 12, 10])
+
+
+@metal
+def list_image(description: Description, writer: DirectoryWriter, directory: Entry) -> i64:
+    """The names that only the image has. 0, or -EIO or -EUCLEAN where it is damaged."""
+    image: Image = directory.node.image
+    below = ImageEntry()
+    while description.position < THE_END:
+        found = image.entry(directory.node.inode, description.position - IMAGE_NAMES, below)
+        if found < 0:
+            return found
+        if found == 0:
+            description.position = THE_END
+            return 0
+        following = IMAGE_NAMES + below.next
+        if not is_dots(below.name) and not hidden(directory, below.name):
+            kind = TYPES[u64(below.kind)] if below.kind < 8 else u8(0)
+            if not writer.add(below.name, below.nid, kind, following):
+                return 0
+        description.position = following
+    return 0
+
+
+@metal
+def seek_directory(description: Description, offset: i64, whence: u32) -> i64:
+    """lseek of a directory: to where getdents64 has been."""
+    if whence == SEEK_CUR:
+        offset += i64(description.position)
+    elif whence != SEEK_SET:
+        return -EINVAL
+    return offset if offset >= 0 else -EINVAL
+
+
+DIRECTORY = constant(
+    Operations,
+    {
+        "positional": True,
+        "read": read_directory,
+        "seek": seek_directory,
+        "attributes": attributes_by_entry,
+        "list": list_directory,
+    },
+)
+
+
+def make_tree(device: int, magic: int = TMPFS_MAGIC):
+    """A tree in memory with a device number of its own."""
+    return constant(
+        Tree,
+        {
+            "lookup": lookup_image,
+            "attributes": node_attributes,
+            "read_link": read_node_link,
+            "open": open_entry_node,
+            "space": node_space,
+            "create": create_in,
+            "empty": check_empty,
+            "change": change_node,
+            "magic": magic,
+            "device": device,
+            "cached": True,
+        },
+    )
