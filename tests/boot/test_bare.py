@@ -12,22 +12,11 @@ import pytest
 
 from tests.boot import toolchains
 from tests.boot.catalogue import guests
-from tests.boot.running import GOANNA
 
 EXPECTED = "hello, standard output\nhello, standard error\nhello, runtime\n"
 MACHINES = ["pc", "q35", "microvm", "microvm,acpi=off"]
 PROCESSORS = {"default": [], "max": ["-cpu", "max"], "two": ["-smp", "2"]}
 EXITS = {"plain": [], "debug-exit": ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]}
-
-
-@pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image of the guest that bare machines start."""
-    guest = next(guest for guest in guests() if guest.bare)
-    program = toolchains.build_go(guest, toolchains.newest_go())
-    path = tmp_path_factory.mktemp("bare") / "hello.img"
-    subprocess.run([*GOANNA, "build", "-o", path, program], check=True)
-    return path
 
 
 def start(image: Path, *words: str, limit: float = 40) -> str:

@@ -26,7 +26,10 @@ ARCHITECTURES = ("host", "x86_64")
 # Not of the kernel: they run on the host.
 _TOOLS = ("goanna.kernel.build", "goanna.kernel.check")
 # The start of a whole machine, which the host is not.
-_START = tuple(f"goanna.kernel.{each}" for each in ("main", "boot.first", "boot.ports", "boot.start", "boot.wiring"))
+_START = tuple(
+    f"goanna.kernel.{each}"
+    for each in ("main", "boot.devices", "boot.first", "boot.ports", "boot.start", "boot.wiring")
+)
 
 
 def modules(architecture: str) -> list[str]:

@@ -11,8 +11,8 @@ from goanna.metal import jit
 
 unit = jit(
     acpi.checksum_good, acpi.table_length, acpi.rsdp_root, acpi.root_count, acpi.root_entry, acpi.madt_processors,
-    acpi.power_registers, acpi.sleep_type, acpi.signature, acpi.PowerOff, mp_table.floating_pointer,
-    mp_table.table_length, mp_table.table_processors,
+    acpi.power_registers, acpi.sleep_type, acpi.signature, acpi.PowerOff, acpi.madt_controller, acpi.mmio_device,
+    mp_table.floating_pointer, mp_table.table_length, mp_table.table_processors,
 )  # fmt: skip
 
 
@@ -98,7 +98,34 @@ def test_mp_table():
     assert ids(mp_table.table_processors, whole) == [3, 3]
 
 
-STARTS = [b"", b"RSD PTR ", b"_MP_", b"PCMP", b"APIC" + bytes(40), b"FACP", b"_S5_\x12"]
+def test_a_line_belongs_to_the_controller_that_has_it():
+    body = struct.pack("<II", 0xFEE00000, 1) + struct.pack("<BBBBI", 0, 8, 0, 0, 1)
+    for number, (address, first) in enumerate([(0xFEC00000, 0), (0xFEC10000, 24)]):
+        body += struct.pack("<BBBBII", 1, 12, number, 0, address, first)
+    madt = table(b"APIC", body)
+    assert unit.call(acpi.madt_controller, madt, 23) == (0xFEC00000, 0)
+    assert unit.call(acpi.madt_controller, madt, 24) == (0xFEC10000, 24)
+    assert unit.call(acpi.madt_controller, madt, 48) == (0, 0)
+
+
+def named_device(address, line):
+    memory = struct.pack("<BHBII", 0x86, 9, 1, address, 0x200)
+    interrupt = struct.pack("<BHBBI", 0x89, 6, 3, 1, line)
+    return b"\x08_HID\x0dLNRO0005\0\x08_UID\x00\x08_CRS\x11\x1a\x0a\x17" + memory + interrupt + b"\x79\0"
+
+
+def test_virtio_devices_are_found_by_their_name():
+    dsdt = table(b"DSDT", b"other" + named_device(0xFEB00000, 24) + bytes(7) + named_device(0xFEB00200, 25))
+    found, offset = [], 0
+    while True:
+        address, line, offset = unit.call(acpi.mmio_device, dsdt, offset)
+        if address == 0:
+            break
+        found.append((address, line))
+    assert found == [(0xFEB00000, 24), (0xFEB00200, 25)]
+
+
+STARTS = [b"", b"LNRO0005", b"RSD PTR ", b"_MP_", b"PCMP", b"APIC" + bytes(40), b"FACP", b"_S5_\x12"]
 
 
 @settings(max_examples=300, deadline=None)
@@ -112,6 +139,8 @@ def test_no_bytes_hurt(data, start):
     unit.call(acpi.power_registers, data, power)
     unit.call(acpi.sleep_type, data)
     unit.call(acpi.sleep_type, bytes(36) + data)
+    unit.call(acpi.mmio_device, data, 0)
+    unit.call(acpi.madt_controller, data, 30)
     unit.call(mp_table.floating_pointer, data)
     unit.call(mp_table.table_length, data)
     assert len(ids(acpi.madt_processors, data)) <= 16

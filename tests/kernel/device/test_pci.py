@@ -44,7 +44,7 @@ def read(address: u32, offset: u32) -> u32:
 def write(address: u32, offset: u32, value: u32) -> None:
     at = place(address, offset)
     if at != 0:
-        status = unsafe.load(u32, at) & 0xFFFF_0000 if offset == 4 else u32(0)  # is cleared by ones, which nobody writes
+        status = unsafe.load(u32, at) & 0xFFFF_0000 if offset == 4 else u32(0)  # cleared by ones alone
         unsafe.store(u32, at, value | status)
 
 

@@ -101,10 +101,10 @@ def control_arrived(argument: u64) -> None:
 def open_ports(control: bool) -> None:
     """Take input from now on. `control`: there is a control channel. At boot, once the first process is there."""
     console_port().interrupt_on_receive(True)
-    route_interrupt(CONSOLE_LINE, False, console_arrived, 0)
+    route_interrupt(CONSOLE_LINE, False, False, console_arrived, 0)
     if control:
         control_port().interrupt_on_receive(True)
-        route_interrupt(CONTROL_LINE, False, control_arrived, 0)
+        route_interrupt(CONTROL_LINE, False, False, control_arrived, 0)
         open_channel()
 
 

@@ -23,6 +23,7 @@ from goanna.kernel.base import log
 from goanna.kernel.base.errno import E2BIG, ENOENT, ENOEXEC, ENOMEM
 from goanna.kernel.base.panic import fail, set_panic_table
 from goanna.kernel.base.text import Text
+from goanna.kernel.boot.devices import start_devices
 from goanna.kernel.boot.first import start_first_process
 from goanna.kernel.boot.ports import drain_ports, open_ports
 from goanna.kernel.boot.settings import settings, take_command_line, take_information
@@ -187,6 +188,7 @@ def start() -> None:
     if not start_vdso():
         refuse(b"too little memory to start")
     start_scheduler()
+    start_devices()
     mount_bundle()
     start_processors(settings.processors)
     error = start_first_process()

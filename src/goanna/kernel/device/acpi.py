@@ -11,7 +11,9 @@ __all__ = [
     "RSDP_SIZE",
     "PowerOff",
     "checksum_good",
+    "madt_controller",
     "madt_processors",
+    "mmio_device",
     "power_registers",
     "root_count",
     "root_entry",
@@ -29,10 +31,13 @@ MADT = int.from_bytes(b"APIC", "little")
 FADT = int.from_bytes(b"FACP", "little")
 
 MADT_ENTRIES = 44
-LOCAL_APIC, LOCAL_X2APIC = 0, 9
+LOCAL_APIC, IO_APIC, LOCAL_X2APIC = 0, 1, 9
+IO_APIC_LINES = 24  # of each controller, as far as its entry tells
 USABLE = 1  # enabled; "online capable" ones are for hot plug
 SYSTEM_MEMORY, SYSTEM_IO = 0, 1
 HARDWARE_REDUCED = 1 << 20
+
+NEAR = 96  # bytes behind a device's name in which its resources are
 
 
 @metal
@@ -126,6 +131,52 @@ def madt_processors(table: Slice[u8], ids: Slice[u32]) -> u64:
             count += 1
         offset += length
     return count
+
+
+@metal
+def madt_controller(table: Slice[u8], line: u32) -> tuple[u64, u32]:
+    """The physical address of the I/O interrupt controller that has a line, and its first line; 0 if there is none."""
+    offset: u64 = MADT_ENTRIES
+    while offset + 2 <= len(table):
+        length = u64(table[offset + 1])
+        if length < 2 or offset + length > len(table):
+            break
+        if table[offset] == IO_APIC and length >= 12:
+            first = load32(table, offset + 8)
+            if first <= line and line - first < IO_APIC_LINES:
+                return u64(load32(table, offset + 4)), first
+        offset += length
+    return 0, 0
+
+
+@metal
+def mmio_device(table: Slice[u8], after: u64) -> tuple[u64, u32, u64]:
+    """A virtio device on memory-mapped registers in the DSDT: physical address, interrupt line, and where to look for
+    the next one. Address 0: there are no more.
+
+    It is found by its name, LNRO0005, and the two resource descriptors behind it: Memory32Fixed (ACPI 6.5, 6.4.3.4) and
+    Interrupt (6.4.3.6). Code that makes such a name at run time is not understood.
+    """
+    at = after
+    while at + 8 <= len(table):
+        if table[at] == ord("L") and table[at : at + 8] == b"LNRO0005":
+            memory = find_resource(table, at + 8, 0x86, 9)
+            line = find_resource(table, at + 8, 0x89, 6)
+            if memory != 0 and line != 0:
+                return u64(load32(table, memory + 4)), load32(table, line + 5), at + 8
+        at += 1
+    return 0, 0, at
+
+
+@metal
+def find_resource(table: Slice[u8], start: u64, tag: u8, length: u8) -> u64:
+    """The first large resource descriptor of a kind and length within the next bytes; 0 if there is none."""
+    at = start
+    while at + 3 + u64(length) <= min(len(table), start + NEAR):
+        if table[at] == tag and table[at + 1] == length and table[at + 2] == 0:
+            return at
+        at += 1
+    return 0
 
 
 @struct

@@ -71,6 +71,19 @@ def stir_number(value: u64) -> None:
 
 
 @metal
+def stir_bytes(data: Slice[u8]) -> None:
+    """Mix in what another source gave."""
+    with pool.lock:
+        at: u64 = 0
+        while at < len(data):
+            count = min(u64(KEY), len(data) - at)
+            words = Array[u32, 8]()
+            unsafe.slice(u8, unsafe.address(words), KEY)[0:count] = data[at : at + count]
+            stir(words)
+            at += count
+
+
+@metal
 def stir_processor() -> u32:
     """Mix in 256 bits of the processor's own source; how many of four words it gave. With the lock."""
     words = Array[u32, 8]()

@@ -1,6 +1,7 @@
 """x86-64: PCs and virtual machines that a PVH loader starts. See the modules for what each name means."""
 
 from .boot import ASSEMBLY
+from .bus import IN_PORTS, PCI, allocate_message, each_mmio_device, pci_present
 from .call import enable_calls, on_call, set_kernel_stack, user_frame
 from .capability import hardware_capabilities, signal_frame_size
 from .clock import NEVER, counter, counter_scale, now, set_timer
@@ -103,6 +104,7 @@ __all__ = [
     "EXECUTE",
     "FRAME_LINE",
     "HUGE_SIZE",
+    "IN_PORTS",
     "KERNEL_AREA",
     "KERNEL_OFFSET",
     "KERNEL_PHYSICAL",
@@ -119,6 +121,7 @@ __all__ = [
     "PAGE_SHIFT",
     "PAGE_SIZE",
     "PATIENCE",
+    "PCI",
     "PLATFORM",
     "READ",
     "ROOTS",
@@ -132,6 +135,7 @@ __all__ = [
     "Frame",
     "PageTable",
     "Stat",
+    "allocate_message",
     "before_user",
     "boot_start",
     "call_restart_by",
@@ -144,6 +148,7 @@ __all__ = [
     "counter",
     "counter_scale",
     "describe_frame",
+    "each_mmio_device",
     "enable_calls",
     "enter_user",
     "entropy",
@@ -187,6 +192,7 @@ __all__ = [
     "park_begin",
     "park_end",
     "pause",
+    "pci_present",
     "physical",
     "prepare_context",
     "processor_count",

@@ -11,7 +11,7 @@ from .frame import KERNEL_CODE
 
 __all__ = ["EMERGENCY_STACK", "VECTORS", "TaskState", "gate", "load_descriptors", "set_gate", "task", "task_descriptor"]
 
-VECTORS = 64
+VECTORS = 96
 EMERGENCY_STACK = 1
 _TASK_SELECTOR = 0x28
 

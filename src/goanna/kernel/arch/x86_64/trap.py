@@ -27,7 +27,7 @@ from .layout import USER_TOP
 
 __all__ = [
     "EXECUTE", "READ", "WRITE", "before_user", "on_kernel_fault", "on_page_fault", "on_reschedule", "on_timer",
-    "on_user_fault", "raise_work", "register_interrupt", "set_vectors", "take_work",
+    "on_user_fault", "raise_work", "register_interrupt", "set_vectors", "take_vector", "take_work",
 ]  # fmt: skip
 
 READ, WRITE, EXECUTE = 1, 2, 4
@@ -35,8 +35,9 @@ READ, WRITE, EXECUTE = 1, 2, 4
 NMI, DOUBLE_FAULT, PAGE_FAULT, MACHINE_CHECK = 2, 8, 14, 18
 BREAKPOINT, OVERFLOW = 3, 4
 FIRST_INTERRUPT = 32  # vectors from here to TIMER are the lines of the interrupt controllers
-LINES = 24
+LINES = 24  # that have the vectors from FIRST_INTERRUPT on; further ones and messages get theirs from FIRST_FREE on
 TIMER, RESCHEDULE, SHOOTDOWN, SPURIOUS = 56, 57, 58, 63
+FIRST_FREE = 64
 WITH_CODE = {8, 10, 11, 12, 13, 14, 17, 21, 29, 30}  # exceptions that push an error code
 ON_EMERGENCY_STACK = (NMI, DOUBLE_FAULT, MACHINE_CHECK)
 
@@ -59,13 +60,14 @@ before_user = hook(Fn[[Frame], None])
 
 @struct
 class Handler:
-    """Who answers an interrupt line."""
+    """Who answers a vector."""
 
     function: Fn[[u64], None]  # in interrupt context
     argument: u64
 
 
-handlers = static(Array[Handler, LINES])  # filled at boot, constant afterwards
+handlers = static(Array[Handler, VECTORS - FIRST_INTERRUPT])  # filled at boot, constant afterwards
+next_vector = static(u32, FIRST_FREE)
 work = per_processor(u32)  # what is to be done before this processor returns to user mode; written by itself alone
 spurious_count = static(u64)
 stopping = static(bool)  # the machine is at its end: an NMI stops the processor it reaches
@@ -175,7 +177,7 @@ def interrupt(vector: u32) -> None:
         on_reschedule()
     elif vector == SHOOTDOWN:
         answer_shootdown()
-    elif vector - FIRST_INTERRUPT < LINES and handlers[vector - FIRST_INTERRUPT].function is not None:
+    elif handlers[vector - FIRST_INTERRUPT].function is not None:
         handler = handlers[vector - FIRST_INTERRUPT]
         handler.function(handler.argument)
     else:
@@ -202,10 +204,20 @@ def finish_work(frame: Frame) -> None:
 
 
 @metal
-def register_interrupt(line: u32, function: Fn[[u64], None], argument: u64) -> None:
-    """Have `function(argument)` answer a line, in interrupt context. At boot; ioapic.py opens the line."""
-    handlers[line].argument = argument
-    handlers[line].function = function
+def register_interrupt(vector: u32, function: Fn[[u64], None], argument: u64) -> None:
+    """Have `function(argument)` answer a vector, in interrupt context. At boot."""
+    handlers[vector - FIRST_INTERRUPT].argument = argument
+    handlers[vector - FIRST_INTERRUPT].function = function
+
+
+@metal
+def take_vector() -> u32:
+    """A vector that nobody has; 0 if none is left. At boot."""
+    global next_vector
+    if next_vector == VECTORS:
+        return 0
+    next_vector += 1
+    return next_vector - 1
 
 
 GENERAL = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi")

@@ -1,0 +1,138 @@
+"""Finds the machine's virtio devices, on PCI and behind registers in memory, and starts a driver for each one known."""
+
+from goanna.kernel.arch import (
+    IN_PORTS,
+    PCI,
+    allocate_message,
+    each_mmio_device,
+    kernel_map_device,
+    pci_present,
+    route_interrupt,
+)
+from goanna.kernel.base import log
+from goanna.kernel.base.text import Text
+from goanna.kernel.device.control import log_line
+from goanna.kernel.device.pci import Function, find_functions
+from goanna.kernel.device.registers import IN_MEMORY
+from goanna.kernel.device.virtio.block import BLOCK_DEVICE, LONGEST_NAME, Disk, disk_interrupt
+from goanna.kernel.device.virtio.device import Device
+from goanna.kernel.device.virtio.entropy import ENTROPY_DEVICE, EntropySource
+from goanna.kernel.device.virtio.mmio import MMIO_SIZE, find_mmio
+from goanna.kernel.device.virtio.pci import connect_messages, find_pci
+from goanna.kernel.random.pool import stir_bytes
+from goanna.metal import Array, Ptr, Slice, copy, fill, metal, static, u8, u32, u64, unsafe
+
+__all__ = ["find_disk", "start_devices"]
+
+MAXIMUM_DISKS = 16
+FRESH = 32  # random bytes taken from the host
+
+disks = static(Array[Disk, MAXIMUM_DISKS])  # filled at boot, constant afterwards
+disk_count = static(u64)
+entropy_source = static(EntropySource)
+
+
+@metal
+def start_devices() -> None:
+    """Find and start all devices. Once, at boot, by the first processor."""
+    each_mmio_device(mmio_device)
+    if pci_present():
+        find_functions(PCI, pci_function)
+
+
+@metal
+def driver_state(kind: u32) -> Ptr[Device]:
+    """Where the driver for a kind of device keeps the next one; None: there is no driver, or it has enough."""
+    if kind == BLOCK_DEVICE and disk_count < MAXIMUM_DISKS:
+        return disks[disk_count].device
+    if kind == ENTROPY_DEVICE and entropy_source.device.transport is None:
+        return entropy_source.device
+    return None
+
+
+@metal
+def mmio_device(address: u64, line: u32) -> None:
+    """A device behind registers in memory."""
+    found = Device()
+    if not find_mmio(found, IN_MEMORY, kernel_map_device(address, MMIO_SIZE)):
+        return
+    place = driver_state(found.kind)
+    if place is None:
+        return
+    copy(place, found)
+    disk = found.kind == BLOCK_DEVICE
+    if not disk or route_interrupt(line, False, False, disk_interrupt, unsafe.address(disks[disk_count])):
+        start(found.kind)
+
+
+@metal
+def pci_function(function: Function) -> None:
+    """A function of a PCI device."""
+    found = Device()
+    if not find_pci(found, function, IN_PORTS, kernel_map_device):
+        return
+    place = driver_state(found.kind)
+    if place is None:
+        return
+    copy(place, found)
+    if found.kind == BLOCK_DEVICE:
+        address, data = allocate_message(disk_interrupt, unsafe.address(disks[disk_count]))
+        if address == 0 or not connect_messages(place, function, kernel_map_device, address, data):
+            return
+    start(found.kind)
+
+
+@metal
+def start(kind: u32) -> None:
+    """Start the driver of the device that was found."""
+    global disk_count
+    if kind == BLOCK_DEVICE:
+        disk = disks[disk_count]
+        error = disk.start()
+        if error == 0:
+            disk_count += 1
+            describe(disk)
+        elif log.verbose:
+            log_line(b"goanna: a disk can't be started")
+    elif entropy_source.start():
+        words = Array[u8, FRESH]()
+        count = entropy_source.read(words)
+        stir_bytes(words[0:count])
+        fill(words, 0)
+        if log.verbose and count != 0:
+            log_line(b"goanna: random bytes come from the host")
+
+
+@metal
+def describe(disk: Disk) -> None:
+    """Say what was found, if asked to."""
+    if not log.verbose:
+        return
+    buffer = Array[u8, 120]()
+    text = Text(window=buffer[:])
+    text.put(b"goanna: disk ")
+    text.put(name_of(disk))
+    text.put(b", ")
+    text.number(disk.size)
+    text.put(b" bytes")
+    if disk.read_only:
+        text.put(b", read-only")
+    log_line(buffer[0 : text.position])
+
+
+@metal
+def name_of(disk: Disk) -> Slice[u8]:
+    """What the runner called a disk; empty if nothing."""
+    length: u64 = 0
+    while length < LONGEST_NAME and disk.name[length] != 0:
+        length += 1
+    return disk.name[0:length]
+
+
+@metal
+def find_disk(name: Slice[u8]) -> Ptr[Disk]:
+    """The disk that the runner called `name`; None if there is none."""
+    for index in range(disk_count):
+        if name_of(disks[index]) == name:
+            return disks[index]
+    return None

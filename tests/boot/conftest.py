@@ -1,0 +1,22 @@
+"""What several files of boot tests start."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.boot import toolchains
+from tests.boot.catalogue import guests
+from tests.boot.running import GOANNA
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image of the guest that bare machines start."""
+    guest = next(guest for guest in guests() if guest.bare)
+    program = toolchains.build_go(guest, toolchains.newest_go())
+    path = tmp_path_factory.mktemp("bare") / "hello.img"
+    subprocess.run([*GOANNA, "build", "-o", path, program], check=True)
+    return path
