@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goanna.kernel.boot.settings import settings, take_command_line, take_information
-from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_VERBOSE, boot_information
+from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_USER, FLAG_VERBOSE, boot_information
 from goanna.metal import jit
 
 
@@ -39,6 +39,17 @@ def test_the_runner_overrides_the_image_only_in_what_it_says(unit):
     unit.call(take_information, information(unit, hostname=b"runner", flags=FLAG_TRACE))
     assert (text(unit, "arguments"), text(unit, "hostname"), text(unit, "program")) == (b"a\0b\0", b"runner", b"/bin/a")
     assert unit.static(settings).stack_limit == 5 and unit.static(settings).flags == FLAG_TRACE
+
+
+def test_a_runner_may_say_root_where_the_image_says_another_user(unit):
+    unit.reset()
+    unit.call(take_information, information(unit, flags=FLAG_USER, user=1000, group=100, directory=b"/srv"))
+    unit.call(take_information, information(unit))
+    assert (unit.static(settings).user, unit.static(settings).group) == (1000, 100)
+    unit.call(take_information, information(unit, flags=FLAG_USER))
+    assert (unit.static(settings).user, unit.static(settings).group) == (0, 0)
+    line(unit, b"directory=/tmp")
+    assert text(unit, "directory") == b"/tmp"
 
 
 def test_the_command_line_overrides_both(unit):

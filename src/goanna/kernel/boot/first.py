@@ -1,14 +1,15 @@
 """The first process: its memory, its files, its limits, and the program of the image in it."""
 
 from goanna.kernel.arch import Frame, prepare_context
-from goanna.kernel.base.errno import EACCES, ENOENT, ENOMEM
+from goanna.kernel.base.errno import EACCES, ENOENT, ENOMEM, ENOTDIR
 from goanna.kernel.boot.settings import settings
+from goanna.kernel.boot.standing import describe_person, find_entry, take_identity, take_place
 from goanna.kernel.exec.load import load_program
 from goanna.kernel.exec.stack import Start
 from goanna.kernel.file.flags import S_IFREG
 from goanna.kernel.file.node import set_budget
 from goanna.kernel.file.node_pages import map_source
-from goanna.kernel.file.tree import Entry, child_of, root_entry
+from goanna.kernel.file.tree import Entry
 from goanna.kernel.identity.limits import RLIMIT_NOFILE, RLIMIT_STACK, default_limits
 from goanna.kernel.memory import pages, space
 from goanna.kernel.thread.create import make_process, make_thread
@@ -29,34 +30,10 @@ from goanna.metal import Fn, Ptr, Slice, hook, i64, metal, u8, u64
 
 __all__ = ["describe_machine", "set_executable", "start_first_process"]
 
-SLASH = 0x2F
-
 # What the machine offers programs: AT_HWCAP, AT_HWCAP2 and the bytes of the largest signal frame go into `Start`.
 describe_machine = hook(Fn[[Start], None])
 # What runs is this entry of the tree, whose reference is used up.
 set_executable = hook(Fn[[Process, Entry], None])
-
-
-@metal
-def find_program(path: Slice[u8]) -> tuple[Ptr[Entry], i64]:
-    """The entry of an absolute path without links, with a reference; or None and an errno."""
-    root_entry.hold()
-    at: Ptr[Entry] = root_entry
-    position: u64 = 0
-    while position < len(path):
-        if path[position] == SLASH:
-            position += 1
-            continue
-        end = position
-        while end < len(path) and path[end] != SLASH:
-            end += 1
-        child, error = child_of(at, path[position:end])
-        at.drop()
-        if child is None:
-            return None, error
-        at = child
-        position = end
-    return at, 0
 
 
 @metal
@@ -68,7 +45,7 @@ def load_first(process: Process, frame: Frame) -> i64:
     process.space = memory
     if settings.stack_limit != 0:
         memory.stack_limit = settings.stack_limit
-    entry, error = find_program(settings.program)
+    entry, error = find_entry(settings.program)
     if entry is None:
         return error if error < 0 else -ENOENT
     if entry.kind() != S_IFREG:
@@ -76,6 +53,7 @@ def load_first(process: Process, frame: Frame) -> i64:
     source = map_source(entry.node, entry)
     start = Start(arguments=settings.arguments, environment=settings.environment, path=settings.program)
     describe_machine(start)
+    describe_person(start, process)
     error = load_program(memory, source, entry.node.size, start)
     source.release()
     if error < 0:
@@ -95,7 +73,8 @@ def name_process(process: Process, name: Slice[u8]) -> None:
 
 @metal
 def start_first_process() -> i64:
-    """Make process 1 with the program in it, ready to run. 0 or a negative errno, after which nothing can be done."""
+    """Make process 1 with the program in it, ready to run. 0 or a negative errno, after which nothing can be done:
+    -ENOTDIR if there is no such working directory."""
     process = make_process()
     if process is None:
         return -ENOMEM
@@ -116,9 +95,13 @@ def start_first_process() -> i64:
     if error == 0:
         error = file_process_setup(process, None, 0)
     if error == 0:
+        take_identity(process)
         error = load_first(process, frame_of(thread))
     if error < 0:
         return error
+    error = take_place(process)
+    if error < 0:
+        return -ENOTDIR
     run(process, thread)
     return 0
 

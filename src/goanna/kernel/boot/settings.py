@@ -2,11 +2,11 @@
 
 The command line is words between blanks, `key=value` or `key`: `trace`, `verbose`, `processors=N`, `memory=SIZE`,
 `stack=SIZE`, `files=N`, `filespace=SIZE` (memory that files may take), `hostname=NAME`, `program=PATH`,
-`env.KEY=VALUE`. Sizes take K, M or G. What follows a word `--` are the program's arguments, in place of the image's.
-Words that are not known are counted, so that a verbose start can say so.
+`directory=PATH`, `env.KEY=VALUE`. Sizes take K, M or G. What follows a word `--` are the program's arguments, in place
+of the image's. Words that are not known are counted, so that a verbose start can say so.
 """
 
-from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_VERBOSE, BootInformation
+from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_USER, FLAG_VERBOSE, BootInformation
 from goanna.metal import Array, Slice, metal, static, struct, u8, u32, u64
 
 __all__ = ["Settings", "settings", "take_command_line", "take_information"]
@@ -24,6 +24,10 @@ class Settings:
     environment: Slice[u8]  # KEY=VALUE, each followed by a zero byte
     program: Slice[u8]
     hostname: Slice[u8]
+    directory: Slice[u8]  # where the program starts; empty: /
+    returns: Slice[u8]  # paths of what goes back to the runner, each followed by a zero byte
+    user: u32
+    group: u32
     wall_time: u64  # ns since 1970 when the machine started; 0: ask the machine's clock
     memory_limit: u64  # bytes; 0: all there is
     stack_limit: u64  # bytes; 0: the default
@@ -53,12 +57,21 @@ def take_information(information: BootInformation) -> None:
         settings.program = information.bytes_of(information.program)
     if information.hostname.offset != 0:
         settings.hostname = information.bytes_of(information.hostname)
+    if information.directory.offset != 0:
+        settings.directory = information.bytes_of(information.directory)
+    if information.returns.offset != 0:
+        settings.returns = information.bytes_of(information.returns)
+    if information.flags & FLAG_USER != 0:
+        settings.user = information.user
+        settings.group = information.group
     if information.wall_time != 0:
         settings.wall_time = information.wall_time
     if information.memory_limit != 0:
         settings.memory_limit = information.memory_limit
     if information.stack_limit != 0:
         settings.stack_limit = information.stack_limit
+    if information.files_limit != 0:
+        settings.files_limit = information.files_limit
     if information.open_files != 0:
         settings.open_files = information.open_files
     if information.has_seed():
@@ -117,6 +130,9 @@ def take_word(word: Slice[u8]) -> bool:
         return True
     if starts_with(word, b"program="):
         settings.program = word[8:]
+        return True
+    if starts_with(word, b"directory="):
+        settings.directory = word[10:]
         return True
     if starts_with(word, b"env."):
         return add_variable(word[4:])

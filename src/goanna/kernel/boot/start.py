@@ -20,7 +20,7 @@ from goanna.kernel.arch import (
     virtual,
 )
 from goanna.kernel.base import log
-from goanna.kernel.base.errno import E2BIG, ENOENT, ENOEXEC, ENOMEM
+from goanna.kernel.base.errno import E2BIG, ENOENT, ENOEXEC, ENOMEM, ENOTDIR
 from goanna.kernel.base.panic import fail, set_panic_table
 from goanna.kernel.base.text import Text
 from goanna.kernel.boot.devices import start_devices
@@ -205,6 +205,8 @@ def refuse_program(error: i64) -> None:
         refuse(b"the program is not an executable that can be started here")
     if error == -ENOENT:
         refuse(b"the program is not in the image")
+    if error == -ENOTDIR:
+        refuse(b"the working directory is not in the image")
     if error == -ENOMEM:
         refuse(b"too little memory to start the program")
     if error == -E2BIG:

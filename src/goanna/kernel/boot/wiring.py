@@ -7,6 +7,7 @@ from goanna.kernel.base.text import Text
 from goanna.kernel.boot.first import describe_machine, set_executable
 from goanna.kernel.boot.ports import drain_ports
 from goanna.kernel.boot.settings import settings
+from goanna.kernel.boot.standing import set_directory
 from goanna.kernel.device.control import log_line, memory_out, on_signal, panic_text
 from goanna.kernel.exec.load import map_vdso
 from goanna.kernel.exec.stack import Start
@@ -73,6 +74,13 @@ def describe(start: Start) -> None:
 def note_executable(process: Process, entry: Entry) -> None:
     """What /proc/self/exe says."""
     process.place.set_executable(entry)
+
+
+@set_directory.set
+@metal
+def stand_in(process: Process, entry: Entry) -> None:
+    """The working directory of a process that doesn't run yet."""
+    process.place.set_directory(entry)
 
 
 @current_space.set

@@ -60,6 +60,22 @@ def become_root(credentials: Credentials) -> None:
 
 
 @metal
+def become_user(credentials: Credentials, user: u32, group: u32) -> None:
+    """Let a process whose identities are 0 be of that user and group; who isn't root has no capabilities."""
+    credentials.user = user
+    credentials.effective_user = user
+    credentials.saved_user = user
+    credentials.file_user = user
+    credentials.group = group
+    credentials.effective_group = group
+    credentials.saved_group = group
+    credentials.file_group = group
+    if user != 0:
+        credentials.effective = 0
+        credentials.permitted = 0
+
+
+@metal
 def sys_getuid() -> i64:
     """getuid(2)."""
     return i64(mine().user)

@@ -16,6 +16,7 @@ __all__ = [
     "FLAG_CONTROL",
     "FLAG_DEBUG_EXIT",
     "FLAG_TRACE",
+    "FLAG_USER",
     "FLAG_VERBOSE",
     "IMAGE_MAGIC",
     "IMAGE_VERSION",
@@ -29,15 +30,16 @@ __all__ = [
 IMAGE_MAGIC = int.from_bytes(b"GoannaIm", "little")
 IMAGE_VERSION = 1
 BOOT_MAGIC = int.from_bytes(b"GoannaBt", "little")
-BOOT_VERSION = 1
+BOOT_VERSION = 2
 HEADER_SIZE = 128  # bytes of ImageHeader
-FIXED_SIZE = 128  # bytes of BootInformation before the string area
+FIXED_SIZE = 176  # bytes of BootInformation before the string area
 CHECKSUM_BLOCK = 4096  # bytes of the bundle under one entry of the checksum table: a page, checked when it is mapped
 
 FLAG_TRACE = 1  # print each system call
 FLAG_VERBOSE = 2  # the kernel says what it does
 FLAG_CONTROL = 4  # the control channel's port is there
 FLAG_DEBUG_EXIT = 8  # isa-debug-exit is there
+FLAG_USER = 16  # `user` and `group` are said
 
 
 @struct
@@ -93,12 +95,17 @@ class BootInformation:
     environment: Text  # KEY=VALUE, each followed by a zero byte
     program: Text  # path of the program in the bundle
     hostname: Text
+    directory: Text  # path of the working directory; / if nobody says
+    returns: Text  # paths of files and folders that go back to the runner at the end, each followed by a zero byte
     wall_time: u64  # ns since 1970 when the machine started
     memory_limit: u64  # bytes for the program; 0: all there is
     stack_limit: u64  # bytes, RLIMIT_STACK; 0: 8 MiB
     open_files: u64  # RLIMIT_NOFILE; 0: the default
+    files_limit: u64  # bytes that files in memory may take; 0: the default
     seed: Array[u8, 32]  # from the runner's random source
-    reserved: u64
+    user: u32  # whom the program runs as, with FLAG_USER
+    group: u32
+    reserved: Array[u64, 3]
 
     def check(self, available: u64) -> bool:
         """Whether magic, version, size (at most `available` bytes) and all texts are sound. To be called first."""
@@ -111,6 +118,8 @@ class BootInformation:
             and self.sound(self.environment, True)
             and self.sound(self.program, False)
             and self.sound(self.hostname, False)
+            and self.sound(self.directory, False)
+            and self.sound(self.returns, True)
         )
 
     def sound(self, text: Text, terminated: bool) -> bool:
@@ -144,9 +153,12 @@ def boot_information(
     environment: Mapping[bytes, bytes] | None = None,
     program: bytes | None = None,
     hostname: bytes | None = None,
+    directory: bytes | None = None,
+    returns: Iterable[bytes] | None = None,
     **numbers: object,
 ) -> bytes:
-    """Boot information packed by the host: what is None is "not said". Other fields by name: flags, seed, wall_time, …
+    """Boot information packed by the host: what is None is "not said". Other fields by name: flags, seed, wall_time,
+    user, …
 
     Raises ValueError for a zero byte in a text, and OverflowError for a number that does not fit.
     """
@@ -173,5 +185,7 @@ def boot_information(
         "environment": text(strings(pairs)),
         "program": text(None if program is None else plain(program)),
         "hostname": text(None if hostname is None else plain(hostname)),
+        "directory": text(None if directory is None else plain(directory)),
+        "returns": text(strings(returns)),
     }
     return BootInformation.pack(size=start + len(area), **texts, **numbers) + bytes(area)
