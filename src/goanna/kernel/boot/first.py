@@ -26,7 +26,7 @@ from goanna.kernel.thread.thread import (
     tree_lock,
 )
 from goanna.kernel.thread.work import begin_program_thread
-from goanna.metal import Fn, Ptr, Slice, hook, i64, metal, u8, u64
+from goanna.metal import Fn, Slice, hook, i64, metal, u8
 
 __all__ = ["describe_machine", "set_executable", "start_first_process"]
 

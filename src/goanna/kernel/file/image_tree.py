@@ -5,6 +5,7 @@ All of them share one budget of memory, half of RAM unless a setting says otherw
 
 from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.errno import ENOMEM
+from goanna.kernel.file.erofs import Entry as ImageEntry
 from goanna.kernel.file.erofs import Image, Inode
 from goanna.kernel.file.memory_tree import make_tree
 from goanna.kernel.file.node import create_node, image_node, number_from, set_budget
@@ -26,8 +27,9 @@ TMP_TREE, RUN_TREE, SHM_TREE = make_tree(24), make_tree(25), make_tree(26)
 
 @metal
 def mount_root(base: u64, size: u64) -> i64:
-    """Make the image of `size` bytes at `base` (direct map, on a page) the root, and let /tmp and /run be in memory. Half of
-    RAM is for files, until set_budget says otherwise. At boot. 0, -EINVAL, -EIO or -ENOMEM."""
+    """Make the image of `size` bytes at `base` (direct map, on a page) the root, and let /tmp and /run be in memory,
+    but for one in which the image has files. Half of RAM is for files, until set_budget says otherwise. At boot. 0,
+    -EINVAL, -EIO or -ENOMEM."""
     error = root_image.mount(base, size)
     if error < 0:
         return error
@@ -42,9 +44,27 @@ def mount_root(base: u64, size: u64) -> i64:
     root_entry.node = image_node(root_image, inode)
     if root_entry.node is None:
         return -ENOMEM
-    if not mount_memory(root_entry, b"tmp", TMP_TREE) or not mount_memory(root_entry, b"run", RUN_TREE):
+    if not filled(inode, b"tmp") and not mount_memory(root_entry, b"tmp", TMP_TREE):
+        return -ENOMEM
+    if not filled(inode, b"run") and not mount_memory(root_entry, b"run", RUN_TREE):
         return -ENOMEM
     return 0
+
+
+@metal
+def filled(top: Inode, name: Slice[u8]) -> bool:
+    """Whether the image has something in a directory at its top."""
+    number, error = root_image.lookup(top, name)
+    inode = Inode()
+    if error < 0 or root_image.inode(number, inode) < 0:
+        return False
+    entry = ImageEntry()
+    found: u64 = 0
+    position: u64 = 0
+    while root_image.entry(inode, position, entry) == 1:
+        found += 1
+        position = entry.next
+    return found > 2  # beside . and ..
 
 
 @metal
