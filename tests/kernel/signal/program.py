@@ -4,7 +4,7 @@ from goanna.kernel.arch import Frame
 from goanna.kernel.arch.host.processors import pass_through_user, spend_time
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory import user as user_memory
-from goanna.kernel.signal import deliver, fault, setup
+from goanna.kernel.signal import deliver, fault, jobs, setup
 from goanna.kernel.signal.handler_return import sys_rt_sigreturn
 from goanna.kernel.signal.state import Action
 from goanna.kernel.thread import thread as threads
@@ -106,6 +106,10 @@ HOOKS = (
     (threads.signal_thread_teardown, setup.teardown_thread),
     (threads.signal_process_teardown, setup.teardown_process),
     (threads.deliver_signals, deliver.deliver),
+    (threads.tell_of_death, jobs.notify_death),
+    (threads.cut_tie, jobs.hang_up_orphans),
+    (threads.send_death_signal, jobs.tell_of_maker),
+    (threads.dying, jobs.is_dying),
     (fault.on_memory_out, memory_out),
 )
 STATICS = (handled, handled_by, seen)

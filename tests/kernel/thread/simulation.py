@@ -71,6 +71,31 @@ def no_signals(frame: Frame) -> None:
 
 
 @metal
+def unwanted(process: Process, number: u32) -> bool:
+    return False
+
+
+@metal
+def no_tie(process: Process, parent: Process, ends: bool) -> None:
+    pass
+
+
+@metal
+def not_dying(thread: Thread) -> bool:
+    return False
+
+
+@metal
+def no_descriptor(process: Process, options: u32) -> i64:
+    return -24
+
+
+@metal
+def no_close(descriptor: i64) -> None:
+    pass
+
+
+@metal
 def machine_ended(status: u32) -> None:
     global ended_with
     ended_with = status
@@ -97,6 +122,12 @@ HOOKS = (
     (threads.file_process_setup, no_process_setup),
     (threads.file_process_teardown, no_process_teardown),
     (threads.deliver_signals, no_signals),
+    (threads.tell_of_death, unwanted),
+    (threads.cut_tie, no_tie),
+    (threads.send_death_signal, no_process_teardown),
+    (threads.dying, not_dying),
+    (threads.open_process_descriptor, no_descriptor),
+    (threads.close_process_descriptor, no_close),
     (threads.machine_end, machine_ended),
     (placement.random_u64, no_random),
     (user.on_page_fault, serve_fault),
@@ -117,6 +148,7 @@ def start_process(end: u64) -> None:
     global process
     process = make_process()
     process.id = 1
+    process.credentials.effective = 2**64 - 1
     process.space = space.create()
     map_user(USER_PAGE, MAP_PRIVATE, None)
     source = shared.create(USER_PAGES)

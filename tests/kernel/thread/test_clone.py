@@ -198,8 +198,9 @@ def clone(machine, *values):
         (PLAIN | PIDFD | PARENT_SETTID, -errno.EINVAL),
         (PLAIN | PIDFD | DETACHED, -errno.EINVAL),
         (PLAIN & ~FILES, -errno.EINVAL),
-        (17, -errno.ENOSYS),
-        (VM | VFORK | 17, -errno.ENOSYS),
+        (17, 2),
+        (VM | VFORK | 17, 2),
+        (VM | SIGHAND | 17, -errno.EINVAL),
     ],
 )
 def test_combinations_of_flags(machine, flags, expected):
@@ -258,7 +259,8 @@ TID = ARGUMENTS + 120
         ({"flags": PLAIN, "exit_signal": 17, **STACK}, -errno.EINVAL),
         ({"flags": PLAIN, "exit_signal": 256, **STACK}, -errno.EINVAL),
         ({"flags": 0, "exit_signal": 65}, -errno.EINVAL),
-        ({"flags": 0, "exit_signal": 17}, -errno.ENOSYS),
+        ({"flags": 0, "exit_signal": 17}, 2),
+        ({"flags": INTO_CGROUP, "exit_signal": 17}, -errno.EBADF),
         ({"flags": PLAIN | CLEAR_SIGHAND, **STACK}, -errno.EINVAL),
         ({"flags": PLAIN | 1 << 34, **STACK}, -errno.EINVAL),
         ({"flags": INTO_CGROUP, "length": 80}, -errno.EINVAL),

@@ -4,10 +4,10 @@ from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.text import Text
 from goanna.kernel.file.subject import Subject, hold_space
 from goanna.kernel.memory.space import AddressSpace, release
-from goanna.kernel.thread.process import Process
-from goanna.kernel.thread.scheduler import running_time
+from goanna.kernel.thread.process import Process, Usage, tree_lock
 from goanna.kernel.thread.thread import Thread, ThreadState
-from goanna.metal import Slice, i64, metal, struct, u8, u32, u64
+from goanna.kernel.thread.usage import usage_of
+from goanna.metal import Slice, copy, i64, metal, struct, u8, u32, u64
 
 TICK = 10_000_000  # nanoseconds: USER_HZ is 100
 INFINITY = 0xFFFFFFFFFFFFFFFF
@@ -70,33 +70,67 @@ def copy_sizes(memory: Memory, space: AddressSpace) -> None:
 
 @metal
 def state_letter(thread: Thread) -> u8:
-    """R running, S asleep, Z ended."""
-    if thread.state == ThreadState.BLOCKED:
-        return 0x53
-    return 0x5A if thread.state == ThreadState.DEAD else u8(0x52)
+    """R running, S asleep, T stopped, Z ended."""
+    if thread.state == ThreadState.DEAD or thread.process.zombie:
+        return 0x5A
+    with tree_lock:
+        signals = thread.signals
+        if signals is not None and signals.stopped:
+            return 0x54
+    return 0x53 if thread.state == ThreadState.BLOCKED else u8(0x52)
+
+
+@metal
+def state_name(letter: u8) -> Slice[u8]:
+    """What status calls it."""
+    match letter:
+        case 0x53:
+            return b" (sleeping)\n"
+        case 0x54:
+            return b" (stopped)\n"
+        case 0x5A:
+            return b" (zombie)\n"
+        case _:
+            return b" (running)\n"
 
 
 @metal
 def parent_of(process: Process) -> u64:
     """The number of a process's parent; 0: it has none."""
-    parent = process.parent
-    return u64(0) if parent is None else u64(parent.id)
+    with tree_lock:
+        parent = process.parent
+        return u64(0) if parent is None else u64(parent.id)
+
+
+@struct
+class SignalSets:
+    """The signals of a thread and its process, by what becomes of them."""
+
+    own: u64  # pending for the thread
+    shared: u64  # pending for the process
+    blocked: u64
+    ignored: u64
+    caught: u64
 
 
 @metal
-def ignored_and_caught(process: Process) -> tuple[u64, u64]:
-    """The sets of signals that a process ignores and has handlers for."""
-    ignored: u64 = 0
-    caught: u64 = 0
-    signals = process.signals
-    if signals is not None:
-        for index in range(u64(0), u64(64)):
-            handler = signals.actions[index].handler
-            if handler == 1:
-                ignored |= u64(1) << index
-            elif handler != 0:
-                caught |= u64(1) << index
-    return ignored, caught
+def read_signals(sets: SignalSets, thread: Thread) -> None:
+    """Read the sets; zeros for a thread at its end."""
+    with tree_lock:
+        signals = thread.process.signals
+        if signals is None:
+            return
+        with signals.lock:
+            sets.shared = signals.pending.set
+            if thread.signals is not None:
+                sets.own = thread.signals.pending.set
+                sets.blocked = thread.signals.blocked
+            for index in range(u64(0), u64(64)):
+                handler = signals.actions[index].handler
+                if handler == 1:
+                    sets.ignored |= u64(1) << index
+                elif handler != 0:
+                    sets.caught |= u64(1) << index
 
 
 @metal
@@ -119,12 +153,13 @@ def write_stat(text: Text, subject: Subject) -> i64:
     process: Process = subject.process
     memory = Memory()
     measure(memory, process)
-    ignored, caught = ignored_and_caught(process)
-    blocked: u64 = 0
-    pending: u64 = 0
-    if thread.signals is not None:
-        blocked = thread.signals.blocked
-        pending = thread.signals.pending.set
+    sets = SignalSets()
+    read_signals(sets, thread)
+    used = Usage()
+    reaped = Usage()
+    with tree_lock:
+        usage_of(process, used)
+        copy(reaped, process.reaped)
     text.number(u64(thread.id))
     text.put(b" (")
     text.string(thread.name[:])
@@ -132,16 +167,16 @@ def write_stat(text: Text, subject: Subject) -> i64:
     text.byte(state_letter(thread))
     numbers(text, parent_of(process), u64(process.group), u64(process.session), 0)
     text.put(b" -1")
-    numbers(text, 4194560, process.faults.load(), 0, process.major_faults.load())
-    numbers(text, 0, running_time(thread) // TICK, 0, process.children_cpu_time.load() // TICK)
+    numbers(text, 4194560, used.faults, reaped.faults, 0)
+    numbers(text, 0, used.time // TICK, 0, reaped.time // TICK)
     text.put(b" 0 ")
     text.number(u64(thread.nice + 20))
     text.byte(0x20)
     text.signed(i64(thread.nice))
     numbers(text, u64(process.thread_count), 0, process.started // TICK, memory.mapped)
     numbers(text, memory.resident // PAGE_SIZE, INFINITY, memory.code_start, memory.code_end)
-    numbers(text, memory.stack_start, 0, 0, pending)
-    numbers(text, blocked, ignored, caught, 0)
+    numbers(text, memory.stack_start, 0, 0, sets.own)
+    numbers(text, sets.blocked, sets.ignored, sets.caught, 0)
     numbers(text, 0, 0, 17, u64(thread.processor))
     numbers(text, 0, u64(thread.policy), 0, 0)
     numbers(text, 0, memory.data_start, memory.data_end, memory.break_start)
@@ -205,7 +240,7 @@ def write_status(text: Text, subject: Subject) -> i64:
     text.put(b"\nState:\t")
     letter = state_letter(thread)
     text.byte(letter)
-    text.put(b" (sleeping)\n" if letter == 0x53 else b" (zombie)\n" if letter == 0x5A else b" (running)\n")
+    text.put(state_name(letter))
     text.line(b"Tgid:\t", u64(process.id))
     text.put(b"Ngid:\t0\n")
     text.line(b"Pid:\t", u64(thread.id))
@@ -221,7 +256,7 @@ def write_status(text: Text, subject: Subject) -> i64:
     text.put(b" \n" if me.group_count == 0 else b"\n")
     write_memory_status(text, process)
     text.line(b"Threads:\t", u64(process.thread_count))
-    write_signal_status(text, thread, process)
+    write_signal_status(text, thread)
     set_line(text, b"CapInh:\t", me.inheritable)
     set_line(text, b"CapPrm:\t", me.permitted)
     set_line(text, b"CapEff:\t", me.effective)
@@ -252,19 +287,12 @@ def write_memory_status(text: Text, process: Process) -> None:
 
 
 @metal
-def write_signal_status(text: Text, thread: Thread, process: Process) -> None:
+def write_signal_status(text: Text, thread: Thread) -> None:
     """The lines of pending, blocked, ignored and caught signals."""
-    ignored, caught = ignored_and_caught(process)
-    own: u64 = 0
-    shared: u64 = 0
-    blocked: u64 = 0
-    if thread.signals is not None:
-        own = thread.signals.pending.set
-        blocked = thread.signals.blocked
-    if process.signals is not None:
-        shared = process.signals.pending.set
-    set_line(text, b"SigPnd:\t", own)
-    set_line(text, b"ShdPnd:\t", shared)
-    set_line(text, b"SigBlk:\t", blocked)
-    set_line(text, b"SigIgn:\t", ignored)
-    set_line(text, b"SigCgt:\t", caught)
+    sets = SignalSets()
+    read_signals(sets, thread)
+    set_line(text, b"SigPnd:\t", sets.own)
+    set_line(text, b"ShdPnd:\t", sets.shared)
+    set_line(text, b"SigBlk:\t", sets.blocked)
+    set_line(text, b"SigIgn:\t", sets.ignored)
+    set_line(text, b"SigCgt:\t", sets.caught)

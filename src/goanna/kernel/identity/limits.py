@@ -8,12 +8,12 @@ from goanna.kernel.base.errno import EFAULT, EINVAL, EPERM, ESRCH
 from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS
 from goanna.kernel.identity.credentials import capable
 from goanna.kernel.memory import user
-from goanna.kernel.memory.space import AddressSpace
+from goanna.kernel.memory.space import AddressSpace, acquire, release
 from goanna.kernel.thread.current import current, current_process
-from goanna.kernel.thread.process import LIMITS, Limit, Process, tree_lock
-from goanna.kernel.thread.scheduler import running_time
+from goanna.kernel.thread.process import LIMITS, Credentials, Limit, Process, Usage, tree_lock
 from goanna.kernel.thread.thread import Thread, find_thread, release_thread
-from goanna.metal import Array, Ptr, i32, i64, metal, struct, u32, u64
+from goanna.kernel.thread.usage import put_usage, usage_of, usage_of_thread
+from goanna.metal import Array, Ptr, copy, i32, i64, metal, u32, u64
 
 RLIMIT_DATA = 2
 RLIMIT_STACK = 3
@@ -74,9 +74,24 @@ def change_limit(process: Process, resource: u32, wanted: Limit) -> i64:
         return -EPERM
     limit.maximum = wanted.maximum
     limit.current = wanted.current
-    if process.space is not None:
-        limit_space(process.space, resource, wanted.current)
+    space: Ptr[AddressSpace] = None
+    with tree_lock:
+        space = process.space
+        if space is not None:
+            acquire(space)
+    if space is not None:
+        limit_space(space, resource, wanted.current)
+        release(space)
     return 0
+
+
+@metal
+def limit_new_space(process: Process, space: AddressSpace) -> None:
+    """Tell a new address space of all limits of the process that it is for."""
+    limit_space(space, RLIMIT_STACK, process.limits[RLIMIT_STACK].current)
+    limit_space(space, RLIMIT_AS, process.limits[RLIMIT_AS].current)
+    limit_space(space, RLIMIT_DATA, process.limits[RLIMIT_DATA].current)
+    limit_space(space, RLIMIT_MEMLOCK, process.limits[RLIMIT_MEMLOCK].current)
 
 
 @metal
@@ -113,6 +128,16 @@ def sys_setrlimit(resource: u32, address: u64) -> i64:
 
 
 @metal
+def may_limit(target: Credentials) -> bool:
+    """Whether the running process may see and set the limits of one with such credentials
+    (check_prlimit_permission)."""
+    me = current_process().credentials
+    users = me.user == target.user and me.user == target.effective_user and me.user == target.saved_user
+    groups = me.group == target.group and me.group == target.effective_group and me.group == target.saved_group
+    return (users and groups) or capable(CAP_SYS_RESOURCE)
+
+
+@metal
 def sys_prlimit64(id: i32, resource: u32, new: u64, old: u64) -> i64:
     """prlimit(2)."""
     if resource >= LIMITS:
@@ -126,7 +151,7 @@ def sys_prlimit64(id: i32, resource: u32, new: u64, old: u64) -> i64:
         thread = find_thread(u32.wrap(id))
         if thread is None:
             return -ESRCH
-        if thread.process is None:
+        if thread.process is None or not may_limit(thread.process.credentials):
             release_thread(thread)
             return -EPERM
         process = thread.process
@@ -141,85 +166,36 @@ def sys_prlimit64(id: i32, resource: u32, new: u64, old: u64) -> i64:
     return result
 
 
-@struct
-class Usage:
-    """struct rusage."""
-
-    user_seconds: i64
-    user_microseconds: i64
-    system_seconds: i64
-    system_microseconds: i64
-    maximum_resident: i64  # KiB
-    unused: Array[i64, 3]
-    minor_faults: i64
-    major_faults: i64
-    more: Array[i64, 6]
-    voluntary_switches: i64
-    involuntary_switches: i64
-
-
-NANOSECONDS = 1_000_000_000
-
-
-@metal
-def process_time(process: Process) -> u64:
-    """Nanoseconds all threads of the running process have run, ended ones too."""
-    time = process.cpu_time.load()
-    with tree_lock:
-        thread = process.threads.head()
-        while thread is not None:
-            time += running_time(thread)
-            thread = process.threads.after(thread)
-    return time
-
-
-@metal
-def count_switches(process: Process, usage: Usage) -> None:
-    """How often its threads gave up the processor, or had to."""
-    with tree_lock:
-        thread = process.threads.head()
-        while thread is not None:
-            usage.voluntary_switches += i64(thread.switches.load())
-            usage.involuntary_switches += i64(thread.preemptions.load())
-            thread = process.threads.after(thread)
-
-
 @metal
 def sys_getrusage(who: i32, address: u64) -> i64:
-    """getrusage(2). All processor time counts as user time: the kernel does not tell the two apart."""
-    if who not in (RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD):
-        return -EINVAL
+    """getrusage(2)."""
     usage = Usage()
-    process = current_process()
-    time: u64 = 0
     if who == RUSAGE_SELF:
-        time = process_time(process)
-        count_switches(process, usage)
+        with tree_lock:
+            usage_of(current_process(), usage)
     elif who == RUSAGE_THREAD:
-        time = running_time(current())
-        usage.voluntary_switches = i64(current().switches.load())
-        usage.involuntary_switches = i64(current().preemptions.load())
+        usage_of_thread(current(), usage)
+    elif who == RUSAGE_CHILDREN:
+        with tree_lock:
+            copy(usage, current_process().reaped)
     else:
-        time = process.children_cpu_time.load()
-    usage.user_seconds = i64(time // NANOSECONDS)
-    usage.user_microseconds = i64(time % NANOSECONDS // 1000)
-    if who != RUSAGE_CHILDREN:
-        usage.maximum_resident = i64(process.space.peak * (PAGE_SIZE // 1024))
-        usage.minor_faults = i64(process.faults.load())
-        usage.major_faults = i64(process.major_faults.load())
-    return user.put_struct(address, usage)
+        return -EINVAL
+    return put_usage(address, usage)
 
 
-TICKS = 100  # per second: USER_HZ
+TICK = 10_000_000  # nanoseconds: USER_HZ is 100
 
 
 @metal
 def sys_times(address: u64) -> i64:
     """times(2): clock ticks since boot."""
     if address != 0:
+        usage = Usage()
         values = Array[i64, 4]()
-        values[0] = i64(process_time(current_process()) // (NANOSECONDS // TICKS))
-        values[2] = i64(current_process().children_cpu_time.load() // (NANOSECONDS // TICKS))
+        with tree_lock:
+            usage_of(current_process(), usage)
+            values[2] = i64(current_process().reaped.time // TICK)
+        values[0] = i64(usage.time // TICK)
         if user.put_struct(address, values) < 0:
             return -EFAULT
-    return i64(now() // (NANOSECONDS // TICKS))
+    return i64(now() // TICK)

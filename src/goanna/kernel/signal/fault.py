@@ -17,7 +17,7 @@ from goanna.kernel.signal.numbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, S
 from goanna.kernel.signal.send import force
 from goanna.kernel.thread.current import current
 from goanna.kernel.thread.exit import kill_process
-from goanna.metal import Fn, hook, i32, i64, metal, u32, u64
+from goanna.metal import RELAXED, Fn, hook, i32, i64, metal, u32, u64
 
 __all__ = ["on_memory_out"]
 
@@ -46,6 +46,7 @@ def page_fault(frame: Frame, address: u64, access: u32) -> bool:
     if address < USER_TOP:
         result = handle_fault(thread.process.space, address, access)
         if result == 0:
+            thread.faults.store(thread.faults.load(order=RELAXED) + 1, order=RELAXED)
             return True
     if result == -ENOMEM:
         on_memory_out()

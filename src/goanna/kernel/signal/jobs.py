@@ -11,17 +11,32 @@ from goanna.kernel.signal.numbers import (
     CLD_STOPPED,
     SA_NOCLDSTOP,
     SA_NOCLDWAIT,
+    SI_KERNEL,
+    SI_USER,
     SIG_IGN,
     SIGCHLD,
     SIGCONT,
+    SIGHUP,
     SIGNALS,
 )
-from goanna.kernel.signal.send import alert, send
+from goanna.kernel.signal.send import alert, send, send_to_process
 from goanna.kernel.signal.state import ProcessSignals, ThreadSignals
-from goanna.kernel.thread.process import Process, tree_lock
-from goanna.kernel.thread.thread import WORK_EXIT, WORK_SIGNAL, Thread
+from goanna.kernel.thread.current import current_process
+from goanna.kernel.thread.family import wake_parent
+from goanna.kernel.thread.process import Process, Usage, tree_lock
+from goanna.kernel.thread.thread import (
+    WORK_EXIT,
+    WORK_SIGNAL,
+    Thread,
+    cut_tie,
+    dying,
+    next_in_table,
+    send_death_signal,
+    tell_of_death,
+)
+from goanna.kernel.thread.usage import usage_of
 from goanna.kernel.time.timer import NEVER
-from goanna.metal import i32, i64, metal, pointer, u32
+from goanna.metal import Ptr, i32, i64, metal, u32
 
 __all__ = [
     "begin_stop",
@@ -105,6 +120,7 @@ def tell_parent(process: Process, code: i32, status: i32) -> None:
         parent = process.parent
         if parent is None:
             return
+        wake_parent(process)
         shared = parent.signals
         if shared is None:
             return
@@ -118,12 +134,15 @@ def tell_parent(process: Process, code: i32, status: i32) -> None:
 
 @metal
 def describe_child(information: Information, process: Process, code: i32, status: i32) -> None:
-    """The siginfo of SIGCHLD."""
+    """The siginfo of SIGCHLD. Tree lock held."""
     sent_by(information, SIGCHLD, code, process.id, process.credentials.user)
     information.details.child.status = status
-    information.details.child.user_time = i64(process.cpu_time.load() // TICK)
+    usage = Usage()
+    usage_of(process, usage)
+    information.details.child.user_time = i64(usage.time // TICK)
 
 
+@tell_of_death.set
 @metal
 def notify_death(process: Process, number: u32) -> bool:
     """Send signal `number` (0: none) to the parent of a process that has ended. Tree lock held.
@@ -160,26 +179,93 @@ def notify_death(process: Process, number: u32) -> bool:
 def orphaned(process: Process) -> bool:
     """Whether nobody in its session could continue this process's group: then SIGTSTP and its kin do not stop it.
 
-    The signal lock is held, and open meanwhile. Looks at the process and its ancestors of the same group, where a
-    group's link to its session is (POSIX 3.254).
+    The signal lock is held, and open meanwhile.
     """
     process.signals.lock.release()
-    result = orphaned_group(process)
+    with tree_lock:
+        result = orphaned_group(process.group, None)
     process.signals.lock.acquire()
     return result
 
 
 @metal
-def orphaned_group(process: Process) -> bool:
-    with tree_lock:
-        member = pointer(process)
-        while True:
-            parent = member.parent
-            if parent is None:
-                return True
-            if parent.group != process.group:
-                return parent.session != process.session
-            member = parent
+def leads_in(thread: Thread, group: u32) -> bool:
+    """Whether a thread is the first of a process in a group."""
+    return thread.process is not None and thread.id == thread.process.id and thread.process.group == group
+
+
+@metal
+def orphaned_group(group: u32, without: Ptr[Process]) -> bool:
+    """Whether no member of a group, but for `without`, has a parent in another group of its session (POSIX 3.254).
+    Tree lock held. Linux will_become_orphaned_pgrp."""
+    thread = next_in_table(None)
+    while thread is not None:
+        process = thread.process
+        if leads_in(thread, group) and process is not without and not process.zombie:
+            parent = process.parent
+            if parent is not None and parent.group != group and parent.session == process.session:
+                return False
+        thread = next_in_table(thread)
+    return True
+
+
+@cut_tie.set
+@metal
+def hang_up_orphans(process: Process, parent: Process, ends: bool) -> None:
+    """A process's parent is about to change, or the process to end: if its group is stopped and becomes orphaned by
+    that, it gets SIGHUP and SIGCONT. Tree lock held. Linux kill_orphaned_pgrp.
+    """
+    if parent.group == process.group or parent.session != process.session:
+        return
+    without: Ptr[Process] = None
+    if ends:
+        without = process
+    if not orphaned_group(process.group, without) or not has_stopped(process.group):
+        return
+    send_to_group(process.group, Information(number=SIGHUP, code=SI_KERNEL))
+    send_to_group(process.group, Information(number=SIGCONT, code=SI_KERNEL))
+
+
+@metal
+def has_stopped(group: u32) -> bool:
+    """Whether a process of a group is stopped. Tree lock held."""
+    thread = next_in_table(None)
+    while thread is not None:
+        process = thread.process
+        if leads_in(thread, group) and process.signals is not None and process.signals.stopped:
+            return True
+        thread = next_in_table(thread)
+    return False
+
+
+@metal
+def send_to_group(group: u32, information: Information) -> None:
+    """Send a signal to all processes of a group. Tree lock held."""
+    thread = next_in_table(None)
+    while thread is not None:
+        process = thread.process
+        if leads_in(thread, group):
+            send_to_process(process, information)
+        thread = next_in_table(thread)
+
+
+@send_death_signal.set
+@metal
+def tell_of_maker(process: Process) -> None:
+    """The thread that made a process has ended: what PR_SET_PDEATHSIG asked for. Tree lock held."""
+    if process.death_signal == 0:
+        return
+    information = Information()
+    maker = current_process()
+    sent_by(information, process.death_signal, SI_USER, maker.id, maker.credentials.user)
+    send_to_process(process, information)
+
+
+@dying.set
+@metal
+def is_dying(thread: Thread) -> bool:
+    """Whether a signal that can't be evaded is about to end the thread's process."""
+    return thread.process.signals.death != 0
 
 
 @metal

@@ -114,7 +114,7 @@ def kill_all(number: i32, information: Information) -> i64:
 @metal
 def leads(thread: Thread) -> bool:
     """Whether this is the thread by which its process is met in the table."""
-    return thread.process is not None and thread.process.threads.head() is thread
+    return thread.process is not None and thread.process.id == thread.id
 
 
 @metal

@@ -118,5 +118,4 @@ def execute_signals() -> None:
     end_timers(shared)
     with shared.lock:
         reset_actions(shared)
-    thread.signals.stack.address = 0
-    thread.signals.stack.size = 0
+    thread.signals.stack.disable()

@@ -14,6 +14,7 @@ from goanna.kernel.file import (
     ioctls,
     name_calls,
     open,
+    pidfd,
     pipe_calls,
     place,
     poll,
@@ -23,12 +24,23 @@ from goanna.kernel.file import (
 from goanna.kernel.identity import capability, credentials, limits, names, prctl, thread_registers
 from goanna.kernel.memory import calls as memory_calls
 from goanna.kernel.random import calls as random_calls
-from goanna.kernel.signal import actions, handler_return, itimer, kill, mask, posix_timer, restart
+from goanna.kernel.signal import (
+    actions,
+    child_wait,
+    handler_return,
+    itimer,
+    kill,
+    mask,
+    pidfd_signal,
+    posix_timer,
+    restart,
+)
 from goanna.kernel.signal import wait as signal_wait
 from goanna.kernel.thread import (
     affinity_calls,
     clone,
     exit,
+    fork,
     futex_call,
     group_calls,
     identity_calls,
@@ -77,6 +89,13 @@ BODIES: dict[str, MetalFunction] = {
     "clone": clone.sys_clone,
     "set_tid_address": clone.sys_set_tid_address,
     "clone3": clone.sys_clone3,
+    "fork": fork.sys_fork,
+    "vfork": fork.sys_vfork,
+    "wait4": child_wait.sys_wait4,
+    "waitid": child_wait.sys_waitid,
+    "pidfd_open": pidfd.sys_pidfd_open,
+    "pidfd_getfd": pidfd.sys_pidfd_getfd,
+    "pidfd_send_signal": pidfd_signal.sys_pidfd_send_signal,
     "exit": exit.sys_exit,
     "exit_group": exit.sys_exit_group,
     "futex": futex_call.sys_futex,

@@ -1,63 +1,56 @@
-"""clone and clone3: new threads of a process.
+"""clone and clone3: what their arguments may be, and new threads of a process. New processes are made in fork.py.
 
-New processes (fork, vfork) are not there: ENOSYS. A thread shares all that a process keeps, so one without its maker's
-descriptors (CLONE_FILES) or directories (CLONE_FS) is refused too.
+A thread shares all that a process keeps, so one without its maker's descriptors (CLONE_FILES) or directories (CLONE_FS)
+is refused; so are handlers that two processes share (CLONE_SIGHAND without CLONE_THREAD).
 
 Source: Linux kernel/fork.c, copy_process and clone3_args_valid.
 """
 
-from goanna.kernel.arch import (
-    USER_TOP,
-    Frame,
-    float_save,
-    get_user_gs,
-    prepare_context,
-    thread_pointer,
-)
-from goanna.kernel.base.errno import E2BIG, EAGAIN, EEXIST, EFAULT, EINVAL, ENOMEM, ENOSYS, EPERM
+from goanna.kernel.arch import USER_TOP, Frame
+from goanna.kernel.base.errno import E2BIG, EBADF, EFAULT, EINVAL, ENOMEM, ENOSYS, EPERM
 from goanna.kernel.memory.user import accessible, copy_in, get, put
 from goanna.kernel.thread.create import make_thread
 from goanna.kernel.thread.current import current, current_process
+from goanna.kernel.thread.fork import start_process
+from goanna.kernel.thread.inherit import (
+    CLONE_CHILD_SETTID,
+    CLONE_CLEAR_SIGHAND,
+    CLONE_DETACHED,
+    CLONE_FILES,
+    CLONE_FS,
+    CLONE_INTO_CGROUP,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWTIME,
+    CLONE_NEWUSER,
+    CLONE_PARENT,
+    CLONE_PARENT_SETTID,
+    CLONE_PIDFD,
+    CLONE_SETTLS,
+    CLONE_SIGHAND,
+    CLONE_THREAD,
+    CLONE_VFORK,
+    CLONE_VM,
+    CSIGNAL,
+    KNOWN,
+    NAMESPACES,
+    CloneArguments,
+    inherit,
+    number_thread,
+)
 from goanna.kernel.thread.queue import make_ready
 from goanna.kernel.thread.thread import (
     PID_MAXIMUM,
     Thread,
-    allocate_id,
-    find_in_table,
-    frame_of,
     free_thread,
     publish_thread,
     signal_thread_setup,
     signal_thread_teardown,
     tree_lock,
 )
-from goanna.kernel.thread.work import begin_program_thread
-from goanna.metal import Array, copy, i64, metal, sizeof, struct, u8, u32, u64, unsafe
+from goanna.metal import Array, i64, metal, sizeof, u8, u32, u64, unsafe
 
 __all__ = ["CloneArguments", "sys_clone", "sys_clone3", "sys_set_tid_address"]
-
-CSIGNAL = 0xFF
-CLONE_NEWTIME = 0x80
-CLONE_VM = 0x100
-CLONE_FS = 0x200
-CLONE_FILES = 0x400
-CLONE_SIGHAND = 0x800
-CLONE_PIDFD = 0x1000
-CLONE_VFORK = 0x4000
-CLONE_PARENT = 0x8000
-CLONE_THREAD = 0x1_0000
-CLONE_NEWNS = 0x2_0000
-CLONE_SETTLS = 0x8_0000
-CLONE_PARENT_SETTID = 0x10_0000
-CLONE_CHILD_CLEARTID = 0x20_0000
-CLONE_DETACHED = 0x40_0000
-CLONE_CHILD_SETTID = 0x100_0000
-CLONE_NEWUSER = 0x1000_0000
-CLONE_NEWPID = 0x2000_0000
-CLONE_CLEAR_SIGHAND = 1 << 32
-CLONE_INTO_CGROUP = 1 << 33
-NAMESPACES = CLONE_NEWNS | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | CLONE_NEWUSER | CLONE_NEWPID | 0x4000_0000
-KNOWN = 0xFFFF_FFFF | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP
 
 SIGNALS = 64
 FIRST_SIZE = 64  # struct clone_args, versions 0 and 2
@@ -67,23 +60,6 @@ LEVELS = 32  # MAX_PID_NS_LEVEL
 FIRST_PROCESS = 1
 
 
-@struct
-class CloneArguments:
-    """struct clone_args (clone3(2))."""
-
-    flags: u64
-    pidfd: u64
-    child_tid: u64
-    parent_tid: u64
-    exit_signal: u64
-    stack: u64
-    stack_size: u64
-    tls: u64
-    set_tid: u64
-    set_tid_size: u64
-    cgroup: u64
-
-
 @metal
 def sys_clone(frame: Frame, flags: u64, stack: u64, parent_tid: u64, child_tid: u64, tls: u64) -> i64:
     """clone, with x86-64's order of arguments. On other machines the last two are the other way round."""
@@ -91,6 +67,7 @@ def sys_clone(frame: Frame, flags: u64, stack: u64, parent_tid: u64, child_tid: 
         flags=flags & 0xFFFF_FFFF & ~CSIGNAL,
         child_tid=child_tid,
         parent_tid=parent_tid,
+        pidfd=parent_tid,
         exit_signal=flags & CSIGNAL,
         stack=stack,
         tls=tls,
@@ -184,12 +161,16 @@ def clone(frame: Frame, arguments: CloneArguments, wanted: u32) -> i64:
         return -EINVAL
     if flags & (NAMESPACES | CLONE_NEWTIME) != 0:
         return -EINVAL
-    if flags & CLONE_THREAD == 0 or flags & (CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP) != 0:
+    if flags & CLONE_INTO_CGROUP != 0:
+        return -EBADF
+    if flags & CLONE_SETTLS != 0 and arguments.tls >= USER_TOP:
+        return -EPERM
+    if flags & CLONE_THREAD == 0:
+        return -EINVAL if flags & CLONE_SIGHAND != 0 else start_process(frame, arguments, wanted)
+    if flags & (CLONE_VFORK | CLONE_PIDFD) != 0:
         return -ENOSYS
     if flags & (CLONE_FS | CLONE_FILES) != CLONE_FS | CLONE_FILES:
         return -EINVAL
-    if flags & CLONE_SETTLS != 0 and arguments.tls >= USER_TOP:
-        return -EPERM
     return start_thread(frame, arguments, wanted)
 
 
@@ -220,42 +201,13 @@ def start_thread(frame: Frame, arguments: CloneArguments, wanted: u32) -> i64:
 
 
 @metal
-def inherit(new: Thread, me: Thread, frame: Frame, arguments: CloneArguments) -> None:
-    """Give a new thread the registers of its maker and what a thread inherits."""
-    user = frame_of(new)
-    copy(user, frame)
-    user.set_result(0)
-    if arguments.stack != 0:
-        user.set_stack_pointer(arguments.stack)
-    float_save(new.float_area)
-    new.thread_pointer = arguments.tls if arguments.flags & CLONE_SETTLS != 0 else thread_pointer()
-    new.user_gs = get_user_gs()
-    if arguments.flags & CLONE_CHILD_CLEARTID != 0:
-        new.clear_child_tid = arguments.child_tid
-    new.affinity.store(me.affinity.load())
-    new.policy = me.policy
-    new.nice = me.nice
-    new.virtual_runtime = me.virtual_runtime
-    copy(new.name, me.name)
-    prepare_context(new.context, new.stack_top, begin_program_thread, 0)
-
-
-@metal
 def enter_table(new: Thread, wanted: u32) -> i64:
-    """Number a thread and publish it: the tid, -EAGAIN (none left, or the process is ending), -EEXIST."""
+    """Number a thread and publish it: the tid, -EAGAIN (none left, or the process is ending), -EEXIST, -EPERM."""
     with tree_lock:
-        if new.process.exiting.load():
-            return -EAGAIN
-        if wanted != 0:
-            if find_in_table(wanted) is not None:
-                return -EEXIST
-            new.id = wanted
-        else:
-            new.id = allocate_id()
-            if new.id == 0:
-                return -EAGAIN
-        publish_thread(new)
-        return i64(new.id)
+        result = number_thread(new, new.process, wanted)
+        if result > 0:
+            publish_thread(new)
+        return result
 
 
 @metal

@@ -35,13 +35,15 @@ def make_thread(process: Ptr[Process]) -> Ptr[Thread]:
     if thread is None:
         return None
     thread.references.store(1)
+    if process is not None:
+        process.references.add(1)
+        thread.process = process
     stack = allocate_stack()
     if stack == 0:
         free_thread(thread)
         return None
     thread.stack = stack
     thread.stack_top = stack_top_of(stack)
-    thread.process = process
     thread.affinity.store(EVERYWHERE)
     thread.processor = processor_index()
     if process is not None:
@@ -52,7 +54,10 @@ def make_thread(process: Ptr[Process]) -> Ptr[Thread]:
 
 @metal
 def make_process() -> Ptr[Process]:
-    """A process without memory, threads or number: it gets its first thread's. None if there is no memory."""
+    """A process without memory, threads or number: it gets its first thread's. None if there is no memory.
+
+    Its reference is given back when its parent has heard of its end.
+    """
     process = processes.allocate()
     if process is None:
         return None

@@ -9,7 +9,7 @@ from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory.objects import Cache
 from goanna.metal import Array, Atomic, Ptr, metal, static, struct, u8, u32, u64
 
-__all__ = ["Credentials", "Limit", "Process", "ProcessList", "processes", "release_process", "tree_lock"]
+__all__ = ["Credentials", "Limit", "Process", "ProcessList", "Usage", "processes", "release_process", "tree_lock"]
 
 LIMITS = 16  # RLIM_NLIMITS
 GROUPS = 32  # supplementary groups kept
@@ -48,18 +48,47 @@ class Credentials:
 
 
 @struct
+class Usage:
+    """What threads have used up: struct rusage, as far as it has a meaning."""
+
+    time: u64  # nanoseconds of processor
+    peak: u64  # most pages in use at a time
+    faults: u64  # page faults
+    switches: u64  # times a thread gave the processor up by waiting
+    preemptions: u64  # times one was made to
+
+    def add(self, other: "Usage") -> None:
+        """Count another's use in."""
+        self.time += other.time
+        self.peak = max(self.peak, other.peak)
+        self.faults += other.faults
+        self.switches += other.switches
+        self.preemptions += other.preemptions
+
+
+@struct
 class Process:
-    """One process. Tree lock: parent, children, threads, thread_count, group, session."""
+    """One process. The tree lock protects what says where it stands among others, from `group` to `death_signal`."""
 
     id: u32
+    references: Atomic[u32]  # one until its parent has heard of its end, one for each thread and each pointer elsewhere
     group: u32
     session: u32
     thread_count: u32
-    references: Atomic[u32]  # one while it lives, one for each pointer kept elsewhere
     parent: Ptr["Process"]
     child_link: Link
     children: "ProcessList"
     threads: 'List("goanna.kernel.thread.thread.Thread", "process_link")'
+    maker: u32  # the thread of its parent that made it; 0: another process did
+    zombie: bool  # its last thread has ended: it waits for its parent to hear of it
+    subreaper: bool  # gets the orphans among its descendants (PR_SET_CHILD_SUBREAPER)
+    executed: bool  # has run execve
+    executing: Ptr["goanna.kernel.thread.thread.Thread"]  # is ending all other threads, in execve
+    borrowed_from: Ptr["Process"]  # whose thread waits (CLONE_VFORK) until this one needs its memory no more
+    events: "goanna.kernel.thread.wait.WaitQueue"  # threads that wait for a child, or for the others' end in execve
+    ended: Usage  # of threads that have ended, but for the time, which is in cpu_time
+    reaped: Usage  # of children that were waited for, and what those had reaped
+    death_signal: u32  # what it gets when the thread that made it ends (PR_SET_PDEATHSIG)
 
     space: Ptr["goanna.kernel.memory.space.AddressSpace"]  # set before its first thread runs, until its last has ended
     files: Ptr["goanna.kernel.file.table.FileTable"]
@@ -73,13 +102,11 @@ class Process:
     exit_signal: u32  # what its parent gets at its end
     started: u64  # nanoseconds since boot
     cpu_time: Atomic[u64]  # nanoseconds of threads that have ended
-    children_cpu_time: Atomic[u64]
-    faults: Atomic[u64]  # page faults served without and with reading
-    major_faults: Atomic[u64]
     barriers: Atomic[u32]  # membarrier registrations
     umask: u32
     dumpable: u32
     name: Array[u8, 16]
+    watchers: "goanna.kernel.file.watch.Watchers"  # who polls a descriptor of it (pidfd) for its end
 
 
 ProcessList = List(Process, "child_link")

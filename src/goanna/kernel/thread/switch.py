@@ -40,7 +40,11 @@ def load_thread(thread: Thread) -> None:
     if thread.process is None:
         table_switch(kernel_table)
         return
-    table_switch(thread.process.space.table)
+    space = thread.process.space
+    if space is not None:
+        table_switch(space.table)
+    else:
+        table_switch(kernel_table)
     set_kernel_stack(thread.stack_top)
     if thread.float_area != 0:
         if _float_owner is not thread or thread.float_processor != processor_index() + 1:

@@ -8,7 +8,7 @@ from goanna.kernel.arch import Context, Frame, user_frame
 from goanna.kernel.base.heap import HeapNode
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.memory.objects import Cache
-from goanna.kernel.thread.process import Process, tree_lock
+from goanna.kernel.thread.process import Process, release_process, tree_lock
 from goanna.kernel.thread.stack import free_stack
 from goanna.kernel.time.timer import Timer
 from goanna.metal import Array, Atomic, Fn, Ptr, enumeration, hook, i32, i64, metal, static, struct, u8, u32, u64
@@ -22,20 +22,27 @@ __all__ = [
     "Thread",
     "ThreadState",
     "allocate_id",
+    "close_process_descriptor",
+    "cut_tie",
     "deliver_signals",
+    "dying",
     "file_process_setup",
     "file_process_teardown",
     "find_thread",
     "frame_of",
     "free_thread",
+    "hold_described_process",
     "machine_end",
-    "next_thread",
+    "names_group",
+    "open_process_descriptor",
     "publish_thread",
     "release_thread",
+    "send_death_signal",
     "signal_process_setup",
     "signal_process_teardown",
     "signal_thread_setup",
     "signal_thread_teardown",
+    "tell_of_death",
     "thread_total",
     "withdraw_thread",
 ]
@@ -44,6 +51,7 @@ WORK_RESCHEDULE = 1  # another thread should run here
 WORK_SIGNAL = 2  # a signal may be deliverable
 WORK_EXIT = 4  # the thread is to end
 
+RESERVED_IDS = 300  # numbers up to this are given out once only, Linux RESERVED_PIDS
 PID_MAXIMUM = 4_194_304  # Linux include/linux/threads.h PID_MAX_LIMIT on 64-bit machines
 
 
@@ -104,10 +112,13 @@ class Thread:
     float_processor: u32  # 1 + where its vector registers were loaded last, 0: nowhere
     switches: Atomic[u64]  # times it gave the processor up by waiting
     preemptions: Atomic[u64]  # times it was made to
+    faults: Atomic[u64]  # page faults that were served
     policy: u32  # SCHED_OTHER, SCHED_BATCH or SCHED_IDLE
     nice: i32  # -20 to 19
 
     signals: Ptr["goanna.kernel.signal.state.ThreadSignals"]
+    awaited: u32  # while it waits for children: the one, 0 for any
+    set_child_tid: u64  # user address where a new process's first thread leaves its number (CLONE_CHILD_SETTID)
     clear_child_tid: u64  # user address to zero and wake at its end (CLONE_CHILD_CLEARTID)
     robust_list: u64  # user address of a struct robust_list_head
     robust_length: u64
@@ -123,6 +134,7 @@ _TABLE_SIZE = 256
 ThreadTable = List(Thread, "table_link")
 _table = static(Array[ThreadTable, _TABLE_SIZE])  # process tree lock
 _last_id = static(u32)  # process tree lock
+_wrapped = static(bool)  # numbers are given out a second time; process tree lock
 
 # What higher rooms keep with a thread or process. Setup gives 0 or a negative errno, having undone what it did.
 signal_thread_setup = hook(Fn[[Thread, Ptr[Thread], u64], i64])  # new thread, its maker, CLONE_ flags
@@ -131,6 +143,19 @@ signal_process_setup = hook(Fn[[Process, Ptr[Process], u64], i64])
 signal_process_teardown = hook(Fn[[Process], None])
 file_process_setup = hook(Fn[[Process, Ptr[Process], u64], i64])
 file_process_teardown = hook(Fn[[Process], None])
+# A process has ended: its parent gets the signal of that number (0: none). True: that one won't wait for it.
+# The callers of this hook and the next two hold the process tree lock.
+tell_of_death = hook(Fn[[Process, u32], bool])
+# The tie between a process and a parent in another group is about to go: a group that is stopped, and that nobody could
+# continue any more, is hung up. The bool: the process itself is ending.
+cut_tie = hook(Fn[[Process, Process, bool], None])
+send_death_signal = hook(Fn[[Process], None])  # the process's maker has ended: its death_signal, if it has one
+# A new descriptor of a process in the running one's table, with O_ flags: its number or a negative errno; and its end.
+open_process_descriptor = hook(Fn[[Process, u32], i64])
+close_process_descriptor = hook(Fn[[i64], None])
+# The process that a descriptor of the running process is of, with a reference; whether it is O_NONBLOCK; 0 or -EBADF.
+hold_described_process = hook(Fn[[i32], tuple[Ptr[Process], bool, i64]])
+dying = hook(Fn[[Thread], bool])  # whether a signal that can't be evaded ends the thread's process
 deliver_signals = hook(Fn[[Frame], None])  # on the way to user mode, after WORK_SIGNAL was taken back
 machine_end = hook(Fn[[u32], None])  # the first process has ended, with this wait status; does not return
 
@@ -150,23 +175,6 @@ def find_in_table(id: u32) -> Ptr[Thread]:
         if thread.id == id:
             return thread
         thread = bucket.after(thread)
-    return None
-
-
-@metal
-def next_thread(thread: Ptr[Thread]) -> Ptr[Thread]:
-    """The thread that follows in the table; after None the first. None at the end. Process tree lock held."""
-    bucket: u64 = 0
-    if thread is not None:
-        bucket = u64(thread.id % _TABLE_SIZE)
-        following = _table[bucket].after(thread)
-        if following is not None:
-            return following
-        bucket += 1
-    for index in range(bucket, u64(_TABLE_SIZE)):
-        first = _table[index].head()
-        if first is not None:
-            return first
     return None
 
 
@@ -210,13 +218,28 @@ def thread_total() -> u64:
 
 @metal
 def allocate_id() -> u32:
-    """A number that no thread and no process has; 0 if there is none. Process tree lock held."""
-    global _last_id
+    """A number that no thread, process, group or session has; 0 if there is none. Process tree lock held."""
+    global _last_id, _wrapped
     for _ in range(PID_MAXIMUM):
-        _last_id = 1 if _last_id >= PID_MAXIMUM - 1 else _last_id + 1
-        if find_in_table(_last_id) is None:
+        if _last_id >= PID_MAXIMUM - 1:
+            _last_id = RESERVED_IDS
+            _wrapped = True
+        _last_id += 1
+        if find_in_table(_last_id) is None and not (_wrapped and names_group(_last_id)):
             return _last_id
     return 0
+
+
+@metal
+def names_group(id: u32) -> bool:
+    """Whether a group or session of that number has members. Process tree lock held."""
+    thread = next_in_table(None)
+    while thread is not None:
+        process = thread.process
+        if process is not None and (process.group == id or process.session == id):
+            return True
+        thread = next_in_table(thread)
+    return False
 
 
 @metal
@@ -248,4 +271,7 @@ def free_thread(thread: Thread) -> None:
 def release_thread(thread: Thread) -> None:
     """Give a reference back. The last one frees the structure."""
     if thread.references.sub(1) == 1:
+        process = thread.process
         threads.free(thread)
+        if process is not None:
+            release_process(process)

@@ -1,6 +1,7 @@
 """What a thread does on its way to user mode when something waits: give way, end, take signals."""
 
 from goanna.kernel.arch import Frame, before_user, enter_user, take_work
+from goanna.kernel.memory.user import put
 from goanna.kernel.thread.current import current
 from goanna.kernel.thread.exit import end_thread
 from goanna.kernel.thread.queue import queue_here
@@ -32,7 +33,10 @@ def do_work(frame: Frame) -> None:
 def begin_program_thread(argument: u64) -> None:
     """The first thing that a thread of a program runs: enter user mode by the frame at the top of its stack."""
     finish_switch()
-    frame = frame_of(current())
+    me = current()
+    if me.set_child_tid != 0:
+        put(me.set_child_tid, me.id)
+    frame = frame_of(me)
     while take_work() != 0:
         do_work(frame)
     enter_user(frame)
