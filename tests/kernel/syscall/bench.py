@@ -34,6 +34,7 @@ from goanna.kernel.thread.current import current_process, current_thread  # noqa
 from goanna.kernel.thread.process import Process, tree_lock
 from goanna.kernel.thread.thread import Thread, publish_thread, threads
 from goanna.kernel.time import timer
+from goanna.kernel.time.wall import set_wall_offset
 from goanna.metal import Array, Slice, i64, jit, metal, static, u8, u32, u64, unsafe
 from tests.kernel.hooks import filled
 
@@ -191,7 +192,7 @@ def unit():
             start, make_call, dispatch.report_missed, dispatch.missed, dispatch.tracing, control.open_channel,
             user_memory.copy_in, user_memory.copy_out, console.console_receive, console.console_input_end,
             pages.free_pages, size_limits, written, written_count, records, record_count, broken_pipes, frame,
-            processors.simulated_time, deliver.deliver, file_mapping.map_file, optimize=0,
+            processors.simulated_time, deliver.deliver, file_mapping.map_file, set_wall_offset, optimize=0,
         )  # fmt: skip
 
 

@@ -13,12 +13,14 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
 from goanna.image.erofs import Folder, Link
 from goanna.kernel.arch import SYSCALL_NUMBERS
 from goanna.kernel.memory.user import copy_out
+from goanna.kernel.time.wall import set_wall_offset
 from tests.kernel.syscall.bench import Machine
 
 RELEASE = tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
@@ -87,7 +89,9 @@ def unpack(folder: Folder, path: str) -> None:
             with open(place, "wb") as file:
                 file.write(node.data)
             os.chmod(place, node.mode)
+        os.utime(place, ns=(node.time, node.time), follow_symlinks=False)
     os.chmod(path, folder.mode)
+    os.utime(path, ns=(folder.time, folder.time))
 
 
 def remove(path: str) -> None:
@@ -139,6 +143,9 @@ class Linux:
             if name != "tmp":
                 remove(f"{root}/{name}")
         unpack(tree, root)
+        for place in (root, f"{root}/tmp"):
+            os.chown(place, 0, 0)
+        os.chmod(f"{root}/tmp", 0o1777)
 
     def number(self, number: int, *arguments: int) -> int:
         """A call by number."""
@@ -176,6 +183,7 @@ class Both:
     def start(self) -> None:
         """A fresh machine."""
         self.machine = Machine(self.tree)
+        self.machine.unit.call(set_wall_offset, time.time_ns())
         assert self.machine.raw("mmap", REGION, SIZE, 3, 0x100022, -1, 0) == REGION
         self.put(0, struct.pack("QQ", LIMIT, 4096))
         assert self.machine.raw("setrlimit", 7, REGION) == 0

@@ -224,6 +224,9 @@ def set_times(entry: Ptr[Entry], error: i64, times: Times, explicit: bool) -> i6
     """Set times, of which UTIME_NOW and UTIME_OMIT may be one. The reference is used up."""
     if entry is None:
         return error
+    if not good_part(times.access_nanoseconds) or not good_part(times.modify_nanoseconds):
+        entry.drop()
+        return -EINVAL
     change = Change()
     both_now = times.access_nanoseconds == UTIME_NOW and times.modify_nanoseconds == UTIME_NOW
     time = now()
@@ -267,8 +270,6 @@ def sys_utimensat(directory: i32, address: u64, times_address: u64, flags: u32) 
     if times_address != 0:
         if user.get_struct(times, times_address) < 0:
             return -EFAULT
-        if not good_part(times.access_nanoseconds) or not good_part(times.modify_nanoseconds):
-            return -EINVAL
         if times.access_nanoseconds == UTIME_OMIT and times.modify_nanoseconds == UTIME_OMIT:
             return 0
     if address == 0 and directory != AT_FDCWD:

@@ -213,7 +213,7 @@ def allocate_space(node: Node, mode: u32, start: u64, length: u64) -> i64:
         if grows:
             with node.lock:
                 node.size = end
-        node.changed()
+        node.modified()
         return 0
 
 

@@ -17,7 +17,7 @@ from goanna.kernel.base.errno import (
     EROFS,
     EXDEV,
 )
-from goanna.kernel.file.flags import S_IFCHR
+from goanna.kernel.file.flags import S_IFBLK, S_IFCHR, S_IFMT
 from goanna.kernel.file.node import Node
 from goanna.kernel.file.tree import (
     COVERS,
@@ -39,7 +39,7 @@ from goanna.kernel.file.tree import (
     new_entry,
     own,
 )
-from goanna.kernel.identity.credentials import CAP_FOWNER, capable, mine
+from goanna.kernel.identity.credentials import CAP_FOWNER, CAP_MKNOD, capable, mine
 from goanna.metal import Ptr, Slice, i64, metal, u8, u32, u64
 
 __all__ = [
@@ -103,6 +103,8 @@ def make_name(
         if error != -ENOENT or parent.has(DEAD):
             return None, error
         error = may_create(parent, refusal)
+        if error == 0 and (mode & S_IFMT) in (S_IFCHR, S_IFBLK) and not capable(CAP_MKNOD):
+            error = -EPERM
         if error < 0:
             return None, error
         child = new_entry(parent.tree, name)

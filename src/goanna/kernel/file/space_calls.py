@@ -16,7 +16,7 @@ from goanna.kernel.file.attribute_calls import place_at
 from goanna.kernel.file.attributes import CHANGE_SIZE, Change
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.descriptors import get_open_file
-from goanna.kernel.file.flags import AT_FDCWD, O_APPEND, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG
+from goanna.kernel.file.flags import AT_FDCWD, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG
 from goanna.kernel.file.memory_file import (
     FALLOC_KEEP_SIZE,
     FALLOC_PUNCH_HOLE,
@@ -67,6 +67,13 @@ def sys_ftruncate(descriptor: i32, size: i64) -> i64:
     return error
 
 
+REFUSED_MODES = (8, 32, 64, 65)  # collapse and insert ranges, unshare
+KNOWN_MODES = (
+    0, FALLOC_KEEP_SIZE, FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE, FALLOC_ZERO_RANGE, FALLOC_ZERO_RANGE | FALLOC_KEEP_SIZE,
+    *REFUSED_MODES,
+)  # fmt: skip
+
+
 @metal
 def sys_fallocate(descriptor: i32, mode: u32, start: i64, length: i64) -> i64:
     """fallocate(2): space, holes, zeros."""
@@ -83,13 +90,10 @@ def allocate_in(description: Description, mode: u32, start: i64, length: i64) ->
     """The same in an open file (vfs_fallocate)."""
     if start < 0 or length <= 0:
         return -EINVAL
-    known: u32 = FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE
-    if mode not in (0, FALLOC_KEEP_SIZE, known, FALLOC_ZERO_RANGE, FALLOC_ZERO_RANGE | FALLOC_KEEP_SIZE):
+    if mode not in KNOWN_MODES:
         return -EOPNOTSUPP
     if not description.writable():
         return -EBADF
-    if mode not in (0, FALLOC_KEEP_SIZE) and (description.status.load() & O_APPEND) != 0:
-        return -EPERM if mode != FALLOC_KEEP_SIZE else i64(0)
     kind = description.mode() & 0o170000
     if kind == S_IFIFO:
         return -ESPIPE
@@ -100,7 +104,7 @@ def allocate_in(description: Description, mode: u32, start: i64, length: i64) ->
     if u64(start) + u64(length) > 0x7FFFFFFFFFFFFFFF:
         return -EFBIG
     entry = description.entry
-    if entry is None or entry.node is None:
+    if entry is None or entry.node is None or mode in REFUSED_MODES:
         return -EOPNOTSUPP
     own(entry)
     return allocate_space(entry.node, mode, u64(start), u64(length))

@@ -23,6 +23,9 @@ CAP_SYS_ADMIN = 21
 CAP_MKNOD = 27
 CAP_LEASE = 28
 CAP_LAST = 40  # CAP_CHECKPOINT_RESTORE
+# Those about files, which setfsuid takes and gives: CAP_LINUX_IMMUTABLE (9) and CAP_MAC_OVERRIDE (32) too (CAP_FS_SET).
+FILE_CAPABILITIES = sum(1 << each for each in (CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
+                                               CAP_FSETID, 9, CAP_MKNOD, 32))  # fmt: skip
 ALL_CAPABILITIES = (1 << (CAP_LAST + 1)) - 1
 SAME = 0xFFFFFFFF  # -1: leave as it is
 
@@ -257,6 +260,10 @@ def sys_setfsuid(wanted: u32) -> i64:
         capable(CAP_SETUID) or wanted in (me.user, me.effective_user, me.saved_user, me.file_user)
     ):
         me.file_user = wanted
+        if old == 0 and wanted != 0:
+            me.effective &= ~u64(FILE_CAPABILITIES)
+        elif old != 0 and wanted == 0:
+            me.effective |= me.permitted & FILE_CAPABILITIES
     return i64(old)
 
 
