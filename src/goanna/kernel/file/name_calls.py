@@ -42,7 +42,7 @@ from goanna.kernel.file.names import (
 from goanna.kernel.file.place import walk_from
 from goanna.kernel.file.tree import LINKABLE, Entry, child_of
 from goanna.kernel.file.walk import Path
-from goanna.kernel.identity.credentials import CAP_DAC_READ_SEARCH, CAP_MKNOD, capable
+from goanna.kernel.identity.credentials import CAP_DAC_READ_SEARCH, capable
 from goanna.kernel.memory import pages, user
 from goanna.kernel.thread.current import current_process
 from goanna.metal import Ptr, Slice, i32, i64, metal, u8, u32, u64, unsafe
@@ -201,8 +201,6 @@ def sys_renameat2(directory: i32, address: u64, new_directory: i32, new_address:
         return -EINVAL
     if (flags & RENAME_EXCHANGE) != 0 and (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)) != 0:
         return -EINVAL
-    if (flags & RENAME_WHITEOUT) != 0 and not capable(CAP_MKNOD):
-        return -EPERM
     path = Path()
     new_path = Path()
     parent, error = parent_at(directory, address, path)

@@ -86,7 +86,7 @@ def may_delete(victim: Entry, directory: bool) -> i64:
             return -ENOTDIR
     elif victim.is_directory():
         return -EISDIR
-    return -EBUSY if victim.has(MOUNT) else i64(0)
+    return 0
 
 
 @metal
@@ -246,6 +246,8 @@ def remove_entry(victim: Entry, directory: bool, slash: bool) -> i64:
     error = may_delete(victim, directory)
     if error < 0:
         return error
+    if victim.has(MOUNT):
+        return -EBUSY
     if victim.node is None:
         return -EPERM
     if directory:
@@ -377,6 +379,8 @@ def may_move(old: Entry, to: Entry, new: Ptr[Entry], exchange: bool) -> i64:
             return -EACCES
         if exchange and new.is_directory() and not entry_permitted(new, WRITE):
             return -EACCES
+    if old.has(MOUNT) or (new is not None and new.has(MOUNT)):
+        return -EBUSY
     if old.node is None:
         return -EPERM
     if new is not None and not exchange and directory:

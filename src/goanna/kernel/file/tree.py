@@ -6,7 +6,7 @@ the entries are the directories: one that says what no image says is pinned unti
 image has and the tree no longer has is a pinned entry too, a negative one.
 """
 
-from goanna.kernel.base.errno import ENOENT, ENOMEM
+from goanna.kernel.base.errno import ENAMETOOLONG, ENOENT, ENOMEM
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.base.tree import Node as TreeNode
@@ -253,6 +253,8 @@ def take(entry: Entry) -> None:
 @metal
 def child_of(parent: Entry, name: Slice[u8]) -> tuple[Ptr[Entry], i64]:
     """The entry of a name in a directory, with a reference; or None and -ENOENT, -ENOMEM or what the tree says."""
+    if len(name) > NAME_MAX:
+        return None, -ENAMETOOLONG
     hash = hash_of(parent, name)
     with entries_lock:
         found = find_entry(parent, name, hash)
