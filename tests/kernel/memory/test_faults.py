@@ -95,6 +95,23 @@ def test_reading_untouched_memory_costs_no_page():
     it.close()
 
 
+def test_memory_that_may_only_be_written_can_be_read_too():
+    it = Space()
+    it.map(BASE, 4 * PAGE, WRITE)
+    assert it.fault(BASE, READ) == 0
+    assert it.entry(BASE) & READ  # a page of zeros
+    assert it.fault(BASE + PAGE, WRITE) == 0
+    child = unit.call(fork.duplicate, it.space)
+    assert it.entry(BASE + PAGE) & READ and not it.entry(BASE + PAGE) & WRITE
+    assert unit.call(protect.protect, it.space, BASE, 4 * PAGE, READ) == 0
+    assert unit.call(protect.protect, it.space, BASE, 4 * PAGE, WRITE) == 0
+    assert it.entry(BASE) & READ and it.entry(BASE + PAGE) & READ
+    assert unit.call(protect.protect, it.space, BASE, 4 * PAGE, 0) == 0
+    assert not it.entry(BASE) & READ and it.fault(BASE, READ) == -EACCES
+    unit.call(space.release, child)
+    it.close()
+
+
 def test_errors_name_what_is_wrong():
     it = Space()
     it.map(BASE, PAGE, READ)

@@ -4,7 +4,7 @@ Every area knows the free room below it and the largest such room in its subtree
 a few steps however many areas there are. All functions want the lock of the address space that owns the tree.
 """
 
-from goanna.kernel.arch import PAGE_SIZE
+from goanna.kernel.arch import PAGE_SIZE, READ, WRITE
 from goanna.kernel.base.tree import Node, Tree
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.memory.source import PageSource
@@ -69,6 +69,10 @@ class Area:
     def shared(self) -> bool:
         """Whether writes are seen by others that map the same source."""
         return self.flags & AREA_SHARED != 0
+
+    def unwritable(self) -> u32:
+        """The protection of a page that must not be written yet. What may be used at all can always be read."""
+        return (self.protection & ~WRITE) | READ if self.protection != 0 else u32(0)
 
     def low(self) -> u64:
         """The first address that must stay free of other mappings: below a stack lies a guard."""

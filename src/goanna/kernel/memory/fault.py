@@ -132,10 +132,15 @@ def prepare(space: AddressSpace, access: u32, plan: Plan) -> i64:
         plan.source = area.source
         plan.source.acquire()
         plan.index = area.index(address)
-        plan.step = Step.SOURCE_COPY if access & WRITE != 0 and not plan.shared else Step.SOURCE
+        plan.step = Step.SOURCE
+        if not plan.shared:
+            plan.protection = area.unwritable()
+            if access & WRITE != 0:
+                plan.protection = area.protection
+                plan.step = Step.SOURCE_COPY
     elif access & WRITE == 0:
         space.changes += 1
-        if not table_map(space.table, address, pages.zero_page(), area.protection & ~WRITE):
+        if not table_map(space.table, address, pages.zero_page(), area.unwritable()):
             return -ENOMEM
     elif wants_huge(space, area, address):
         plan.step = Step.HUGE
@@ -262,9 +267,6 @@ def finish(space: AddressSpace, plan: Plan) -> bool:
             return fail(plan)
         space.commit(HUGE_SIZE >> PAGE_SHIFT)
         return True
-    protection = plan.protection
-    if plan.step == Step.SOURCE and not plan.shared:
-        protection &= ~WRITE
     if plan.entry != 0:
         replaced = entry_physical(plan.entry)
         table_unmap(space.table, address)
@@ -272,7 +274,7 @@ def finish(space: AddressSpace, plan: Plan) -> bool:
         if spaces.counted(replaced):
             space.committed -= 1
         pages.release(replaced)
-    if not table_map(space.table, address, plan.physical, protection):
+    if not table_map(space.table, address, plan.physical, plan.protection):
         return fail(plan)
     if plan.step != Step.SOURCE or spaces.counted(plan.physical):
         space.commit(1)

@@ -4,7 +4,6 @@ from goanna.kernel.arch import (
     PAGE_SHIFT,
     PAGE_SIZE,
     USER_TOP,
-    WRITE,
     entry_huge,
     entry_physical,
     entry_writable,
@@ -99,7 +98,7 @@ def copy_area(parent: AddressSpace, child: AddressSpace, area: Area) -> bool:
 @metal
 def share_pages(parent: AddressSpace, child: AddressSpace, area: Area) -> bool:
     """Map a private area's pages in the child too, read-only in both."""
-    readable = area.protection & ~WRITE
+    readable = area.unwritable()
     address = table_next(parent.table, area.start, area.end)
     while address < area.end:
         entry = table_lookup(parent.table, address)

@@ -153,10 +153,8 @@ def change_pages(space: AddressSpace, area: Area, narrowed: bool) -> None:
     address = table_next(space.table, area.start, area.end)
     while address < area.end:
         entry = table_lookup(space.table, address)
-        protection = area.protection
-        if not area.shared() and not pages.exclusive(entry_physical(entry)):
-            protection &= ~WRITE
-        table_protect(space.table, address, protection)
+        mine = area.shared() or pages.exclusive(entry_physical(entry))
+        table_protect(space.table, address, area.protection if mine else area.unwritable())
         if last == 0:
             first = address
         last = address + (HUGE_SIZE if entry_huge(entry) else PAGE_SIZE)

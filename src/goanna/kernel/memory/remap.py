@@ -5,7 +5,6 @@ from goanna.kernel.arch import (
     PAGE_SHIFT,
     PAGE_SIZE,
     USER_TOP,
-    WRITE,
     entry_huge,
     entry_physical,
     entry_writable,
@@ -274,7 +273,7 @@ def shift_pages(space: AddressSpace, area: Area, start: u64, end: u64, target: u
             if spaces.split_entry(space, address, entry) != 0:
                 return address
             entry = table_lookup(space.table, address)
-        protection = area.protection if entry_writable(entry) else area.protection & ~WRITE
+        protection = area.protection if entry_writable(entry) else area.unwritable()
         table_unmap(space.table, address)
         if entry_huge(entry):
             if not table_map_huge(space.table, to, entry_physical(entry), protection):
