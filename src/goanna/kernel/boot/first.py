@@ -4,7 +4,7 @@ from goanna.kernel.arch import Frame, prepare_context
 from goanna.kernel.base.errno import EACCES, ENOENT, ENOMEM, ENOTDIR
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.boot.standing import describe_person, find_entry, take_identity, take_place
-from goanna.kernel.exec.load import load_program
+from goanna.kernel.exec.load import describe_machine, load_program
 from goanna.kernel.exec.stack import Start
 from goanna.kernel.file.flags import S_IFREG
 from goanna.kernel.file.node import set_budget
@@ -28,10 +28,8 @@ from goanna.kernel.thread.thread import (
 from goanna.kernel.thread.work import begin_program_thread
 from goanna.metal import Fn, Slice, hook, i64, metal, u8
 
-__all__ = ["describe_machine", "set_executable", "start_first_process"]
+__all__ = ["set_executable", "start_first_process"]
 
-# What the machine offers programs: AT_HWCAP, AT_HWCAP2 and the bytes of the largest signal frame go into `Start`.
-describe_machine = hook(Fn[[Start], None])
 # What runs is this entry of the tree, whose reference is used up.
 set_executable = hook(Fn[[Process, Entry], None])
 

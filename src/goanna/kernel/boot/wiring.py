@@ -4,12 +4,12 @@ from goanna.kernel.arch import PAGE_SIZE, hardware_capabilities, signal_frame_si
 from goanna.kernel.base.log import Line, warn, write_line
 from goanna.kernel.base.panic import describe_program, panic_output
 from goanna.kernel.base.text import Text
-from goanna.kernel.boot.first import describe_machine, set_executable
+from goanna.kernel.boot.first import set_executable
 from goanna.kernel.boot.ports import drain_ports
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.boot.standing import set_directory
 from goanna.kernel.device.control import log_line, memory_out, on_signal, panic_text
-from goanna.kernel.exec.load import map_vdso
+from goanna.kernel.exec.load import describe_machine, map_vdso
 from goanna.kernel.exec.stack import Start
 from goanna.kernel.file.memory_file import on_size_limit
 from goanna.kernel.file.pipe import on_broken_pipe

@@ -18,11 +18,13 @@ from goanna.kernel.memory.source import PageSource
 from goanna.kernel.memory.space import AddressSpace
 from goanna.metal import Fn, fill, hook, i64, metal, u8, u64, unsafe, wrapping
 
-__all__ = ["load_program", "map_vdso"]
+__all__ = ["describe_machine", "load_program", "map_vdso"]
 
 BREAK_RANGE = 32 << 20  # bytes after the program in which the heap starts (Linux arch_randomize_brk)
 STACK_START = 132 << 10  # bytes of stack that are mapped before it grows
 
+# What the machine offers programs: AT_HWCAP, AT_HWCAP2 and the bytes of the largest signal frame go into `Start`.
+describe_machine = hook(Fn[[Start], None])
 map_vdso = hook(Fn[[AddressSpace], u64])  # map the vDSO into a new space: its address, or 0
 
 

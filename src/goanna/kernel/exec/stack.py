@@ -7,12 +7,13 @@ at the stack pointer, a multiple of 16, their number.
 
 from goanna.kernel.arch import PAGE_SIZE, PLATFORM
 from goanna.kernel.base.errno import E2BIG, EFAULT
+from goanna.kernel.memory import user
 from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.memory.remote import Window
 from goanna.kernel.memory.space import AddressSpace
-from goanna.metal import Array, Slice, i64, metal, struct, u8, u32, u64, unsafe
+from goanna.metal import Array, Slice, i64, metal, struct, u8, u32, u64, unsafe, wrapping
 
-__all__ = ["Start", "build_stack"]
+__all__ = ["Start", "UserStrings", "build_stack"]
 
 AT_NULL = 0
 AT_PHDR = 3
@@ -47,11 +48,85 @@ STACK_JITTER = 8192  # bytes by which the stack pointer is moved at random
 
 
 @struct
+class UserStrings:
+    """An array of strings in the running program's memory, as execve is given it. Zeroed memory is an empty one."""
+
+    address: u64  # of the pointer to the first
+    count: u64
+    bytes: u64  # of all, with their zero bytes
+
+    def at(self, index: u64) -> tuple[u64, i64]:
+        """Where a string is, and its length without the zero byte; -EFAULT, or -E2BIG for one that is too long."""
+        address, error = user.get(u64, wrapping(self.address + index * 8))
+        if error != 0:
+            return 0, -EFAULT
+        return address, string_length(address)
+
+    def measure(self) -> i64:
+        """Count the strings up to the null pointer, and their bytes. 0, -EFAULT or -E2BIG."""
+        if self.address == 0:
+            return 0
+        while True:
+            address, error = user.get(u64, wrapping(self.address + self.count * 8))
+            if error != 0:
+                return -EFAULT
+            if address == 0:
+                return 0
+            length = string_length(address)
+            if length < 0:
+                return length
+            self.count += 1
+            self.bytes += u64(length) + 1
+            if self.bytes + self.count * 8 > MOST_STRINGS:
+                return -E2BIG
+
+    def drop_first(self) -> None:
+        """Leave the first string out."""
+        _, length = self.at(0)
+        self.bytes -= min(self.bytes, u64(max(length, i64(0))) + 1)
+        self.address += 8
+        self.count -= 1
+
+
+@metal
+def string_length(address: u64) -> i64:
+    """The length of a string of the running program, without its zero byte. -EFAULT, or -E2BIG if it is too long."""
+    buffer = unsafe.uninitialized(Array[u8, 256])
+    done: u64 = 0
+    while done < MAXIMUM_STRING:
+        here = wrapping(address + done)
+        count = min(u64(len(buffer)), PAGE_SIZE - here % PAGE_SIZE)
+        if user.copy_in(buffer[0:count], here) != 0:
+            return -EFAULT
+        for index in range(count):
+            if buffer[index] == 0:
+                return i64(done + index) if done + index < MAXIMUM_STRING else -E2BIG
+        done += count
+    return -E2BIG
+
+
+@metal
+def end_of_string(reader: Window, address: u64) -> u64:
+    """The address after a string's zero byte."""
+    at = address
+    while True:
+        place = reader.reach(at, False)
+        if place == 0:
+            return at
+        for byte in unsafe.slice(u8, place, PAGE_SIZE - at % PAGE_SIZE):
+            at += 1
+            if byte == 0:
+                return at
+
+
+@struct
 class Start:
     """What a program is told at its start, and where it starts."""
 
-    arguments: Slice[u8]  # each followed by a zero byte
-    environment: Slice[u8]  # each followed by a zero byte
+    arguments: Slice[u8]  # the first ones, each followed by a zero byte
+    environment: Slice[u8]  # the first ones, each followed by a zero byte
+    more_arguments: UserStrings
+    more_environment: UserStrings
     path: Slice[u8]  # AT_EXECFN
     hwcap: u64
     hwcap2: u64
@@ -94,13 +169,39 @@ class Builder:
         self.word(key)
         self.word(value)
 
-    def pointers(self, strings: Slice[u8], address: u64) -> None:
-        """A pointer to each string of a blob that was written to `address`, and a null pointer."""
-        fresh = True
-        for index, byte in enumerate(strings):
-            if fresh:
-                self.word(address + index)
-            fresh = byte == 0
+    def push_user(self, strings: UserStrings) -> None:
+        """Write the running program's strings below all others, the last one first."""
+        index = strings.count
+        while index > 0 and not self.failed:
+            index -= 1
+            source, length = strings.at(index)
+            if length < 0 or u64(length) >= MAXIMUM_STRING or u64(length) + PAGE_SIZE > self.at:
+                self.failed = True
+                return
+            self.at -= u64(length) + 1
+            self.copy(source, u64(length))
+
+    def copy(self, source: u64, length: u64) -> None:
+        """Copy a string from the running program to where the builder is, and end it by a zero byte."""
+        done: u64 = 0
+        while done < length and not self.failed:
+            here = self.at + done
+            count = min(length - done, PAGE_SIZE - here % PAGE_SIZE)
+            place = self.window.reach(here, True)
+            self.failed = place == 0 or user.copy_in(unsafe.slice(u8, place, count), source + done) != 0
+            done += count
+        if self.window.write(self.at + length, b"\0") != 0:
+            self.failed = True
+
+    def pointers(self, count: u64, address: u64) -> None:
+        """A pointer to each of so many strings that were written one after the other from `address` on, and a null
+        pointer."""
+        reader = Window()
+        reader.start(self.window.space)
+        at = address
+        for _ in range(count):
+            self.word(at)
+            at = end_of_string(reader, at)
         self.word(0)
 
 
@@ -121,13 +222,17 @@ def count_strings(strings: Slice[u8]) -> i64:
 
 @metal
 def build_stack(space: AddressSpace, top: u64, start: Start) -> i64:
-    """Fill the stack that ends at `top`, and set `start.stack`. 0, -E2BIG or -EFAULT (no memory, or no room)."""
+    """Fill the stack that ends at `top`, and set `start.stack`. 0, -E2BIG or -EFAULT (no memory, or no room, or what
+    the running program was to give is not there)."""
     argument_count = count_strings(start.arguments)
     environment_count = count_strings(start.environment)
     if argument_count < 0 or environment_count < 0:
         return -E2BIG
+    arguments_all = u64(argument_count) + start.more_arguments.count
+    environment_all = u64(environment_count) + start.more_environment.count
     strings = u64(len(start.arguments)) + u64(len(start.environment)) + u64(len(start.path))
-    words = u64(argument_count) + u64(environment_count)
+    strings += start.more_arguments.bytes + start.more_environment.bytes
+    words = max(arguments_all, 1) + environment_all
     limit = min(max(space.stack_limit // 4, u64(LEAST_STRINGS)), u64(MOST_STRINGS))
     if strings + words * 8 > limit:
         return -E2BIG
@@ -136,9 +241,11 @@ def build_stack(space: AddressSpace, top: u64, start: Start) -> i64:
     builder.push(b"\0")
     path = builder.push(start.path)
     space.environment_end = path
+    builder.push_user(start.more_environment)
     environment = builder.push(start.environment)
     space.environment_start = environment
     space.argument_end = environment
+    builder.push_user(start.more_arguments)
     arguments = builder.push(start.arguments)
     space.argument_start = arguments
     builder.at = (builder.at - random_u64() % STACK_JITTER) & ~15
@@ -147,13 +254,13 @@ def build_stack(space: AddressSpace, top: u64, start: Start) -> i64:
     seed[0] = random_u64()
     seed[1] = random_u64()
     random = builder.push(unsafe.slice(u8, unsafe.address(seed), 16))
-    size = (1 + u64(argument_count) + 1 + u64(environment_count) + 1) * 8 + VECTOR_ENTRIES * 16
+    size = (1 + arguments_all + 1 + environment_all + 1) * 8 + VECTOR_ENTRIES * 16
     builder.at = (builder.at - size) & ~15
     start.stack = builder.at
     space.stack_start = builder.at
-    builder.word(u64(argument_count))
-    builder.pointers(start.arguments, arguments)
-    builder.pointers(start.environment, environment)
+    builder.word(arguments_all)
+    builder.pointers(arguments_all, arguments)
+    builder.pointers(environment_all, environment)
     write_vector(builder, space, start, path, platform, random)
     return -EFAULT if builder.failed else i64(0)
 

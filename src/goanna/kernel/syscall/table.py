@@ -5,6 +5,7 @@ the words of its arguments are known already (arch/*/numbers.py, shared/calls.py
 not have (`open` on arm64) is left out there by itself.
 """
 
+from goanna.kernel.exec import execute
 from goanna.kernel.file import (
     attribute_calls,
     descriptor_calls,
@@ -89,6 +90,8 @@ BODIES: dict[str, MetalFunction] = {
     "clone": clone.sys_clone,
     "set_tid_address": clone.sys_set_tid_address,
     "clone3": clone.sys_clone3,
+    "execve": execute.sys_execve,
+    "execveat": execute.sys_execveat,
     "fork": fork.sys_fork,
     "vfork": fork.sys_vfork,
     "wait4": child_wait.sys_wait4,

@@ -37,6 +37,7 @@ __all__ = [
     "open_process_descriptor",
     "publish_thread",
     "release_thread",
+    "renumber_thread",
     "send_death_signal",
     "signal_process_setup",
     "signal_process_teardown",
@@ -256,6 +257,14 @@ def publish_thread(thread: Thread) -> None:
 def withdraw_thread(thread: Thread) -> None:
     """Take a thread out of the table; the caller then releases the table's reference. Process tree lock held."""
     _table[u64(thread.id % _TABLE_SIZE)].remove(thread)
+
+
+@metal
+def renumber_thread(thread: Thread, id: u32) -> None:
+    """Give a thread in the table another number, which is free. Process tree lock held."""
+    withdraw_thread(thread)
+    thread.id = id
+    _table[u64(id % _TABLE_SIZE)].append(thread)
 
 
 @metal

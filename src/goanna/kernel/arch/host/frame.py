@@ -1,6 +1,6 @@
 """User registers on the host: as many as calls, faults and signals look at."""
 
-from goanna.metal import Array, Fn, hook, i64, metal, panic, sizeof, static, struct, u64, unsafe
+from goanna.metal import Array, Fn, fill, hook, i64, metal, panic, sizeof, static, struct, u8, u64, unsafe
 
 __all__ = ["Frame", "enter_user", "on_call", "program", "user_frame"]
 
@@ -74,6 +74,13 @@ class Frame:
     def flags(self) -> u64:
         """The processor's flags: none here."""
         return 0
+
+    def start(self, entry: u64, stack: u64) -> None:
+        """All registers zero, as a program starts."""
+        fill(unsafe.slice(u8, unsafe.address(self), FRAME_SIZE), 0)
+        self.plain = 1
+        self.pc = entry
+        self.sp = stack
 
     def restart_call(self) -> None:
         """Have the call made again when the program goes on."""
