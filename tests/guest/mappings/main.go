@@ -195,6 +195,10 @@ func protections() {
 	report("mprotect read", errno)
 	n, errno := call(syscall.SYS_WRITE, uintptr(ends[1]), buffer, 16)
 	fmt.Println("a call that reads a page never touched:", n, errno == 0)
+	writable := must(2*page, syscall.PROT_WRITE)
+	fmt.Println("write only", peek(writable), poke(writable, 3), peek(writable))
+	n, errno = call(syscall.SYS_WRITE, uintptr(ends[1]), writable+page, 16)
+	fmt.Println("a call that reads a page that may only be written:", n, errno == 0)
 }
 
 func holes() {
