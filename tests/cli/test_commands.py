@@ -245,7 +245,7 @@ def test_help_and_version(goanna: Goanna) -> None:
     assert goanna("--version")[1].startswith("goanna ")
     status, output, _ = goanna("run", "--help")
     assert status == 0 and "--timeout" in output and "PROGRAM" in output
-    for later in ("--publish", "--add", "--arch"):
+    for later in ("--publish", "--arch"):
         assert later not in output
 
 

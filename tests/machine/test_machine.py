@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from goanna.image.elf import write_image
+from goanna.image.erofs import File, Folder
 from goanna.image.layout import Launch
 from goanna.kernel.shared import control
 from goanna.layouts import packed
-from goanna.program.elf import read_program
 from tests import programs, stub
 
 # Runs the machine in a process of its own, as the command does: it owns the standard streams and the signals.
@@ -47,8 +47,10 @@ except Failure as failure:
 
 def image_of(folder: Path, steps: Sequence[str]) -> Path:
     image = folder / "stub.img"
-    program = read_program(programs.write(folder, programs.elf()))
-    write_image(image, stub.build_stub(folder, steps), program, Launch(b"/bin/program", [], {}))
+    tree = Folder()
+    tree.add("/bin/program", File(data=programs.elf(), mode=0o755))
+    launch = Launch(path=b"/bin/program", arguments=[b"/bin/program"], environment={})
+    write_image(image, stub.build_stub(folder, steps), tree, launch)
     return image
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from goanna.cli.prepare import make_image, parse_environment, program_of
+from goanna.cli.guest import Guest
+from goanna.cli.prepare import make_image, program_of
 from goanna.cli.words import Words
 from goanna.failure import Failure
 from goanna.image.reading import is_image
 from goanna.program.elf import is_elf
 
 
-def build(words: Words, output: str | None, env: list[str]) -> int:
+def build(words: Words, output: str | None, guest: Guest) -> int:
     """Build and write the image; gives the exit status. Raises Failure."""
-    environment = parse_environment(env)
     finished = words.finished()
     if finished is not None and is_elf(finished) and is_image(finished):
         raise Failure(f"{finished}: is an image already", f"Start it with: goanna run {finished}")
@@ -23,5 +23,5 @@ def build(words: Words, output: str | None, env: list[str]) -> int:
             destination = destination / f"{program.path.name}.img"
         if destination.exists() and destination.samefile(program.path):
             raise Failure(f"{destination}: is the program itself", "Name another place with -o.")
-        make_image(destination, program, words, environment)
+        make_image(destination, program, words, guest)
     return 0

@@ -34,19 +34,38 @@ class _Finished(SystemExit):
     """A verb came to its end, and this is the exit status: typer's own status for a wrong flag is another matter."""
 
 
+def _memory(text: str) -> int:
+    try:
+        return parse_memory(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Add = Annotated[
+    list[str] | None,
+    typer.Option("--add", metavar="HOST[:GUEST]", help="Put a file or folder of this computer into the image."),
+]
 Env = Annotated[
     list[str] | None,
     typer.Option(
         "-e", "--env", metavar="KEY=VALUE", help="Set a variable of the program; KEY alone takes it from here."
     ),
 ]
-
-
-def _memory(text: str) -> int:
-    try:
-        return parse_memory(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+EnvFile = Annotated[
+    list[str] | None, typer.Option("--env-file", metavar="FILE", help="Set the variables that a file has, one a line.")
+]
+Workdir = Annotated[str | None, typer.Option("--workdir", metavar="PATH", help="Where the program starts.")]
+User = Annotated[
+    str | None, typer.Option("--user", metavar="NAME[:GROUP]", help="Whom it runs as, by name or number; else root.")
+]
+Hostname = Annotated[str | None, typer.Option("--hostname", metavar="NAME", help="What its machine is called.")]
+Zone = Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="Its time zone, like Europe/Berlin.")]
+MemoryFiles = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-files", metavar="SIZE", parser=_memory, help="The memory that its files may take; else half."
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -62,7 +81,14 @@ def _top(
 def _build(
     ctx: typer.Context,
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="IMAGE", help="Where to write it.")] = None,
+    add: Add = None,
     env: Env = None,
+    env_file: EnvFile = None,
+    workdir: Workdir = None,
+    user: User = None,
+    hostname: Hostname = None,
+    tz: Zone = None,
+    memory_files: MemoryFiles = None,
 ) -> None:
     """Build an image: a package folder, an import path, .go files or a linux ELF file becomes one file that QEMU
     starts.
@@ -70,8 +96,13 @@ def _build(
     Flags that are not listed here go to `go build` untouched. What follows `--` are the program's arguments.
     """
     from goanna.cli.build import build
+    from goanna.cli.guest import Guest
 
-    raise _Finished(build(words_of(ctx), output, env or []))
+    guest = Guest(
+        add=add or [], env=env or [], env_file=env_file or [], workdir=workdir, user=user, hostname=hostname, tz=tz,
+        memory_files=memory_files or 0,
+    )  # fmt: skip
+    raise _Finished(build(words_of(ctx), output, guest))
 
 
 @app.command("run", cls=ProgramCommand, short_help="Boot a program, or an image, and be it.")
@@ -90,7 +121,14 @@ def _run(
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Print each system call on standard error.")] = False,
     gdb: Annotated[bool, typer.Option("--gdb", help="Wait for gdb before the first instruction.")] = False,
+    add: Add = None,
     env: Env = None,
+    env_file: EnvFile = None,
+    workdir: Workdir = None,
+    user: User = None,
+    hostname: Hostname = None,
+    tz: Zone = None,
+    memory_files: MemoryFiles = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Let the kernel say what it does.")] = False,
     machine: Annotated[MachineType, typer.Option("--machine", help="The machine type.")] = MachineType.MICROVM,
     accel: Annotated[
@@ -102,10 +140,15 @@ def _run(
     Flags that are not listed here go to `go build` untouched. What follows `--` are the program's arguments. Goanna's
     own failures give 125, a program that can't be started 126, one that isn't there 127.
     """
+    from goanna.cli.guest import Guest
     from goanna.cli.run import Options, run
 
+    guest = Guest(
+        add=add or [], env=env or [], env_file=env_file or [], workdir=workdir, user=user, hostname=hostname, tz=tz,
+        memory_files=memory_files or 0,
+    )  # fmt: skip
     options = Options(
-        memory=memory, cpus=cpus, timeout=timeout, trace=trace, gdb=gdb, env=env or [], verbose=verbose,
+        memory=memory, cpus=cpus, timeout=timeout, trace=trace, gdb=gdb, guest=guest, verbose=verbose,
         machine=machine, accel=accel,
     )  # fmt: skip
     raise _Finished(run(words_of(ctx), options))

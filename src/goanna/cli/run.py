@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from goanna.cli.prepare import parse_environment, program_of, temporary_image
+from goanna.cli.guest import Guest
+from goanna.cli.prepare import program_of, temporary_image
 from goanna.cli.words import Words
 from goanna.failure import Failure
+from goanna.image.layout import Wishes
 from goanna.image.reading import Image, is_image, read_image
+from goanna.image.tree import content, entries
 from goanna.machine.accelerator import choose
 from goanna.machine.information import runner_information
 from goanna.machine.life import Start, live
@@ -31,7 +34,7 @@ class Options:
     timeout: float | None
     trace: bool
     gdb: bool
-    env: list[str]
+    guest: Guest
     verbose: bool
     machine: MachineType
     accel: str
@@ -40,8 +43,7 @@ class Options:
 def run(words: Words, options: Options) -> int:
     """Boot and follow to the end; gives the exit status. Raises Failure."""
     qemu = find_qemu()
-    environment = parse_environment(options.env)
-    with _image_of(words, environment) as (image, symbols):
+    with _image_of(words, options.guest) as (image, symbols):
         if image.memory > options.memory:
             needed = memory_text(-(-image.memory // (1 << 20)) << 20)
             raise Failure(
@@ -50,8 +52,9 @@ def run(words: Words, options: Options) -> int:
                 f"Give it more: -m {needed}",
             )
         information = runner_information(
-            image, words.arguments, environment, trace=options.trace, verbose=options.verbose
-        )
+            image, words.arguments, options.guest.environment, wishes_for(image, options.guest),
+            trace=options.trace, verbose=options.verbose,
+        )  # fmt: skip
         settings = Settings(
             machine=options.machine,
             memory=options.memory,
@@ -78,14 +81,27 @@ def run(words: Words, options: Options) -> int:
 
 
 @contextmanager
-def _image_of(words: Words, environment: dict[bytes, bytes]) -> Iterator[tuple[Image, Path | None]]:
+def _image_of(words: Words, guest: Guest) -> Iterator[tuple[Image, Path | None]]:
     """The image to start, and the file with the program's symbols where there is one."""
     finished = words.finished()
     if finished is not None and is_elf(finished) and is_image(finished):
+        if guest.add:
+            raise Failure(
+                f"{finished}: is made already, so --add {guest.add[0]} can't be followed",
+                "Build it again with --add, or name its program.",
+            )
         yield read_image(finished), None
         return
-    with program_of(words) as program, temporary_image(program, words, environment) as path:
+    with program_of(words) as program, temporary_image(program, words, guest) as path:
         yield read_image(path), program.path
+
+
+def wishes_for(image: Image, guest: Guest) -> Wishes:
+    """What a run says of surroundings, users by the image's own tables."""
+    tables = dict.fromkeys(("/etc/passwd", "/etc/group"), b"")
+    if guest.user is not None:
+        tables |= {each.path: content(image.bundle, each) for each in entries(image.bundle) if each.path in tables}
+    return guest.wishes(tables["/etc/passwd"], tables["/etc/group"])
 
 
 def _free_port() -> int:

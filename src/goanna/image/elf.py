@@ -17,12 +17,12 @@ from typing import BinaryIO
 import xxhash
 
 from goanna.failure import Failure
-from goanna.image.erofs import FileSystem
-from goanna.image.layout import PAGE, Launch, Place, lay_out, root_tree
+from goanna.image.erofs import FileChanged, FileSystem, Folder
+from goanna.image.layout import PAGE, Launch, Place, lay_out
 from goanna.kernel.build import BuiltKernel
-from goanna.kernel.shared.boot import CHECKSUM_BLOCK, ImageHeader, boot_information
+from goanna.kernel.shared.boot import CHECKSUM_BLOCK, ImageHeader
 from goanna.layouts import packed
-from goanna.program.elf import PT_LOAD, PT_NOTE, READ, Program, Segment, parse_segments
+from goanna.program.elf import PT_LOAD, PT_NOTE, READ, Segment, parse_segments
 
 NOTE_NAME = b"Goanna\0\0"
 NOTE_TYPE = 1
@@ -31,11 +31,14 @@ _FILE_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 
 
-def write_image(destination: Path, kernel: BuiltKernel, program: Program, launch: Launch) -> None:
-    """Write an image of the program. `destination` appears whole or stays as it was. Raises Failure."""
-    name = Path(os.fsdecode(launch.path)).name
+def write_image(destination: Path, kernel: BuiltKernel, tree: Folder, launch: Launch) -> None:
+    """Write an image with this tree as its root. `destination` appears whole or stays as it was. Raises Failure."""
     try:
-        _write_whole(destination, _Image(kernel, program, name, launch))
+        _write_whole(destination, _Image(kernel, tree, launch))
+    except FileChanged as error:
+        raise Failure(f"{error.path}: changed while it was read", "Do it again.") from None
+    except ValueError as error:
+        raise Failure(str(error)) from None
     except OSError as error:
         raise Failure(
             f"{destination}: the image can't be written: {error.strerror}", "Name another place with -o."
@@ -62,17 +65,17 @@ def _write_whole(destination: Path, image: _Image) -> None:
 class _Image:
     """The parts of one image, placed; the bundle is streamed, since a program may be large."""
 
-    def __init__(self, kernel: BuiltKernel, program: Program, name: str, launch: Launch) -> None:
+    def __init__(self, kernel: BuiltKernel, tree: Folder, launch: Launch) -> None:
         self.kernel = kernel
         self.kernel_bytes = kernel.elf.read_bytes()
         segments = parse_segments(kernel.elf, self.kernel_bytes)
         self.loads = [each for each in segments if each.kind == PT_LOAD and each.memory_size]
         self.notes = [each for each in segments if each.kind == PT_NOTE]
         self.panic_table = kernel.panic_table.read_bytes()
-        self.boot = boot_information(
-            arguments=[launch.path, *launch.arguments], environment=launch.environment, program=launch.path
+        self.boot = launch.wishes.packed(
+            arguments=launch.arguments, environment=launch.environment, program=launch.path
         )
-        self.tree = FileSystem(root_tree(program.path, name))
+        self.tree = FileSystem(tree)
         self.blocks = -(-self.tree.size // CHECKSUM_BLOCK)
         kernel_end = max(each.physical + each.memory_size for each in self.loads)
         self.layout = lay_out(kernel_end, len(self.panic_table), len(self.boot), 8 * self.blocks, self.tree.size)

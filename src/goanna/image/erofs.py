@@ -1,8 +1,9 @@
 """Writes an EROFS file system: the read-only tree in an image. Uncompressed, blocks of 4 KiB, the same bytes each time.
 
-File data is FLAT_PLAIN and begins on a block, so that the kernel maps it straight from the image. The last part of a
-folder and a link's target stand behind their inode (FLAT_INLINE). Every inode is of the extended form, which has 64
-bits of size and a time of its own. Format: Linux Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h.
+The data of a program or a large file is FLAT_PLAIN and begins on a block, so that the kernel maps it straight from the
+image. The last part of a folder or a small file, and a link's target, stand behind their inode where that saves a block
+(FLAT_INLINE). Every inode is of the extended form, which has 64 bits of size and a time of its own. Format: Linux
+Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h.
 """
 
 from __future__ import annotations
@@ -28,13 +29,24 @@ SLOT = 32  # an inode's number is its offset in slots
 FLAT_PLAIN, FLAT_INLINE = 0, 2
 _EXTENDED = 1
 _FEATURE_CHECKSUM, _FEATURE_MTIME = 1, 2
-_LONGEST_NAME = 255
+LONGEST_NAME = 255
 _COPY = 1 << 20
+# Files under this size have a short last part behind their inode: larger ones don't save much, and may be mapped.
+_SMALL = 1 << 16
+_SHORT = BLOCK // 2
 
 # The kind of a directory entry (EROFS_FT_*, which are the DT_* of getdents in another order).
 _ENTRY_KINDS = {
     stat.S_IFREG: 1, stat.S_IFDIR: 2, stat.S_IFCHR: 3, stat.S_IFBLK: 4, stat.S_IFIFO: 5, stat.S_IFSOCK: 6,
     stat.S_IFLNK: 7, }  # fmt: skip
+
+
+class FileChanged(Exception):
+    """A file has another size than when the tree was laid out."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} changed while it was read")
+        self.path = path
 
 
 @dataclass(kw_only=True, eq=False)
@@ -56,14 +68,17 @@ class Node:
 @dataclass(kw_only=True, eq=False)
 class File(Node):
     """A file whose content is bytes, or is read from a path when the tree is written. One File at two names: a hard
-    link.
+    link. `length` is the size of a file at a path, where it is known already.
     """
 
     data: bytes | Path = b""
+    length: int | None = None
 
     @cached_property
     def size(self) -> int:
-        return len(self.data) if isinstance(self.data, bytes) else self.data.stat().st_size
+        if isinstance(self.data, bytes):
+            return len(self.data)
+        return self.data.stat().st_size if self.length is None else self.length
 
 
 @dataclass(kw_only=True, eq=False)
@@ -156,9 +171,9 @@ class _Inode:
     @cached_property
     def tail(self) -> int:
         """Bytes that stand behind the inode; 0 if the content is all in blocks."""
-        if isinstance(self.node, File):
-            return 0
         tail = self.size % BLOCK
+        if isinstance(self.node, File):
+            return tail if self.size < _SMALL and tail <= _SHORT else 0
         return tail if tail <= BLOCK - INODE.size else 0
 
     @property
@@ -177,18 +192,21 @@ class _Inode:
         return bytes(content)
 
     def content(self) -> bytes:
-        """The content of a folder or a link."""
-        if isinstance(self.node, Folder):
+        """The content of a folder, a link or a small file."""
+        node = self.node
+        if isinstance(node, Folder):
             return self.folder_content()
-        return self.node.target if isinstance(self.node, Link) else b""
+        if isinstance(node, File):
+            return node.data if isinstance(node.data, bytes) else b"".join(_file_pieces(node.data, self.size))
+        return node.target if isinstance(node, Link) else b""
 
     def pieces(self) -> Iterator[bytes]:
         """What stands in blocks."""
-        data = self.node.data if isinstance(self.node, File) else self.content()[: self.block_bytes]
-        if isinstance(data, Path):
+        data = self.node.data if isinstance(self.node, File) else None
+        if isinstance(data, Path) and not self.tail:
             yield from _file_pieces(data, self.size)
         else:
-            yield data
+            yield self.content()[: self.block_bytes]
 
     def packed(self) -> bytes:
         node = self.node
@@ -231,7 +249,7 @@ class FileSystem:
                 continue
             inode.names += [(b".", inode), (b"..", inode.parent or inode)]
             for name, node in sorted(inode.node.entries.items()):
-                if not name or len(name) > _LONGEST_NAME or b"/" in name or b"\0" in name or name in (b".", b".."):
+                if not name or len(name) > LONGEST_NAME or b"/" in name or b"\0" in name or name in (b".", b".."):
                     raise ValueError(f"{name!r} can't be the name of a file")
                 known = self._by_node.get(id(node))
                 if known is not None:
@@ -270,7 +288,7 @@ class FileSystem:
         return made
 
     def write(self, stream: BinaryIO) -> None:
-        """Write it all, `size` bytes. Raises OSError; ValueError if a file's size changed since the layout."""
+        """Write it all, `size` bytes. Raises OSError, and FileChanged."""
         for piece in self.pieces():
             stream.write(piece)
 
@@ -293,4 +311,4 @@ def _file_pieces(path: Path, size: int) -> Iterator[bytes]:
             left -= len(piece)
             yield piece
         if left or stream.read(1):
-            raise ValueError(f"{path} changed while it was read")
+            raise FileChanged(path)

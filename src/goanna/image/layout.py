@@ -1,4 +1,4 @@
-"""What is in an image and where: the root tree with the program in it, and the order of the parts in memory.
+"""What an image says of its program, and where its parts lie.
 
 In memory, from the kernel's load address on: the kernel with its zeroed data, the panic table, the boot information,
 the checksum table, the bundle. Each begins on a page.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from goanna.image.erofs import File, Folder
+from goanna.image.users import User
+from goanna.kernel.shared.boot import FLAG_USER, boot_information
 
 PAGE = 4096
 
@@ -18,17 +19,36 @@ PAGE = 4096
 # heap.
 WORKING_MEMORY = 1 << 20
 
-# Folders that programs expect; what is in them comes from the kernel, or from the program.
-_FOLDERS = {"bin": 0o755, "dev": 0o755, "etc": 0o755, "proc": 0o555, "root": 0o700, "sys": 0o555, "tmp": 0o1777}
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What image and runner may both say of the program's surroundings. None and 0: nothing is said. `files_limit` in
+    bytes; `returns` are paths of what the runner wants back.
+    """
+
+    directory: bytes | None = None
+    hostname: bytes | None = None
+    user: User | None = None
+    files_limit: int = 0
+    returns: Sequence[bytes] | None = None
+
+    def packed(self, flags: int = 0, **more: Any) -> bytes:
+        """Boot information with these wishes and what else is to be said. Raises ValueError for a zero byte."""
+        numbers: dict[str, Any] = {"user": self.user.user, "group": self.user.group} if self.user is not None else {}
+        return boot_information(
+            directory=self.directory, hostname=self.hostname, files_limit=self.files_limit, returns=self.returns,
+            flags=flags | (FLAG_USER if self.user is not None else 0), **numbers, **more,
+        )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Launch:
-    """How the program is started: its path in the bundle, what follows its name, its environment."""
+    """How the program is started: its path in the bundle, its arguments from argv[0] on, its environment."""
 
     path: bytes
     arguments: Sequence[bytes]
     environment: Mapping[bytes, bytes]
+    wishes: Wishes = Wishes()
 
 
 @dataclass(frozen=True)
@@ -75,14 +95,3 @@ def lay_out(kernel_end: int, panic_table: int, boot: int, checksums: int, bundle
 def program_path(name: str) -> str:
     """Where a program of that name lies in the bundle."""
     return f"/bin/{name}"
-
-
-def root_tree(program: Path, name: str) -> Folder:
-    """The root file system: the folders that programs expect, and the program. All times are 0: the same bytes each
-    time.
-    """
-    root = Folder()
-    for folder, mode in _FOLDERS.items():
-        root.add(folder, Folder(mode=mode))
-    root.add(program_path(name), File(data=program, mode=0o755))
-    return root

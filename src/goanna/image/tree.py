@@ -14,11 +14,12 @@ from goanna.image.erofs import BLOCK, DIRENT, FLAT_INLINE, INODE, SLOT, SUPER, S
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the tree; `target` is where a symbolic link leads."""
+    """A file of the tree, with its inode's number; `target` is where a symbolic link leads."""
 
     path: str
     mode: int
     size: int
+    number: int
     target: str = ""
 
 
@@ -28,6 +29,11 @@ def entries(bundle: bytes) -> Iterator[Entry]:
     yield from _below(bundle, root, "")
 
 
+def content(bundle: bytes, entry: Entry) -> bytes:
+    """What is in a file of the tree."""
+    return _content(bundle, entry.number)
+
+
 def _below(bundle: bytes, folder: int, path: str) -> Iterator[Entry]:
     for name, nid in _names(_content(bundle, folder)):
         if name in (b".", b".."):
@@ -35,7 +41,7 @@ def _below(bundle: bytes, folder: int, path: str) -> Iterator[Entry]:
         here = f"{path}/{name.decode(errors='replace')}"
         _, _, mode, _, size, *_ = INODE.unpack_from(bundle, nid * SLOT)
         target = _content(bundle, nid).decode(errors="replace") if stat.S_ISLNK(mode) else ""
-        yield Entry(here, mode, size, target)
+        yield Entry(here, mode, size, nid, target)
         if stat.S_ISDIR(mode):
             yield from _below(bundle, nid, here)
 

@@ -6,8 +6,9 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 
+from goanna.image.layout import Wishes
 from goanna.image.reading import Image
-from goanna.kernel.shared.boot import FLAG_CONTROL, FLAG_DEBUG_EXIT, FLAG_TRACE, FLAG_VERBOSE, boot_information
+from goanna.kernel.shared.boot import FLAG_CONTROL, FLAG_DEBUG_EXIT, FLAG_TRACE, FLAG_VERBOSE
 
 _SEED_SIZE = 32
 
@@ -16,6 +17,7 @@ def runner_information(
     image: Image,
     arguments: Sequence[str] | None,
     environment: Mapping[bytes, bytes],
+    wishes: Wishes | None = None,
     *,
     trace: bool = False,
     verbose: bool = False,
@@ -26,7 +28,7 @@ def runner_information(
     flags = FLAG_CONTROL | FLAG_DEBUG_EXIT | (FLAG_TRACE if trace else 0) | (FLAG_VERBOSE if verbose else 0)
     words = None if arguments is None else [image.program, *(os.fsencode(each) for each in arguments)]
     try:
-        return boot_information(
+        return (wishes or Wishes()).packed(
             arguments=words,
             environment={**image.environment, **environment} if environment else None,
             flags=flags,
