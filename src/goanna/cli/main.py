@@ -18,6 +18,9 @@ from goanna.machine.qemu import MachineType, parse_memory
 # The most processors that the kernel knows (arch: MAXIMUM_PROCESSORS).
 _MOST_PROCESSORS = 16
 _DEFAULT_MEMORY = "256M"
+# Tests are written for computers: more memory, which costs nothing before it is used, and more than one processor.
+_TEST_MEMORY = "1G"
+_TEST_PROCESSORS = min(os.cpu_count() or 1, 4)
 _USAGE_STATUS = 2
 
 app = typer.Typer(
@@ -152,6 +155,54 @@ def _run(
         machine=machine, accel=accel,
     )  # fmt: skip
     raise _Finished(run(words_of(ctx), options))
+
+
+@app.command(
+    "exec",
+    short_help="Boot a finished program where it stands: for go test -exec.",
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
+)
+def _exec(
+    words: Annotated[list[str], typer.Argument(metavar="ELF [ARGUMENTS]", show_default=False)],
+    memory: Annotated[
+        int,
+        typer.Option("-m", "--memory", metavar="SIZE", parser=_memory, help="The machine's memory, like 64M or 1G."),
+    ] = _TEST_MEMORY,  # type: ignore[assignment]  # the parser makes a number of it
+    cpus: Annotated[
+        int, typer.Option("-c", "--cpus", min=1, max=_MOST_PROCESSORS, metavar="N", help="How many processors it has.")
+    ] = _TEST_PROCESSORS,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=0.001, metavar="S", help="Stop it after S seconds, with status 124."),
+    ] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Print each system call on standard error.")] = False,
+    add: Add = None,
+    env: Env = None,
+    env_file: EnvFile = None,
+    workdir: Workdir = None,
+    user: User = None,
+    hostname: Hostname = None,
+    tz: Zone = None,
+    memory_files: MemoryFiles = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Let the kernel say what it does.")] = False,
+    accel: Annotated[
+        str, typer.Option("--accel", metavar="NAME", help="auto, tcg (emulation), kvm or hvf; auto obeys GOANNA_ACCEL.")
+    ] = "auto",
+) -> None:
+    """Boot a program that is built, where it stands: `go test -exec 'goanna exec' PACKAGES`, or `go run` with that.
+
+    It finds its own path, the folder it is started in and the module around that, this environment, and writes to
+    copies of its own. Flags stand before ELF; what follows ELF is the program's.
+    """
+    from goanna.cli.execute import Options, execute
+    from goanna.cli.guest import Guest
+
+    guest = Guest(
+        add=add or [], env=env or [], env_file=env_file or [], workdir=workdir, user=user, hostname=hostname, tz=tz,
+        memory_files=memory_files or 0,
+    )  # fmt: skip
+    options = Options(memory=memory, cpus=cpus, timeout=timeout, trace=trace, verbose=verbose, guest=guest, accel=accel)
+    raise _Finished(execute(words, options))
 
 
 @app.command("inspect", cls=ProgramCommand, short_help="Say what is in a program or an image.")

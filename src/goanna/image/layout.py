@@ -7,7 +7,7 @@ the checksum table, the bundle. Each begins on a page.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from goanna.image.users import User
@@ -31,6 +31,10 @@ class Wishes:
     user: User | None = None
     files_limit: int = 0
     returns: Sequence[bytes] | None = None
+
+    def standing_in(self, directory: bytes) -> Wishes:
+        """The same with another working directory."""
+        return replace(self, directory=directory)
 
     def packed(self, flags: int = 0, **more: Any) -> bytes:
         """Boot information with these wishes and what else is to be said. Raises ValueError for a zero byte."""

@@ -21,9 +21,10 @@ def runner_information(
     *,
     trace: bool = False,
     verbose: bool = False,
+    tree: bytes | None = None,
 ) -> bytes:
     """Packed boot information for one run. `arguments` of None leaves the image's; `environment` is added to its
-    own.
+    own; `tree` is the path of the tree that is put beside the image.
     """
     flags = FLAG_CONTROL | FLAG_DEBUG_EXIT | (FLAG_TRACE if trace else 0) | (FLAG_VERBOSE if verbose else 0)
     words = None if arguments is None else [image.program, *(os.fsencode(each) for each in arguments)]
@@ -34,6 +35,7 @@ def runner_information(
             flags=flags,
             seed=os.urandom(_SEED_SIZE),
             wall_time=time.time_ns(),
+            tree=tree,
         )
     except ValueError as error:
         from goanna.failure import Failure

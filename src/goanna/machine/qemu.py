@@ -70,13 +70,16 @@ def find_qemu() -> Qemu:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A machine to be made: `memory` in bytes, `accelerator` as QEMU names it (tcg, kvm, hvf)."""
+    """A machine to be made: `memory` in bytes, `accelerator` as QEMU names it (tcg, kvm, hvf); `tree` is an EROFS file
+    that is put into its memory beside the image.
+    """
 
     machine: MachineType = MachineType.MICROVM
     memory: int = 256 * MEBIBYTE
     processors: int = 1
     accelerator: str = "tcg"
     gdb_port: int | None = None
+    tree: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,8 @@ def command_line(qemu: Qemu, image: Path, boot_information: Path, settings: Sett
         "-fw_cfg", f"name={BOOT_FILE},file={_escaped(boot_information)}",
         "-kernel", str(image),
     ]  # fmt: skip
+    if settings.tree is not None:
+        words += ["-initrd", str(settings.tree)]
     if settings.gdb_port is not None:
         words += ["-gdb", f"tcp:127.0.0.1:{settings.gdb_port}", "-S"]
     return words

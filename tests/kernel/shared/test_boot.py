@@ -23,7 +23,7 @@ def check(data: Slice[u8], available: u64) -> bool:
 @metal
 def text(data: Slice[u8], which: u64, destination: Slice[u8]) -> u64:
     information = unsafe.at(BootInformation, unsafe.address(data))
-    texts = unsafe.slice(Text, unsafe.address(information.arguments), 6)
+    texts = unsafe.slice(Text, unsafe.address(information.arguments), 7)
     found = information.bytes_of(texts[which])
     destination[0 : len(found)] = found
     return len(found)
@@ -44,20 +44,20 @@ def read(data, which):
 
 
 @given(
-    st.lists(plain), st.dictionaries(plain, plain), st.tuples(plain, plain, plain), st.lists(plain),
+    st.lists(plain), st.dictionaries(plain, plain), st.tuples(plain, plain, plain, plain), st.lists(plain),
     st.binary(min_size=32, max_size=32),
 )  # fmt: skip
 def test_what_the_host_packs_the_kernel_reads(arguments, environment, texts, returns, seed):
-    program, hostname, directory = texts
+    program, hostname, directory, tree = texts
     data = boot_information(
         arguments=arguments, environment=environment, program=program, hostname=hostname, directory=directory,
-        returns=returns, seed=seed, flags=FLAG_TRACE,
+        tree=tree, returns=returns, seed=seed, flags=FLAG_TRACE,
     )  # fmt: skip
     assert unit.call(check, data, len(data))
     assert read(data, 0) == b"".join(each + b"\0" for each in arguments)
     assert read(data, 1) == b"".join(key + b"=" + value + b"\0" for key, value in environment.items())
-    assert (read(data, 2), read(data, 3), read(data, 4)) == texts
-    assert read(data, 5) == b"".join(each + b"\0" for each in returns)
+    assert (read(data, 2), read(data, 3), read(data, 4), read(data, 5)) == texts
+    assert read(data, 6) == b"".join(each + b"\0" for each in returns)
     assert unit.call(has_seed, data) == any(seed)
     assert not unit.call(check, data, len(data) - 1)
 
@@ -81,7 +81,7 @@ def test_what_passes_the_check_can_be_read(changes):
         if at < len(data):
             data[at] = value
     if unit.call(check, bytes(data), len(data)):
-        for which in range(6):
+        for which in range(7):
             found = read(bytes(data), which)
             assert len(found) <= len(data) and found in bytes(data)
 

@@ -25,6 +25,7 @@ class Settings:
     program: Slice[u8]
     hostname: Slice[u8]
     directory: Slice[u8]  # where the program starts; empty: /
+    tree: Slice[u8]  # where the loader's tree stands
     returns: Slice[u8]  # paths of what goes back to the runner, each followed by a zero byte
     user: u32
     group: u32
@@ -59,6 +60,8 @@ def take_information(information: BootInformation) -> None:
         settings.hostname = information.bytes_of(information.hostname)
     if information.directory.offset != 0:
         settings.directory = information.bytes_of(information.directory)
+    if information.tree.offset != 0:
+        settings.tree = information.bytes_of(information.tree)
     if information.returns.offset != 0:
         settings.returns = information.bytes_of(information.returns)
     if information.flags & FLAG_USER != 0:

@@ -1,15 +1,18 @@
-"""Who the first process is and where it stands: user, group, working directory, and what its machine is called."""
+"""Who the first process is and where it stands: user, group, working directory, what its machine is called, and the
+tree that the loader brought along.
+"""
 
-from goanna.kernel.base.errno import ENOTDIR
+from goanna.kernel.base.errno import EINVAL, ENOTDIR
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.exec.stack import Start
+from goanna.kernel.file.image_tree import mount_image
 from goanna.kernel.file.tree import Entry, child_of, root_entry
 from goanna.kernel.identity.credentials import become_user
 from goanna.kernel.identity.names import host_name
 from goanna.kernel.thread.process import Process
 from goanna.metal import Fn, Ptr, Slice, hook, i64, metal, u8, u64
 
-__all__ = ["describe_person", "find_entry", "set_directory", "take_identity", "take_place"]
+__all__ = ["describe_person", "find_entry", "mount_tree", "set_directory", "take_identity", "take_place"]
 
 SLASH = 0x2F
 
@@ -68,3 +71,21 @@ def take_place(process: Process) -> i64:
         return -ENOTDIR
     set_directory(process, entry)
     return 0
+
+
+@metal
+def mount_tree(base: u64, size: u64) -> i64:
+    """Put the loader's tree, of `size` bytes at `base`, where the settings say; the directory must be there. 0 or a
+    negative errno."""
+    path = settings.tree
+    end = len(path)
+    while end > 0 and path[end - 1] != SLASH:
+        end -= 1
+    if end == 0 or end == len(path):
+        return -EINVAL
+    parent, error = find_entry(path[0:end])
+    if parent is None:
+        return error
+    error = mount_image(base, size, parent, path[end:])
+    parent.drop()
+    return error

@@ -10,6 +10,7 @@ from goanna.kernel.arch import (
     configured,
     give_memory,
     image_end,
+    loader_module,
     main,
     memory_size,
     processor_main,
@@ -27,6 +28,7 @@ from goanna.kernel.boot.devices import start_devices
 from goanna.kernel.boot.first import start_first_process
 from goanna.kernel.boot.ports import drain_ports, open_ports
 from goanna.kernel.boot.settings import settings, take_command_line, take_information
+from goanna.kernel.boot.standing import mount_tree
 from goanna.kernel.device.control import log_line, program_died, program_exited
 from goanna.kernel.file.generated_tree import mount_generated
 from goanna.kernel.file.image_tree import mount_root, root_image
@@ -155,6 +157,9 @@ def mount_bundle() -> None:
     if mount_root(bundle, header.bundle.size) != 0:
         refuse(b"the image is damaged: its files can't be read")
     mount_generated()
+    tree, size = loader_module()
+    if size != 0 and len(settings.tree) != 0 and mount_tree(virtual(tree), size) != 0:
+        refuse(b"the tree that the loader put beside the kernel can't be read")
 
 
 random_u64.set(random_number)

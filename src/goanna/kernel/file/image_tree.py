@@ -13,16 +13,18 @@ from goanna.kernel.file.tree import Entry, Tree, mount_at, root_entry
 from goanna.kernel.memory.pages import total_pages
 from goanna.metal import Ptr, Slice, i64, metal, static, u8, u64
 
-__all__ = ["SHM_TREE", "mount_memory", "mount_root", "root_image"]
+__all__ = ["SHM_TREE", "mount_image", "mount_memory", "mount_root", "root_image"]
 
 OVERLAY_MAGIC = 0x794C7630
 ROOT_DEVICE = 16  # 0:16
 SLOT = 32  # bytes of an image for each of its inode numbers, at least
 
 root_image = static(Image)
+further_image = static(Image)
 
 ROOT_TREE = make_tree(ROOT_DEVICE, OVERLAY_MAGIC)
 TMP_TREE, RUN_TREE, SHM_TREE = make_tree(24), make_tree(25), make_tree(26)
+FURTHER_TREE = make_tree(17, OVERLAY_MAGIC)
 
 
 @metal
@@ -47,6 +49,24 @@ def mount_root(base: u64, size: u64) -> i64:
     if not filled(inode, b"tmp") and not mount_memory(root_entry, b"tmp", TMP_TREE):
         return -ENOMEM
     if not filled(inode, b"run") and not mount_memory(root_entry, b"run", RUN_TREE):
+        return -ENOMEM
+    return 0
+
+
+@metal
+def mount_image(base: u64, size: u64, parent: Entry, name: Slice[u8]) -> i64:
+    """Put the tree of another image, of `size` bytes at `base`, into a directory; there is memory over it, as over the
+    root. At boot, once. 0, -EINVAL, -EIO, -EUCLEAN or -ENOMEM."""
+    error = further_image.mount(base, size)
+    if error < 0:
+        return error
+    inode = Inode()
+    error = further_image.inode(further_image.root, inode)
+    if error < 0:
+        return error
+    number_from(max(root_image.size, size) // SLOT)
+    node = image_node(further_image, inode)
+    if node is None or mount_at(parent, name, FURTHER_TREE, 0, node) is None:
         return -ENOMEM
     return 0
 

@@ -30,9 +30,9 @@ __all__ = [
 IMAGE_MAGIC = int.from_bytes(b"GoannaIm", "little")
 IMAGE_VERSION = 1
 BOOT_MAGIC = int.from_bytes(b"GoannaBt", "little")
-BOOT_VERSION = 2
+BOOT_VERSION = 3
 HEADER_SIZE = 128  # bytes of ImageHeader
-FIXED_SIZE = 176  # bytes of BootInformation before the string area
+FIXED_SIZE = 184  # bytes of BootInformation before the string area
 CHECKSUM_BLOCK = 4096  # bytes of the bundle under one entry of the checksum table: a page, checked when it is mapped
 
 FLAG_TRACE = 1  # print each system call
@@ -96,6 +96,7 @@ class BootInformation:
     program: Text  # path of the program in the bundle
     hostname: Text
     directory: Text  # path of the working directory; / if nobody says
+    tree: Text  # path at which the tree stands that the loader put beside the kernel, if there is one
     returns: Text  # paths of files and folders that go back to the runner at the end, each followed by a zero byte
     wall_time: u64  # ns since 1970 when the machine started
     memory_limit: u64  # bytes for the program; 0: all there is
@@ -119,6 +120,7 @@ class BootInformation:
             and self.sound(self.program, False)
             and self.sound(self.hostname, False)
             and self.sound(self.directory, False)
+            and self.sound(self.tree, False)
             and self.sound(self.returns, True)
         )
 
@@ -154,6 +156,7 @@ def boot_information(
     program: bytes | None = None,
     hostname: bytes | None = None,
     directory: bytes | None = None,
+    tree: bytes | None = None,
     returns: Iterable[bytes] | None = None,
     **numbers: object,
 ) -> bytes:
@@ -186,6 +189,7 @@ def boot_information(
         "program": text(None if program is None else plain(program)),
         "hostname": text(None if hostname is None else plain(hostname)),
         "directory": text(None if directory is None else plain(directory)),
+        "tree": text(None if tree is None else plain(tree)),
         "returns": text(strings(returns)),
     }
     return BootInformation.pack(size=start + len(area), **texts, **numbers) + bytes(area)

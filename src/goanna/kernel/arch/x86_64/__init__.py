@@ -44,7 +44,7 @@ from .layout import (
     physical,
     virtual,
 )
-from .memory_map import command_line, give_memory, image_end, memory_size
+from .memory_map import command_line, give_memory, image_end, loader_module, memory_size
 from .numbers import SYSCALL_NUMBERS
 from .page_table import (
     PageTable,
@@ -178,6 +178,7 @@ __all__ = [
     "kernel_table",
     "kernel_unmap",
     "kick",
+    "loader_module",
     "main",
     "memory_size",
     "now",

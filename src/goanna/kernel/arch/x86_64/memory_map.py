@@ -31,10 +31,11 @@ from .page_table import (
     slot_of,
 )
 from .processor import features
-from .pvh import PVH_MAGIC, MemoryEntry, Range, StartInfo, usable_ranges
+from .pvh import MEMORY_RESERVED, PVH_MAGIC, MemoryEntry, Module, Range, StartInfo, remove, usable_ranges
 
 __all__ = [
-    "build_direct_map", "command_line", "give_memory", "image_end", "loader_rsdp", "memory_size", "read_start_info",
+    "build_direct_map", "command_line", "give_memory", "image_end", "loader_module", "loader_rsdp", "memory_size",
+    "read_start_info",
 ]  # fmt: skip
 
 # The first physical address behind everything the loader brought: kernel and bundle. Called once, on the boot stack.
@@ -52,6 +53,8 @@ MAXIMUM_TOPS = 64  # 32 TiB
 
 ranges = static(Array[Range, MAXIMUM_RANGES])
 range_count = static(u64)
+module = static(Range)  # the loader's first module, which is no free RAM; end 0: there is none
+module_size = static(u64)  # bytes
 command_line_text = static(Array[u8, COMMAND_LINE_SIZE])
 command_line_length = static(u64)
 loader_rsdp = static(u64)  # physical; 0: the loader says nothing
@@ -96,6 +99,30 @@ def memory_size() -> u64:
 
 
 @metal
+def loader_module() -> tuple[u64, u64]:
+    """Physical address and size of the file that the loader put beside the kernel; size 0: there is none."""
+    return module.start, module_size
+
+
+@metal
+def keep_module(modules: u64) -> None:
+    """Take the first module out of free RAM. A module that isn't in RAM, in whole pages, is none."""
+    global range_count, module_size
+    first = unsafe.at(Module, virtual(modules))
+    if first.size == 0 or first.address & (PAGE_SIZE - 1) != 0:
+        return
+    for index in range(u64(0), range_count):
+        each = ranges[index]
+        if each.start <= first.address < each.end and first.size <= each.end - first.address:
+            module.start = first.address
+            module.end = first.address + ((first.size + (PAGE_SIZE - 1)) & ~u64(PAGE_SIZE - 1))
+            module_size = first.size
+    if module_size != 0:
+        taken = MemoryEntry(start=module.start, size=module.end - module.start, kind=MEMORY_RESERVED)
+        range_count = remove(ranges, range_count, taken)
+
+
+@metal
 def read_start_info(address: u64) -> None:
     """Copy what is needed of the loader's structures, which lie in memory that will be used."""
     global range_count, command_line_length, loader_rsdp
@@ -103,6 +130,8 @@ def read_start_info(address: u64) -> None:
     assert info.magic == PVH_MAGIC and info.version >= 1, "the loader gave no PVH start information with a memory map"
     entries = unsafe.slice(MemoryEntry, virtual(info.memory_map), min(u64(info.memory_map_entries), MAXIMUM_ENTRIES))
     range_count = usable_ranges(entries, ranges)
+    if info.module_count != 0 and info.modules != 0:
+        keep_module(info.modules)
     loader_rsdp = info.rsdp
     if info.command_line != 0:
         while command_line_length < COMMAND_LINE_SIZE:
@@ -142,6 +171,7 @@ def build_direct_map() -> None:
             map_linear(read_only_end, end, WRITABLE)
         else:
             map_linear(start, end, WRITABLE)
+    map_linear(module.start, module.end, 0)
     for index in range(u64(0), u64(MAXIMUM_TOPS)):
         entry = boot_top[BUILD_TOP + index]
         boot_top[DIRECT_TOP + index] = entry | NO_EXECUTE if entry != 0 else u64(0)

@@ -8,10 +8,14 @@ from goanna.metal import Slice, metal, sizeof, struct, u32, u64
 
 from .layout import PAGE_SIZE
 
-__all__ = ["MEMORY_RAM", "PVH_MAGIC", "MemoryEntry", "Range", "StartInfo", "usable_ranges"]
+__all__ = [
+    "MEMORY_RAM", "MEMORY_RESERVED", "PVH_MAGIC", "MemoryEntry", "Module", "Range", "StartInfo", "remove",
+    "usable_ranges",
+]  # fmt: skip
 
 PVH_MAGIC = 0x336E_C578
 MEMORY_RAM = 1
+MEMORY_RESERVED = 2
 
 
 @struct
@@ -41,6 +45,16 @@ class MemoryEntry:
 
 
 @struct
+class Module:
+    """struct hvm_modlist_entry: a further file that the loader has put into memory (QEMU's -initrd)."""
+
+    address: u64
+    size: u64  # bytes
+    command_line: u64
+    reserved: u64
+
+
+@struct
 class Range:
     """Physical memory from `start` to before `end`, bytes."""
 
@@ -48,7 +62,7 @@ class Range:
     end: u64
 
 
-assert sizeof(StartInfo) == 56 and sizeof(MemoryEntry) == 24
+assert sizeof(StartInfo) == 56 and sizeof(MemoryEntry) == 24 and sizeof(Module) == 32
 
 HIGHEST = 1 << 46  # no machine has more; keeps a broken map from overflowing
 

@@ -1,0 +1,89 @@
+"""goanna exec: what `go test -exec` and `go run -exec` call. The program keeps its path, its folder and the module
+around that, its environment and arguments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from goanna.cli.guest import Guest
+from goanna.cli.prepare import put_together
+from goanna.cli.progress import Progress
+from goanna.failure import Failure
+from goanna.image.erofs import Folder
+from goanna.image.layout import Launch
+from goanna.image.reading import read_image
+from goanna.image.tree_cache import cached_tree
+from goanna.machine.accelerator import choose
+from goanna.machine.information import runner_information
+from goanna.machine.life import Start, live
+from goanna.machine.qemu import Settings, find_qemu
+from goanna.program.around import around
+from goanna.program.elf import read_program
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The flags of exec; `memory` in bytes, without what the tree takes; `timeout` in seconds."""
+
+    memory: int
+    cpus: int
+    timeout: float | None
+    trace: bool
+    verbose: bool
+    guest: Guest
+    accel: str
+
+
+def execute(words: Sequence[str], options: Options) -> int:
+    """Boot the program `words` names, with the rest as its arguments; gives the exit status. Raises Failure."""
+    if not words:
+        raise Failure("ELF is missing", "Say which program: goanna exec ELF ARGUMENTS")
+    qemu = find_qemu()
+    program = read_program(Path(words[0]))
+    here = Path.cwd()
+    path = os.path.abspath(words[0])
+    surroundings = around(here)
+    with Progress(f"reading {surroundings.top}") as progress, TemporaryDirectory(prefix="goanna-") as folder:
+        tree_file = cached_tree(surroundings.top, surroundings.wanted)
+        tree = options.guest.tree(program.path, path)
+        tree.offer(os.fspath(surroundings.top), Folder())
+        home = os.environ.get("HOME", "")
+        for each in (home, os.environ.get("TMPDIR", "")):
+            if each.startswith("/"):
+                tree.offer(each, Folder(mode=0o1777 if each != home else 0o755))
+        wishes = options.guest.wishes_in(tree)
+        launch = Launch(
+            path=os.fsencode(path),
+            arguments=[os.fsencode(each) for each in words],
+            environment={**os.environb, **options.guest.environment},
+            wishes=wishes if wishes.directory is not None else wishes.standing_in(os.fsencode(here)),
+        )
+        image_path = Path(folder, "exec.img")
+        put_together(image_path, tree, launch)
+        progress.stop()
+        image = read_image(image_path)
+        information = runner_information(
+            image, None, {}, trace=options.trace, verbose=options.verbose, tree=os.fsencode(surroundings.top)
+        )
+        trace = None
+        if options.trace:
+            from goanna.observe.trace import line_of
+
+            trace = line_of
+        room = -(-tree_file.stat().st_size // (1 << 20)) << 20
+        settings = Settings(
+            memory=options.memory + room,
+            processors=options.cpus,
+            accelerator=choose(qemu, options.accel),
+            tree=tree_file,
+        )
+        start = Start(
+            image=image_path, information=information, settings=settings, timeout=options.timeout,
+            verbose=options.verbose, trace=trace,
+        )  # fmt: skip
+        return live(qemu, start)

@@ -1,0 +1,100 @@
+"""Trees of this computer that machines look at without changing them: each an EROFS file, made once for each state of
+its folder, and shared by all machines.
+
+The state is what a walk sees: names, sizes, modes and times. A file that is in use stays readable when it is removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import xxhash
+
+from goanna.cache import cache_folder
+from goanna.failure import Failure
+from goanna.image.erofs import File, FileChanged, FileSystem, Folder, Link, Node
+from goanna.image.host_files import HostFiles
+
+# Raised when the same folder gives other bytes than before.
+_FORMAT = 1
+# Seconds after its last use that an older state of a folder is kept: another machine may be about to open it.
+_KEPT = 3600.0
+
+
+def cached_tree(folder: Path, wanted: Callable[[str], bool], building: Callable[[], None] = lambda: None) -> Path:
+    """The EROFS file with a folder's tree, without what is not `wanted`. `building` is called if it has to be made.
+
+    Raises Failure.
+    """
+    top = HostFiles(wanted).node(folder)
+    if not isinstance(top, Folder):
+        raise Failure(f"{folder}: is not a folder")
+    place = cache_folder("trees")
+    name = xxhash.xxh64_hexdigest(os.fsencode(folder))
+    made = place / f"{name}-{_state(top)}.erofs"
+    with _alone(place / f"{name}.lock"):
+        if not made.exists():
+            building()
+            _write(top, made)
+            _forget_others(place, name, made)
+        with suppress(OSError):
+            os.utime(made)
+    return made
+
+
+def _state(top: Folder) -> str:
+    sum_ = xxhash.xxh64(f"{_FORMAT}".encode())
+    for path, node in _all(top, b""):
+        target = node.target if isinstance(node, Link) else b""
+        origin = os.fsencode(node.data) if isinstance(node, File) and isinstance(node.data, Path) else b""
+        size = node.size if isinstance(node, File) else 0
+        sum_.update(b"\0".join((path, target, origin, f"{node.type | node.mode:o} {size} {node.time}\n".encode())))
+    return sum_.hexdigest()
+
+
+def _all(folder: Folder, path: bytes) -> Iterator[tuple[bytes, Node]]:
+    yield path, folder
+    for name, node in folder.entries.items():
+        if isinstance(node, Folder):
+            yield from _all(node, path + b"/" + name)
+        else:
+            yield path + b"/" + name, node
+
+
+def _write(top: Folder, made: Path) -> None:
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=made.parent, prefix=f".{made.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                FileSystem(top).write(stream)
+            os.replace(temporary, made)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except FileChanged as error:
+        raise Failure(f"{error.path}: changed while it was read", "Do it again.") from None
+    except ValueError as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"{made}: can't be written: {error.strerror}") from None
+
+
+def _forget_others(place: Path, name: str, made: Path) -> None:
+    for each in place.glob(f"{name}-*.erofs"):
+        with suppress(OSError):
+            if each != made and each.stat().st_mtime < time.time() - _KEPT:
+                each.unlink()
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """While it lasts, no other process is here."""
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
