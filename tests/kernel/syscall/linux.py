@@ -145,6 +145,8 @@ class Linux:
         unpack(tree, root)
         for place in (root, f"{root}/tmp"):
             os.chown(place, 0, 0)
+            for name in os.listxattr(place):
+                os.removexattr(place, name)
         os.chmod(f"{root}/tmp", 0o1777)
 
     def number(self, number: int, *arguments: int) -> int:

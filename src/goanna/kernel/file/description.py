@@ -113,6 +113,10 @@ descriptions = Cache(Description)
 
 # Called when a description that epoll watches has lost its last reference (set by epoll.py).
 on_watched_release = hook(Fn[[Description], None])
+# A process closes a descriptor, one of the table at this address, that refers to a description (set by locks.py).
+on_descriptor_close = hook(Fn[[Description, u64], None])
+# A description that may own locks has lost its last reference (set by locks.py).
+on_locked_release = hook(Fn[[Description], None])
 # Gives back a description's entry (set by tree.py).
 on_entry_release = hook(Fn[[Ptr["goanna.kernel.file.tree.Entry"]], None])
 
@@ -130,10 +134,20 @@ def create(operations: Operations, status: u32, object: u64) -> Ptr[Description]
 
 
 @metal
+def close(description: Description, table: u64) -> None:
+    """A descriptor of the table at this address no longer refers to a description: its reference is used up."""
+    if description.entry is not None and (description.status.load() & O_PATH) == 0:
+        on_descriptor_close(description, table)
+    description.drop()
+
+
+@metal
 def destroy(description: Description) -> None:
     """End a description that nobody refers to."""
     if not description.watches.empty():
         on_watched_release(description)
+    if description.entry is not None:
+        on_locked_release(description)
     if description.operations.release is not None:
         description.operations.release(description)
     if description.entry is not None:

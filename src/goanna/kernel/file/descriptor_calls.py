@@ -2,13 +2,15 @@
 
 from goanna.kernel.base.errno import EBADF, EINVAL
 from goanna.kernel.file import flags
-from goanna.kernel.file.description import Description
+from goanna.kernel.file.description import Description, close
 from goanna.kernel.file.descriptors import descriptor_limit, files, get_file
 from goanna.kernel.file.flags import O_CLOEXEC, O_DIRECT, O_PATH, S_IFIFO, S_IFMT, SETTABLE_FLAGS
+from goanna.kernel.file.lock_calls import record_lock
+from goanna.kernel.file.memory_descriptor import add_seals, get_seals
 from goanna.kernel.file.pipe_calls import pipe_capacity, pipe_resize
 from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS
 from goanna.kernel.thread.current import current_process
-from goanna.metal import i32, i64, metal, u32, u64
+from goanna.metal import i32, i64, metal, u32, u64, unsafe
 
 # What a descriptor that only names a place (O_PATH) answers.
 PATH_COMMANDS = (flags.F_DUPFD, flags.F_DUPFD_CLOEXEC, flags.F_GETFD, flags.F_SETFD, flags.F_GETFL)
@@ -74,7 +76,7 @@ def duplicate_onto(old: i32, new: i32, close_on_exec: bool) -> i64:
         description.drop()
         return i64(error)
     if replaced is not None:
-        replaced.drop()
+        close(replaced, unsafe.address(files()))
     return i64(new)
 
 
@@ -84,7 +86,7 @@ def sys_close(descriptor: i32) -> i64:
     description = files().remove(descriptor)
     if description is None:
         return -EBADF
-    description.drop()
+    close(description, unsafe.address(files()))
     return 0
 
 
@@ -106,7 +108,7 @@ def sys_close_range(first: u32, last: u32, options: u32) -> i64:
             else:
                 description = table.remove(i32(number))
                 if description is not None:
-                    description.drop()
+                    close(description, unsafe.address(table))
         number += 1
     return 0
 
@@ -148,6 +150,17 @@ def control(descriptor: i32, description: Description, command: u32, argument: u
             return pipe_capacity(description)
         case flags.F_SETPIPE_SZ:
             return pipe_resize(description, u32.wrap(argument))
+        case (
+            flags.F_GETLK | flags.F_SETLK | flags.F_SETLKW
+            | flags.F_OFD_GETLK | flags.F_OFD_SETLK | flags.F_OFD_SETLKW
+        ):  # fmt: skip
+            return record_lock(description, command, argument)
+        case flags.F_ADD_SEALS:
+            return add_seals(description, u32.wrap(argument))
+        case flags.F_GET_SEALS:
+            return get_seals(description)
+        case flags.F_GETLEASE:
+            return flags.F_UNLCK
         case _:
             return -EINVAL
 

@@ -1,9 +1,10 @@
 """What mmap asks of a descriptor: the file's pages, and what may be done to them through a mapping."""
 
 from goanna.kernel.arch import EXECUTE, READ, WRITE
-from goanna.kernel.base.errno import EACCES, EBADF, ENODEV, ENOMEM
+from goanna.kernel.base.errno import EACCES, EBADF, ENODEV, ENOMEM, EPERM
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.descriptors import get_open_file
+from goanna.kernel.file.memory_file import SEAL_FUTURE_WRITE, SEAL_WRITE
 from goanna.kernel.memory.calls import open_mapping
 from goanna.kernel.memory.mapping import MAP_PRIVATE, Request
 from goanna.metal import i32, i64, metal
@@ -33,8 +34,21 @@ def fill_request(description: Description, request: Request) -> i64:
         return -EACCES
     if description.operations.source is None:
         return -ENODEV
+    sealed = shared and is_sealed(description)
+    if sealed and (request.protection & WRITE) != 0:
+        return -EPERM
     request.source = description.operations.source(description)
     if request.source is None:
         return -ENOMEM
-    request.maximum = READ | EXECUTE if shared and not description.writable() else READ | WRITE | EXECUTE
+    fixed = sealed or (shared and not description.writable())
+    request.maximum = READ | EXECUTE if fixed else READ | WRITE | EXECUTE
     return 0
+
+
+@metal
+def is_sealed(description: Description) -> bool:
+    """Whether nobody may write to a file's pages any more."""
+    entry = description.entry
+    if entry is None or entry.node is None:
+        return False
+    return (entry.node.seals & (SEAL_WRITE | SEAL_FUTURE_WRITE)) != 0

@@ -34,6 +34,7 @@ __all__ = ["FILE", "allocate_space", "on_size_limit", "open_node", "truncate_nod
 
 RLIMIT_FSIZE = 1
 LARGEST = (1 << 63) - 1  # MAX_LFS_FILESIZE
+SEAL_SEAL = 1
 SEAL_SHRINK = 2
 SEAL_GROW = 4
 SEAL_WRITE = 8

@@ -32,15 +32,14 @@ from goanna.kernel.file.flags import (
     SEEK_CUR,
     SEEK_SET,
 )
-from goanna.kernel.file.memory_file import open_node, truncate_node
-from goanna.kernel.file.named_pipe import end_named_pipe, open_named_pipe
+from goanna.kernel.file.memory_file import SEAL_SEAL, open_node, truncate_node
+from goanna.kernel.file.named_pipe import open_named_pipe
 from goanna.kernel.file.node import (
     NODE_COST,
     Node,
     create_node,
     image_node,
     now,
-    on_node_end,
     space_total,
     space_used,
 )
@@ -61,7 +60,7 @@ from goanna.kernel.file.tree import (
 from goanna.kernel.identity.credentials import CAP_FSETID, capable, in_group, mine
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.objects import Cache
-from goanna.metal import Array, Fn, Ptr, Slice, constant, hook, i64, metal, static, struct, u8, u32, u64
+from goanna.metal import Array, Fn, Ptr, Slice, add_overflows, constant, hook, i64, metal, static, struct, u8, u32, u64
 
 __all__ = ["lookup_image", "make_tree"]
 
@@ -233,6 +232,9 @@ def create_in(parent: Entry, child: Entry, device: u64, text: Slice[u8]) -> i64:
         pages.release(page)
         node.size = len(text)
     node.special_device = device
+    if parent.tree.magic == TMPFS_MAGIC:
+        node.sealable = True
+        node.seals = SEAL_SEAL
     child.mode = mode
     child.node = node
     return 0
@@ -301,14 +303,6 @@ def change_node(entry: Entry, change: Change) -> i64:
             node.modify_time = change.modify_time
         node.change_time = now()
     return 0
-
-
-@on_node_end.set
-@metal
-def end_parts(node: Node) -> None:
-    """What hung on a file that nobody refers to any more."""
-    if node.kind() == S_IFIFO:
-        end_named_pipe(node)
 
 
 IMAGE_NAMES = 1 << 61  # positions from here on are those of the image's names
@@ -404,11 +398,10 @@ def list_image(description: Description, writer: DirectoryWriter, directory: Ent
 @metal
 def seek_directory(description: Description, offset: i64, whence: u32) -> i64:
     """lseek of a directory: to where getdents64 has been."""
-    if whence == SEEK_CUR:
-        offset += i64(description.position)
-    elif whence != SEEK_SET:
+    if whence not in (SEEK_CUR, SEEK_SET):
         return -EINVAL
-    return offset if offset >= 0 else -EINVAL
+    place, overflowed = add_overflows(i64(description.position) if whence == SEEK_CUR else i64(0), offset)
+    return -EINVAL if overflowed or place < 0 else place
 
 
 DIRECTORY = constant(

@@ -48,7 +48,8 @@ class Node:
     user: u32
     group: u32
     links: u32  # names
-    seals: u32  # F_SEAL_ bits; of a memfd
+    seals: u32  # F_SEAL_ bits
+    sealable: bool  # it is a memfd, or of a tree that is tmpfs to programs
     number: u64
     special_device: u64  # of a device file
     size: u64  # bytes; written with `mutex` and `lock`

@@ -7,7 +7,7 @@ free number looks at a word for 64 of them. A number can be reserved before its 
 from goanna.kernel.arch import PAGE_SIZE, physical, virtual
 from goanna.kernel.base.errno import EBUSY, EMFILE, ENOMEM
 from goanna.kernel.base.lock import SpinLock
-from goanna.kernel.file.description import Description
+from goanna.kernel.file.description import Description, close
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.objects import Cache
 from goanna.metal import (
@@ -257,7 +257,7 @@ class FileTable:
         while number < MAXIMUM_DESCRIPTORS:
             description = self.remove(i32(number))
             if description is not None:
-                description.drop()
+                close(description, unsafe.address(self))
             number = self.next_used(number + 1, MAXIMUM_DESCRIPTORS)
         for index in range(self.blocks()):
             block = self.slot(index)

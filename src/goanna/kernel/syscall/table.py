@@ -11,9 +11,13 @@ from goanna.kernel.file import (
     descriptor_calls,
     epoll_calls,
     eventfd,
+    extended,
     io_calls,
     ioctls,
+    lock_calls,
+    memory_descriptor,
     name_calls,
+    node_end,
     open,
     pidfd,
     pipe_calls,
@@ -51,6 +55,9 @@ from goanna.kernel.thread import (
 )
 from goanna.kernel.time import clock, sleep
 from goanna.metal import MetalFunction
+
+# Modules that fill in hooks of those below them and have no call of their own.
+PARTS = (node_end,)
 
 BODIES: dict[str, MetalFunction] = {
     # memory
@@ -232,6 +239,20 @@ BODIES: dict[str, MetalFunction] = {
     "sync_file_range": space_calls.sys_sync_file_range,
     "fadvise64": space_calls.sys_fadvise64,
     "readahead": space_calls.sys_readahead,
+    "setxattr": extended.sys_setxattr,
+    "lsetxattr": extended.sys_lsetxattr,
+    "fsetxattr": extended.sys_fsetxattr,
+    "getxattr": extended.sys_getxattr,
+    "lgetxattr": extended.sys_lgetxattr,
+    "fgetxattr": extended.sys_fgetxattr,
+    "listxattr": extended.sys_listxattr,
+    "llistxattr": extended.sys_llistxattr,
+    "flistxattr": extended.sys_flistxattr,
+    "removexattr": extended.sys_removexattr,
+    "lremovexattr": extended.sys_lremovexattr,
+    "fremovexattr": extended.sys_fremovexattr,
+    "flock": lock_calls.sys_flock,
+    "memfd_create": memory_descriptor.sys_memfd_create,
     # identity and limits
     "capget": capability.sys_capget,
     "capset": capability.sys_capset,
