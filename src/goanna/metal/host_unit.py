@@ -7,8 +7,8 @@ has its own statics.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from .errors import CheckFailed
 from .function import MetalFunction, Static
@@ -34,12 +34,25 @@ from .unit import Unit as Compilation
 __all__ = ["Unit"]
 
 
+class _Signature(NamedTuple):
+    """How a root is called: made once, because generated tests call it a hundred thousand times.
+
+    Each of `arguments` turns a value into 8-byte words, and puts what must live as long as the call into a list.
+    `block` is the ctypes array that holds the arguments' words, and then the result's.
+    """
+
+    symbol: str
+    arguments: list[Callable[[Any, list[Any]], Sequence[int]]]
+    result: Type
+    block: Any
+
+
 class Unit:
     """A compiled set of functions with their statics."""
 
     def __init__(self, roots: Iterable[Any], optimize: int = 1) -> None:
         self._compilation = Compilation(host_target(), roots)
-        self._signatures: dict[MetalFunction, tuple[str, list[Type], Type]] = {}
+        self._signatures: dict[MetalFunction, _Signature] = {}
         thunks = []
         for instance in list(self._compilation.instances.values()):
             function = instance.function
@@ -47,7 +60,9 @@ class Unit:
                 parameters, result = self._compilation.signature(function)
                 types = [each for _, each in parameters]
                 thunks.append(thunk_ir(instance.symbol, [each.llvm for each in types], result.llvm))
-                self._signatures[function] = (instance.symbol, types, result)
+                count = max(sum(slots(each.llvm) for each in types), slots(result.llvm), 1)
+                arguments = [self._argument(each) for each in types]
+                self._signatures[function] = _Signature(instance.symbol, arguments, result, ctypes.c_uint64 * count)
         self.ir = self._compilation.ir() + "\n".join(thunks)
         self._module = HostModule(self.ir, optimize)
         self._keep: list[Any] = []
@@ -55,21 +70,33 @@ class Unit:
 
     def call(self, function: MetalFunction, *arguments: Any) -> Any:
         """Call a root. Raises CheckFailed if a check fails, TypeError or OverflowError for arguments that don't fit."""
-        if function not in self._signatures:
+        signature = self._signatures.get(function)
+        if signature is None:
             raise TypeError(f"{function!r} is not a root of this unit: name it in jit(...)")
-        symbol, types, result = self._signatures[function]
-        if len(arguments) != len(types):
-            raise TypeError(f"{function.name} takes {len(types)} arguments, not {len(arguments)}")
+        if len(arguments) != len(signature.arguments):
+            raise TypeError(f"{function.name} takes {len(signature.arguments)} arguments, not {len(arguments)}")
         keep: list[Any] = []
         words: list[int] = []
-        for type_, argument in zip(types, arguments, strict=True):
-            words += self._words(type_, argument, keep)
-        block = (ctypes.c_uint64 * max(len(words), slots(result.llvm), 1))(*[word & (2**64 - 1) for word in words])
-        failed = self._module.call(self._module.address(symbol + "$thunk"), ctypes.addressof(block))
+        for convert, argument in zip(signature.arguments, arguments, strict=True):
+            words += convert(argument, keep)
+        block = signature.block(*words)
+        failed = self._module.call(self._module.address(signature.symbol + "$thunk"), ctypes.addressof(block))
         if failed is not None:
             trap = self._compilation.traps[failed]
             raise CheckFailed(trap.reason, trap.function, trap.file, trap.line)
-        return self._result(result, list(block))
+        return self._result(signature.result, block)
+
+    def _argument(self, type_: Type) -> Callable[[Any, list[Any]], Sequence[int]]:
+        """What turns an argument of a type into words."""
+        if not isinstance(type_, IntType):
+            return lambda value, keep: self._words(type_, value, keep)
+        least, greatest = type_.minimum, type_.maximum
+
+        def integer(value: Any, _: list[Any]) -> Sequence[int]:
+            number = int(value)
+            return (number,) if least <= number <= greatest else (type_(number),)
+
+        return integer
 
     def _words(self, type_: Type, value: Any, keep: list[Any]) -> list[int]:
         """An argument as 8-byte words."""
@@ -111,7 +138,9 @@ class Unit:
         if isinstance(value, ctypes.Array):
             keep.append(value)
             return [ctypes.addressof(value), len(value)]
-        if isinstance(value, (bytes, list)):
+        if isinstance(value, bytes) and type_.element is u8:
+            array = (ctypes.c_uint8 * len(value)).from_buffer_copy(value)
+        elif isinstance(value, (bytes, list)):
             array = (type_.element.ctype * len(value))(*value)
         else:
             view = memoryview(value)
@@ -123,10 +152,10 @@ class Unit:
         if value is None:
             return 0
         if isinstance(value, MetalFunction):
-            return self._module.address(self._signatures[value][0])
+            return self._module.address(self._signatures[value].symbol)
         return int(value)
 
-    def _result(self, type_: Type, words: list[int]) -> Any:
+    def _result(self, type_: Type, words: Sequence[int]) -> Any:
         match type_:
             case VoidType():
                 return None
@@ -176,7 +205,7 @@ class Unit:
         if isinstance(thing, Static):
             return self._static_address(thing)
         if isinstance(thing, MetalFunction):
-            return self._module.address(self._signatures[thing][0])
+            return self._module.address(self._signatures[thing].symbol)
         return ctypes.addressof(thing)
 
     def _static_address(self, static: Static) -> int:
