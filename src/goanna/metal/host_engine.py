@@ -10,7 +10,9 @@ from itertools import count
 
 import llvmlite.binding as llvm
 
+from . import host_cache
 from .backend import machine, parse, run_passes
+from .host_cache import CompiledModule
 from .host_entry import entry
 from .target import host_target
 
@@ -105,6 +107,15 @@ def thunk_ir(symbol: str, param_llvm_types: Sequence[str], result_llvm_type: str
     return "\n".join([f'define void @"{symbol}$thunk"(ptr %args) {{', *lines, "  ret void", "}", ""])
 
 
+def _compile(ir_text: str, optimize: int) -> CompiledModule:
+    target = host_target()
+    module = parse(ir_text, target)
+    names = [each.name for values in (module.functions, module.global_variables) for each in values
+             if not each.is_declaration and each.linkage == llvm.Linkage.external]  # fmt: skip
+    run_passes(module, target, optimize)
+    return CompiledModule(machine(target, optimize).emit_object(module), names)
+
+
 class HostModule:
     """A compiled module. It lives as long as this object: keep it while its functions or variables are in use."""
 
@@ -112,21 +123,22 @@ class HostModule:
 
     def __init__(self, ir_text: str, optimize: int = 1) -> None:
         """Compile IR text (host profile: no target lines, failed checks call `void @metal_fail(i32)`, which may be
-        declared or not) at an optimisation level of 0 to 2. Raises InternalError if LLVM refuses it."""
+        declared or not) at an optimisation level of 0 to 2, unless it was compiled before. Raises InternalError if
+        LLVM refuses it."""
         target = host_target()
         self._entry = entry()
-        module = parse(ir_text, target)
-        names = [each.name for values in (module.functions, module.global_variables) for each in values
-                 if not each.is_declaration and each.linkage == llvm.Linkage.external]  # fmt: skip
-        run_passes(module, target, optimize)
-        code = machine(target, optimize).emit_object(module)
+        key = host_cache.key(ir_text, optimize)
+        made = host_cache.find(key)
+        if made is None:
+            made = _compile(ir_text, optimize)
+            host_cache.keep(key, made)
         self._jit = llvm.create_lljit_compiler(machine(target, optimize))
         library = llvm.JITLibraryBuilder()
-        library.add_object_img(code).add_current_process().import_symbol("metal_fail", self._entry.fail_address)
-        for name in names:
+        library.add_object_img(made.code).add_current_process().import_symbol("metal_fail", self._entry.fail_address)
+        for name in made.names:
             library.export_symbol(name)
         self._tracker = library.link(self._jit, f"metal{next(self._numbers)}")
-        self._addresses: dict[str, int] = {name: self._tracker[name] for name in names}
+        self._addresses: dict[str, int] = {name: self._tracker[name] for name in made.names}
 
     def address(self, symbol: str) -> int:
         """Where an external symbol of the module lies. Raises KeyError."""

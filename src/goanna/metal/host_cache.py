@@ -1,0 +1,88 @@
+"""Objects that the JIT made before, by a hash of what they were made of: an edit compiles only the units it changes.
+
+A unit of the kernel's tests is megabytes of IR and most of them are the same from one run to the next. A file is
+checked before its use, for a crash of the computer can leave part of one behind; if anything is wrong with it, the unit
+is compiled again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import llvmlite
+import llvmlite.binding as llvm
+
+from goanna.cache import cache_folder, write_whole
+
+__all__ = ["CompiledModule", "find", "keep", "key"]
+
+# Past this size, in bytes, the objects that were not used for longest go: some hundred units of the kernel's tests.
+LIMIT = 256 << 20
+_DIGEST = 32
+
+
+class CompiledModule(NamedTuple):
+    """An object file and the symbols it defines for others."""
+
+    code: bytes
+    names: list[str]
+
+
+def key(ir_text: str, optimize: int) -> str:
+    """What names a module: its text, the level, and all that decides what LLVM makes of it."""
+    digest = hashlib.sha256(repr((_compiler(), optimize)).encode())
+    digest.update(ir_text.encode())
+    return digest.hexdigest()
+
+
+@cache
+def _compiler() -> tuple[object, ...]:
+    here = Path(__file__).parent
+    passes = [(here / name).read_bytes() for name in ("backend.py", "target.py", "host_engine.py")]
+    return llvmlite.__version__, llvm.llvm_version_info, llvm.get_process_triple(), llvm.get_host_cpu_name(), passes
+
+
+def _folder() -> Path:
+    return cache_folder("units")
+
+
+def find(name: str) -> CompiledModule | None:
+    """What was kept under a key, or None."""
+    try:
+        path = _folder() / name
+        data = path.read_bytes()
+        path.touch()  # the order in which they go
+    except OSError:
+        return None
+    content = data[_DIGEST:]
+    if hashlib.sha256(content).digest() != data[:_DIGEST]:
+        return None
+    names, _, code = content.partition(b"\n")
+    return CompiledModule(code, json.loads(names))
+
+
+def keep(name: str, module: CompiledModule) -> None:
+    """Keep a module under a key, if the disk lets us: a test must not fail because its cache is full."""
+    content = json.dumps(module.names).encode() + b"\n" + module.code
+    with contextlib.suppress(OSError):
+        write_whole(_folder() / name, hashlib.sha256(content).digest() + content)
+        _forget_old()
+
+
+def _forget_old() -> None:
+    """Other processes may remove the same files meanwhile, and one that is in use was read whole."""
+    files = []
+    for path in _folder().iterdir():
+        with contextlib.suppress(OSError):
+            facts = path.stat()
+            files.append((facts.st_mtime, facts.st_size, path))
+    room = LIMIT
+    for _, size, path in sorted(files, reverse=True):
+        room -= size
+        if room < 0:
+            path.unlink(missing_ok=True)
