@@ -87,8 +87,6 @@ def sys_execveat(frame: Frame, directory: i32, path: u64, arguments: u64, enviro
 @metal
 def execute(frame: Frame, directory: i32, path: u64, arguments: u64, environment: u64, options: u32) -> i64:
     """Run a program in place of the running one. Does not come back to the old one but with an errno."""
-    if options & ~u32(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_EXECVE_CHECK) != 0:
-        return -EINVAL
     execution = Execution()
     execution.memory = pages.allocate_order(ORDER)
     if execution.memory == 0:
@@ -113,12 +111,16 @@ def find(execution: Execution, directory: i32, address: u64, options: u32) -> i6
     """Open the file that a path and a directory name. 0 or an errno."""
     path = Path()
     result = path.load(address)
-    if result > 0:
+    if result == 0 and options & AT_EMPTY_PATH == 0:
+        result = -ENOENT
+    elif result >= 0 and options & ~u32(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_EXECVE_CHECK) != 0:
+        result = -EINVAL
+    elif result > 0:
         name_it(execution, directory, path)
         result = execution.program.open_path(directory, path, options & AT_SYMLINK_NOFOLLOW == 0)
     elif result == 0:
         result = -ENOENT
-        if options & AT_EMPTY_PATH != 0 and directory != AT_FDCWD:
+        if directory != AT_FDCWD:
             name_it(execution, directory, path)
             result = execution.program.open_descriptor(directory)
     path.release()

@@ -1,6 +1,6 @@
 """The file that execve is to run: opened, examined for who may run it, its first bytes ready to be read."""
 
-from goanna.kernel.base.errno import EACCES, ELOOP, ENOENT, ENOMEM, ETXTBSY
+from goanna.kernel.base.errno import EACCES, EBADF, ELOOP, ENOMEM, ETXTBSY
 from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.descriptors import get_file
@@ -41,10 +41,10 @@ class Program:
         return error
 
     def open_descriptor(self, number: i32) -> i64:
-        """Take what a descriptor refers to (execveat with AT_EMPTY_PATH). 0 or an errno; -ENOENT: not open."""
+        """Take what a descriptor refers to (execveat with AT_EMPTY_PATH). 0 or an errno; -EBADF: not open."""
         description = get_file(number)
         if description is None:
-            return -ENOENT
+            return -EBADF
         entry = description.entry
         if (description.status.load() & O_PATH) != 0 and entry is not None:
             error = self.open_entry(entry)

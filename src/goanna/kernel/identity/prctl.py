@@ -10,6 +10,7 @@ from goanna.metal import Array, i64, metal, u8, u32, u64
 class option:
     """Linux include/uapi/linux/prctl.h."""
 
+    SET_PDEATHSIG = 1
     GET_PDEATHSIG = 2
     GET_DUMPABLE = 3
     SET_DUMPABLE = 4
@@ -22,6 +23,7 @@ class option:
     GET_TSC = 25
     GET_SECUREBITS = 27
     GET_TIMERSLACK = 30
+    SET_CHILD_SUBREAPER = 36
     GET_CHILD_SUBREAPER = 37
     SET_NO_NEW_PRIVS = 38
     GET_NO_NEW_PRIVS = 39
@@ -30,6 +32,7 @@ class option:
     CAP_AMBIENT = 47
 
 
+SIGNALS = 64
 DEFAULT_SLACK = 50_000  # nanoseconds
 PR_TSC_ENABLE = 1
 NAME_SIZE = 16  # TASK_COMM_LEN, the final zero counted in
@@ -70,8 +73,18 @@ def sys_prctl(what: u32, second: u64, third: u64, fourth: u64, fifth: u64) -> i6
             return -EINVAL if second != 0 or third != 0 or fourth != 0 or fifth != 0 else 0
         case option.GET_KEEPCAPS | option.GET_SECCOMP | option.GET_SECUREBITS:
             return 0
-        case option.GET_PDEATHSIG | option.GET_CHILD_SUBREAPER:
-            return user.put(second, u32(0))
+        case option.SET_PDEATHSIG:
+            if second > SIGNALS:
+                return -EINVAL
+            current_process().death_signal = u32(second)
+            return 0
+        case option.GET_PDEATHSIG:
+            return user.put(second, current_process().death_signal)
+        case option.SET_CHILD_SUBREAPER:
+            current_process().subreaper = second != 0
+            return 0
+        case option.GET_CHILD_SUBREAPER:
+            return user.put(second, u32(current_process().subreaper))
         case option.GET_TSC:
             return user.put(second, u32(PR_TSC_ENABLE))
         case option.GET_TID_ADDRESS:

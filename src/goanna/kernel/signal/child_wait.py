@@ -85,22 +85,21 @@ def wait_for_child(wish: Wish, report: Report) -> i64:
     """Wait for news of a child. Its number; 0: there are none yet and WNOHANG is set; -ECHILD, -ERESTARTSYS."""
     me = current()
     family: Process = me.process
+    interrupted = False
     with tree_lock:
         while True:
             result = look(wish, report, family)
-            if result != 0:
+            if result != 0 or wish.options & WNOHANG != 0:
                 return result
-            if wish.options & WNOHANG != 0:
-                return 0
+            if interrupted:
+                return -ERESTARTSYS
             me.awaited = 0
             if wish.kind == P_PID:
                 me.awaited = wish.id
             elif wish.kind == P_PIDFD:
                 me.awaited = wish.process.id
-            wake = family.events.wait(tree_lock, NEVER, True)
+            interrupted = family.events.wait(tree_lock, NEVER, True) == Wake.SIGNAL
             me.awaited = 0
-            if wake == Wake.SIGNAL:
-                return -ERESTARTSYS
 
 
 @metal

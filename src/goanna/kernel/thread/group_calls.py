@@ -1,9 +1,9 @@
 """Process groups and sessions: getpgid, setpgid, getsid, setsid (credentials(7))."""
 
-from goanna.kernel.base.errno import EINVAL, EPERM, ESRCH
+from goanna.kernel.base.errno import EACCES, EINVAL, EPERM, ESRCH
 from goanna.kernel.thread.current import current_process
 from goanna.kernel.thread.process import Process, tree_lock
-from goanna.kernel.thread.thread import find_in_table, next_in_table
+from goanna.kernel.thread.thread import find_in_table, names_group, next_in_table
 from goanna.metal import Ptr, i32, i64, metal, u32
 
 __all__ = ["sys_getpgid", "sys_getpgrp", "sys_getsid", "sys_setpgid", "sys_setsid"]
@@ -56,10 +56,10 @@ def sys_getsid(id: i32) -> i64:
 
 @metal
 def sys_setsid() -> i64:
-    """setsid: not for the leader of a group."""
+    """setsid: not for the leader of a group, nor for one whose number a group still has."""
     me = current_process()
     with tree_lock:
-        if me.session == me.id or group_in_session(me.id, me.session):
+        if names_group(me.id):
             return -EPERM
         me.session = me.id
         me.group = me.id
@@ -76,9 +76,14 @@ def sys_setpgid(id: i32, group: i32) -> i64:
         process = process_of(id)
         if process is None or (id != 0 and process.id != u32.wrap(id)):
             return -ESRCH
-        if process is not me and process.parent is not me:
+        if process.parent is me:
+            if process.session != me.session:
+                return -EPERM
+            if process.executed:
+                return -EACCES
+        elif process is not me:
             return -ESRCH
-        if process.session != me.session or process.session == process.id:
+        if process.session == process.id:
             return -EPERM
         wanted = process.id if group == 0 else u32(group)
         if wanted != process.id and not group_in_session(wanted, me.session):
