@@ -1,7 +1,7 @@
 # One word a task. `make demo` and `make test` start from a bare Debian or Ubuntu machine; see README.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap bootstrap-tests demo test lint unit boot boot-all fuzz bench clean
+.PHONY: help bootstrap bootstrap-tests demo test lint unit boot boot-all fuzz bench fidelity fidelity-quick clean
 
 # The tools that bootstrap put into .venv come first; a Go of the user's own is found if the wheel isn't there.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/local/go/bin
@@ -25,7 +25,7 @@ test: lint unit boot ## all tests
 
 lint: bootstrap ## ruff and mypy
 	ruff check .
-	mypy src/goanna benchmarks
+	mypy src/goanna benchmarks fidelity
 
 unit: bootstrap-tests ## tests that boot nothing
 	pytest -q -n $(WORKERS) --ignore=tests/boot tests
@@ -41,6 +41,12 @@ fuzz: bootstrap ## random system calls, FUZZ_SEEDS seeds (default 200)
 
 bench: bootstrap ## measure, print the table, write benchmarks/results.json and benchmarks/results.svg
 	python -m benchmarks
+
+fidelity: bootstrap ## Go's own tests in a booted image and on Linux, into docs/fidelity.md (hours; goes on where it stopped)
+	python -m fidelity
+
+fidelity-quick: bootstrap ## a choice of them, in minutes
+	python -m fidelity --quick
 
 clean: ## remove .venv and build leftovers
 	rm -rf .venv build

@@ -1,0 +1,62 @@
+"""Runs a test binary on this computer's Linux, among the same files as in an image: a root of its own with what Goanna
+puts into images, the Go distribution without its commands, and nothing else. Needs root, as the tests do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from goanna.image.assembly import Assembly
+from goanna.image.erofs import File, Folder, Link
+from goanna.image.surroundings import Needs, add_surroundings
+
+# Mounts exist in a namespace of their own, so that nothing is left behind. Arguments: the new root (an empty folder),
+# the files for it, the distribution, the program; then what chroot gets.
+_SCRIPT = """
+set -e
+root=$1 files=$2 tree=$3 program=$4
+shift 4
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$root"
+cp -a "$files/." "$root"
+mkdir -p "$root/.over/upper" "$root/.over/work" "$root$tree" "$root$(dirname "$program")"
+mount -t overlay overlay -o "lowerdir=$tree,upperdir=$root/.over/upper,workdir=$root/.over/work" "$root$tree"
+rm -rf "$root$tree/bin" "$root$tree/pkg"
+cp "$program" "$root$program"
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+exec "$@"
+"""
+_ENTER = "import os, sys; os.chroot(sys.argv[1]); os.chdir(sys.argv[2]); os.execv(sys.argv[3], sys.argv[3:])"
+
+
+def command(root: Path, files: Path, tree: Path, folder: Path, program: Path, arguments: list[str]) -> list[str]:
+    """The command that runs a program in such a root; `root` is an empty folder, `files` what write_files made."""
+    return [
+        "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _SCRIPT, "sh",
+        str(root), str(files), str(tree), str(program),
+        sys.executable, "-c", _ENTER, str(root), str(folder), str(program), *arguments,
+    ]  # fmt: skip
+
+
+def write_files(place: Path) -> None:
+    """Write what an image has beside its program into a folder."""
+    tree = Assembly()
+    add_surroundings(tree, Needs(certificates=True, zones=True))
+    _write(tree.root, place)
+
+
+def _write(folder: Folder, place: Path) -> None:
+    place.mkdir(exist_ok=True)
+    for name, node in folder.entries.items():
+        here = place / os.fsdecode(name)
+        if isinstance(node, Folder):
+            _write(node, here)
+        elif isinstance(node, Link):
+            here.symlink_to(os.fsdecode(node.target))
+        elif isinstance(node, File) and isinstance(node.data, bytes):
+            here.write_bytes(node.data)
+    place.chmod(folder.mode)

@@ -1,0 +1,76 @@
+"""Which packages there are, and their test binaries, built once for each Go."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from goanna.program.toolchain import find_go, go_version
+
+# Packages whose tests are about the network: Goanna has none yet.
+NETWORK = (
+    "net", "net/http", "net/http/cgi", "net/http/cookiejar", "net/http/fcgi", "net/http/httptest", "net/http/httptrace",
+    "net/http/httputil", "net/http/internal", "net/http/internal/http2", "net/http/pprof", "net/rpc",
+    "net/rpc/jsonrpc", "net/smtp", "net/internal/socktest", "log/syslog", "expvar",
+)  # fmt: skip
+
+# A choice that touches every room of the kernel and takes minutes.
+QUICK = (
+    "archive/tar", "archive/zip", "bufio", "bytes", "compress/flate", "compress/gzip", "container/heap", "context",
+    "crypto/sha256", "crypto/rand", "database/sql", "embed", "encoding/binary", "encoding/json", "errors", "fmt",
+    "hash/crc32", "io", "io/fs", "io/ioutil", "log", "maps", "math", "math/rand", "mime", "os", "os/exec", "os/signal",
+    "os/user", "path", "path/filepath", "reflect", "regexp", "slices", "sort", "strconv", "strings", "sync",
+    "sync/atomic", "syscall", "testing/fstest", "text/template", "time", "unicode/utf8", "internal/poll",
+    "internal/syscall/unix",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A Go distribution: its command, its version, its folder."""
+
+    go: Path
+    version: str
+    root: Path
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package with tests: its import path and the folder of its sources."""
+
+    path: str
+    folder: Path
+
+
+def toolchain() -> Toolchain:
+    """The Go that is measured. Raises goanna's Failure where there is none."""
+    go = find_go()
+    root = subprocess.run([go, "env", "GOROOT"], capture_output=True, text=True, check=True).stdout.strip()
+    return Toolchain(go, go_version(go), Path(root))
+
+
+def packages(tools: Toolchain) -> list[Package]:
+    """The packages of the standard library that have tests, in order."""
+    form = "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}\t{{.Dir}}{{end}}"
+    done = subprocess.run(
+        [tools.go, "list", "-f", form, "std"], capture_output=True, text=True, check=True, env=environment()
+    )
+    pairs = [line.split("\t") for line in done.stdout.splitlines() if line]
+    return [Package(path, Path(folder)) for path, folder in pairs]
+
+
+def environment() -> dict[str, str]:
+    """The environment of the go command."""
+    return os.environ | {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
+
+
+def test_binary(tools: Toolchain, package: Package, folder: Path) -> Path | None:
+    """The package's test binary, built if it isn't there; None where it can't be built."""
+    binary = folder / f"{package.path.replace('/', '_')}.test"
+    if not binary.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [tools.go, "test", "-c", "-vet=off", "-o", binary, package.path]
+        subprocess.run(command, cwd=package.folder, env=environment(), stderr=subprocess.DEVNULL, check=False)
+    return binary if binary.exists() else None
