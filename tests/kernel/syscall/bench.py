@@ -16,6 +16,7 @@ from goanna.kernel.arch.host import processors, user
 from goanna.kernel.arch.host.page_table import table_switch
 from goanna.kernel.device import control
 from goanna.kernel.exec import load
+from goanna.kernel.exec.stack import Start
 from goanna.kernel.file import console, generated_tree, image_tree, integrity, memory_file, pipe, process_setup
 from goanna.kernel.file import mapping as file_mapping
 from goanna.kernel.identity import limits
@@ -108,6 +109,11 @@ def space_of_current() -> AddressSpace:
 
 
 @metal
+def leave_undescribed(start: Start) -> None:
+    """No processor says what it has: a program is told that it is a plain one."""
+
+
+@metal
 def no_vdso(space: AddressSpace) -> u64:
     return 0
 
@@ -129,6 +135,7 @@ HOOKS = (
     (pipe.on_broken_pipe, note_broken_pipe),
     (memory_file.on_size_limit, note_size_limit),
     (memory_calls.current_space, space_of_current),
+    (load.describe_machine, leave_undescribed),
     (load.map_vdso, no_vdso),
     (thread_module.machine_end, machine_ended),
     (user.on_page_fault, serve_fault),
