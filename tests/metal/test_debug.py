@@ -138,7 +138,10 @@ def test_structures_have_their_fields_where_they_lie(dwarf: Any) -> None:
 
 
 def test_statics_are_variables(dwarf: Any) -> None:
-    assert described(named(dwarf, "variable", "head")) == "Node*"
+    variable = named(dwarf, "variable", "head")
+    assert described(variable) == "Node*"
+    lines = Path(__file__).read_text().splitlines()
+    assert lines[variable.attributes["DW_AT_decl_line"].value - 1] == "head = static(Ptr[Node])"
 
 
 def test_every_line_of_the_function_has_code(dwarf: Any) -> None:

@@ -16,20 +16,12 @@ from typing import Any, Protocol
 from elftools.elf.elffile import ELFFile
 
 from goanna.failure import Failure
+from goanna.image.call_sites import RETURNS
 from goanna.kernel.shared import panic_table as shared
 from goanna.layouts import packed, size_of
 
 _TRAP = struct.Struct("<QI")
 _PACKAGE = re.compile(r"^.*?/goanna/(?=[^/]+/)")
-# x86-64: call to a relative address; call through a register or memory (opcode ff, modrm.reg 2). The latter finds
-# bytes that are no calls too, which costs a few sites that nobody asks for.
-_CALL_DIRECT = 0xE8
-_CALL_INDIRECT = re.compile(
-    rb"\xff(?:[\xd0-\xd7]|[\x10-\x13\x16\x17]|\x14.|[\x15\x90-\x93\x95-\x97].{4}|[\x50-\x53\x55-\x57].|\x54..|\x94.{5})",
-    re.DOTALL,
-)
-
-
 class Trap(Protocol):
     """What metal tells of a check, by the number in its trap record."""
 
@@ -110,18 +102,10 @@ class _Table:
 
     def returns(self) -> Iterator[int]:
         """The addresses that calls return to."""
+        find = RETURNS[self.elf["e_machine"]]
         for segment in self.elf.iter_segments("PT_LOAD"):
-            if not segment["p_flags"] & 1:
-                continue
-            data, start = segment.data(), segment["p_vaddr"]
-            at = data.find(_CALL_DIRECT)
-            while 0 <= at <= len(data) - 5:
-                after = start + at + 5
-                if after + struct.unpack_from("<i", data, at + 1)[0] in self.functions:
-                    yield after
-                at = data.find(_CALL_DIRECT, at + 1)
-            for found in _CALL_INDIRECT.finditer(data):
-                yield start + found.end()
+            if segment["p_flags"] & 1:
+                yield from find(segment.data(), segment["p_vaddr"], self.functions)
 
 
 class _Texts:

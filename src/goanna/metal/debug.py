@@ -7,7 +7,6 @@ FIRST. What a metal type looks like to a debugger is in `debug_types`.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -116,12 +115,11 @@ class DebugInfo:
         return f"#dbg_declare(ptr {slot}, !{variable}, !{self._expression}, !{self.location_id(line, 1, scope)})"
 
     def static(self, static: Static, symbol: str) -> str:
-        """The suffix `, !dbg !N` of a static's definition. Where in its module that is, isn't known: line 1 it is."""
+        """The suffix `, !dbg !N` of a static's definition."""
         type_node = self.types.memory(static.type)
-        file = getattr(sys.modules.get(static.module), "__file__", None) or static.module
         variable = self.node(
             f"distinct !DIGlobalVariable(name: {quote(static.name or 'static')}, "
-            f"scope: !{self._unit}, file: !{self.file(file)}, line: 1, type: !{type_node}, "
+            f"scope: !{self._unit}, file: !{self.file(static.file)}, line: {static.line}, type: !{type_node}, "
             "isLocal: true, isDefinition: true)"
         )
         number = self.node(f"!DIGlobalVariableExpression(var: !{variable}, expr: !{self._expression})")

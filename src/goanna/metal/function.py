@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -136,6 +137,9 @@ class Static:
         self.per_processor, self.external = per_processor, external
         self.module = environment.live.get("__name__", "?")
         self.name = ""
+        # Who called static(), constant() or per_processor(): the debugger says that the variable is declared there.
+        declared = sys._getframe(2)
+        self.file, self.line = declared.f_code.co_filename, declared.f_lineno
 
     @property
     def type(self) -> Type:
