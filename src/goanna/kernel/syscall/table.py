@@ -8,6 +8,7 @@ not have (`open` on arm64) is left out there by itself.
 from goanna.kernel.exec import execute
 from goanna.kernel.file import (
     attribute_calls,
+    copy_calls,
     descriptor_calls,
     epoll_calls,
     eventfd,
@@ -24,6 +25,7 @@ from goanna.kernel.file import (
     place,
     poll,
     space_calls,
+    splice,
     stat_calls,
 )
 from goanna.kernel.identity import capability, credentials, limits, names, prctl, thread_registers
@@ -253,6 +255,11 @@ BODIES: dict[str, MetalFunction] = {
     "fremovexattr": extended.sys_fremovexattr,
     "flock": lock_calls.sys_flock,
     "memfd_create": memory_descriptor.sys_memfd_create,
+    "sendfile": copy_calls.sys_sendfile,
+    "copy_file_range": copy_calls.sys_copy_file_range,
+    "splice": splice.sys_splice,
+    "tee": splice.sys_tee,
+    "vmsplice": splice.sys_vmsplice,
     # identity and limits
     "capget": capability.sys_capget,
     "capset": capability.sys_capset,
