@@ -8,7 +8,7 @@ from goanna.metal import Fn, hook, metal, per_processor, u64, unsafe
 
 from .cpu import MSR_LSTAR, MSR_STAR, MSR_SYSCALL_MASK, write_msr
 from .descriptor import task
-from .frame import CALL, FRAME_SIZE, KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA, Frame
+from .frame import AT_FRAME, CALL, FRAME_SIZE, KERNEL_CODE, KERNEL_DATA, NO_CALLER, USER_CODE, USER_DATA, Frame
 from .trap import POP, PUSH, finish_work, leave_kernel, work
 
 __all__ = ["enable_calls", "on_call", "set_kernel_stack", "user_frame"]
@@ -25,6 +25,7 @@ user_stack = per_processor(u64)  # a place for one moment: the program's stack p
 # Offsets in the frame: rcx 88, r11 48, rip 136, rflags 152; behind the popped registers the stack pointer is at 40.
 # SYSRET loads rip from rcx and the flags from r11; it faults in kernel mode for an address past the user half.
 ENTRY = f"""
+    {NO_CALLER}
     swapgs
     movq %rsp, %gs:{{user_stack}}
     movq %gs:{{kernel_stack}}, %rsp
@@ -36,6 +37,7 @@ ENTRY = f"""
     push %rax
     push ${CALL}
     {PUSH}
+    {AT_FRAME}
     xorl %ebp, %ebp
     movq %rsp, %rdi
     call {{handler}}
@@ -52,10 +54,13 @@ ENTRY = f"""
     movq %rcx, %rax
     shrq $47, %rax
     jne 4f
+    .cfi_remember_state
+    {NO_CALLER}
     {POP}
     movq 40(%rsp), %rsp
     swapgs
     sysretq
+    .cfi_restore_state
 3:  movq %rsp, %rdi
     call {{finish}}
     jmp 1b

@@ -38,7 +38,7 @@ def switch_context(old: Context, new: Context) -> None:
 @metal(naked=True)
 def context_start() -> None:
     """A new thread's first instructions: the function is in rbx, its argument in r12."""
-    unsafe.asm("movq %r12, %rdi\nxorl %ebp, %ebp\ncall *%rbx\nud2")
+    unsafe.asm(".cfi_undefined 16\nmovq %r12, %rdi\nxorl %ebp, %ebp\ncall *%rbx\nud2")
 
 
 @metal

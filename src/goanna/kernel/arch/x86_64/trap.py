@@ -22,7 +22,7 @@ from goanna.metal import (
 
 from .cpu import halt_forever, read_cr2
 from .descriptor import EMERGENCY_STACK, VECTORS, set_gate
-from .frame import Frame
+from .frame import AT_FRAME, NO_CALLER, Frame
 from .layout import USER_TOP
 
 __all__ = [
@@ -231,15 +231,18 @@ def _stub(vector: int) -> str:
     return f".balign 16\n{code}push ${vector}\njmp {entry}\n"
 
 
-STUBS = "".join(_stub(vector) for vector in range(VECTORS))
+STUBS = NO_CALLER + "".join(_stub(vector) for vector in range(VECTORS))
 
 # The frame's cs is at 24 behind the pushed vector, at 144 once all registers are pushed.
 COMMON = f"""
+    .cfi_signal_frame
+    {NO_CALLER}
     cld
     testb $3, 24(%rsp)
     je 1f
     swapgs
 1:  {PUSH}
+    {AT_FRAME}
     cmpb $0, {{smap}}(%rip)
     je 2f
     clac
@@ -252,14 +255,19 @@ COMMON = f"""
 """
 
 LEAVE = f"""
+    .cfi_signal_frame
+    {AT_FRAME}
     testb $3, 144(%rsp)
     je 2f
 1:  cmpl $0, %gs:{{work}}
     jne 3f
     swapgs
+    .cfi_remember_state
+    {NO_CALLER}
 2:  {POP}
     addq $16, %rsp
     iretq
+    .cfi_restore_state
 3:  movq %rsp, %rdi
     call {{finish}}
     jmp 1b
@@ -268,8 +276,11 @@ LEAVE = f"""
 # These come at any instruction, between SYSCALL and SWAPGS too: the base itself tells whose it is. The kernel's is
 # negative, and user mode can't set such a one.
 EMERGENCY = f"""
+    .cfi_signal_frame
+    {NO_CALLER}
     cld
     {PUSH}
+    {AT_FRAME}
     movl $0xc0000101, %ecx
     rdmsr
     xorl %ebx, %ebx
@@ -282,6 +293,7 @@ EMERGENCY = f"""
     testl %ebx, %ebx
     je 2f
     swapgs
+    {NO_CALLER}
 2:  {POP}
     addq $16, %rsp
     iretq
@@ -315,7 +327,7 @@ def leave_kernel() -> None:
 @metal(naked=True)
 def enter_user(frame: Frame) -> None:
     """Go to user mode with the registers of `frame`, which lies at the top of the kernel stack. Never returns."""
-    unsafe.asm("movq %rdi, %rsp\njmp {leave}", leave=leave_kernel)
+    unsafe.asm(".cfi_undefined 16\nmovq %rdi, %rsp\njmp {leave}", leave=leave_kernel)
 
 
 @metal
