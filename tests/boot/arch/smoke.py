@@ -96,6 +96,7 @@ from goanna.metal.compile import compile_object
 from goanna.metal.link import kernel_script, link
 from goanna.metal.runtime import runtime_object
 from goanna.metal.target import kernel_target
+from tests.boot.arch.resting import disturb, rest
 
 kernel_end = extern_static("__kernel_end", u8)
 next_page = static(u64)
@@ -281,6 +282,8 @@ def other_main() -> None:
         interrupt_window()
         pause()
     compete()
+    if mine == 101:
+        rest(space)
     while True:
         halt_until_interrupt()
 
@@ -381,6 +384,9 @@ def run() -> None:
         pause()
     say(b"turns ")
     number(total)
+    if processor_count() > 1:
+        disturb(space)
+        say(b"rested\n")
     user_page = allocate()
     unsafe.slice(u8, virtual(user_page), 40)[0:40] = PROGRAM
     assert table_map(space, CODE, user_page, 5), "no page"

@@ -40,7 +40,7 @@ def boot(kernel, *arguments, expected=None):
         assert expected in done.stdout
         return done.returncode, {}
     assert set(EXPECTED.splitlines()) <= set(lines), done.stdout + done.stderr
-    return done.returncode, dict(line.rsplit(" ", 1) for line in lines if " " in line)
+    return done.returncode, dict(line.rsplit(" ", 1) if " " in line else (line, "") for line in lines)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -49,6 +49,7 @@ def test_it_boots_and_stops_by_the_machines_own_means(kernel, machine, processor
     status, values = boot(kernel, "-M", machine, "-m", "8", "-smp", str(processors), "-append", "no-debug-exit")
     assert status == 0
     assert int(values["processors"], 16) == processors
+    assert ("rested" in values) == (processors == 2)
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -25,6 +25,7 @@ from goanna.kernel.arch import (
     table_trim,
     table_unmap,
     tlb_flush,
+    tlb_flush_tables,
     virtual,
 )
 from goanna.kernel.base.errno import EAGAIN, ENOMEM
@@ -421,7 +422,7 @@ def trim_around(space: AddressSpace, start: u64, end: u64, floor: u64, ceiling: 
     page = table_trim(space.table, low, high)
     if page == 0:
         return False
-    tlb_flush(space.table, low, (high - low) >> PAGE_SHIFT)
+    tlb_flush_tables(space.table, low, (high - low) >> PAGE_SHIFT)
     while page != 0:
         following = unsafe.load(u64, virtual(page))
         pages.release(page)

@@ -15,6 +15,8 @@ from goanna.kernel.arch import (
     raise_work,
     send_reschedule,
     switch_context,
+    table_rest,
+    table_resume,
 )
 from goanna.kernel.thread.current import current, current_thread
 from goanna.kernel.thread.queue import (
@@ -30,7 +32,7 @@ from goanna.kernel.thread.queue import (
     steal,
     weighted,
 )
-from goanna.kernel.thread.switch import load_thread, save_thread
+from goanna.kernel.thread.switch import load_memory, load_thread, save_thread
 from goanna.kernel.thread.thread import WORK_EXIT, WORK_SIGNAL, Thread, ThreadState, free_thread
 from goanna.kernel.time.timer import Timer, start_timers, timers_rescheduled
 from goanna.metal import (
@@ -176,6 +178,7 @@ def block(me: Thread) -> Wake:
     if queue.count.load() != 0:
         guard_slice(queue)
     if next is me:
+        load_memory(me)
         look_at_work(me)
     else:
         switch_to(me, next)
@@ -237,7 +240,9 @@ def find_work(queue: RunQueue) -> Thread:
             idle_processors.or_(bit)
             stolen = steal(processor)
         if stolen is None and queue.count.load() == 0:
+            table_rest()
             halt_until_interrupt()
+            table_resume()
         if several:
             idle_processors.and_(~bit)
         time = now()

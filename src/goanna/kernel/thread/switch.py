@@ -19,7 +19,7 @@ from goanna.kernel.arch import (
 from goanna.kernel.thread.thread import Thread
 from goanna.metal import Ptr, metal, per_processor
 
-__all__ = ["forget_float_state", "load_thread", "save_thread"]
+__all__ = ["forget_float_state", "load_memory", "load_thread", "save_thread"]
 
 _float_owner = per_processor(Ptr[Thread])  # whose vector registers are in the processor
 
@@ -34,17 +34,22 @@ def save_thread(thread: Thread) -> None:
 
 
 @metal
+def load_memory(thread: Thread) -> None:
+    """Run on a thread's address space, or on the kernel's if it has none."""
+    process = thread.process
+    if process is not None and process.space is not None:
+        table_switch(process.space.table)
+    else:
+        table_switch(kernel_table)
+
+
+@metal
 def load_thread(thread: Thread) -> None:
     """Load what user mode and entry to the kernel need."""
     global _float_owner
+    load_memory(thread)
     if thread.process is None:
-        table_switch(kernel_table)
         return
-    space = thread.process.space
-    if space is not None:
-        table_switch(space.table)
-    else:
-        table_switch(kernel_table)
     set_kernel_stack(thread.stack_top)
     if thread.float_area != 0:
         if _float_owner is not thread or thread.float_processor != processor_index() + 1:

@@ -29,11 +29,14 @@ __all__ = [
     "table_page_allocate",
     "table_page_free",
     "table_protect",
+    "table_rest",
+    "table_resume",
     "table_split_huge",
     "table_switch",
     "table_trim",
     "table_unmap",
     "tlb_flush",
+    "tlb_flush_tables",
 ]
 
 READ = 1
@@ -98,6 +101,16 @@ def table_switch(table: PageTable) -> None:
     """Run on this table."""
     global running_table
     running_table = table
+
+
+@metal
+def table_rest() -> None:
+    """This processor is going to idle: nothing to do."""
+
+
+@metal
+def table_resume() -> None:
+    """It goes on: nothing to do."""
 
 
 @metal(inline=True)
@@ -313,3 +326,9 @@ def tlb_flush(table: PageTable, start: u64, pages: u64) -> None:
     """No processor keeps entries here: counted only."""
     global flushes
     flushes += 1
+
+
+@metal
+def tlb_flush_tables(table: PageTable, start: u64, pages: u64) -> None:
+    """The same where pages of tables are going to be freed."""
+    tlb_flush(table, start, pages)

@@ -74,7 +74,7 @@ from .signal_frame import MINIMUM_SIGNAL_STACK, call_restart_by, signal_frame_po
 from .smp import processor_main, processor_start, send_reschedule, start_processors
 from .start import boot_start, main
 from .thread_register import get_user_gs, set_thread_pointer, set_user_gs, thread_pointer
-from .tlb import PATIENCE, park, park_end, pause, table_switch, tlb_flush
+from .tlb import PATIENCE, park, park_end, pause, table_rest, table_resume, table_switch, tlb_flush, tlb_flush_tables
 from .trap import (
     EXECUTE,
     READ,
@@ -224,6 +224,8 @@ __all__ = [
     "table_page_allocate",
     "table_page_free",
     "table_protect",
+    "table_rest",
+    "table_resume",
     "table_split_huge",
     "table_switch",
     "table_trim",
@@ -231,6 +233,7 @@ __all__ = [
     "take_work",
     "thread_pointer",
     "tlb_flush",
+    "tlb_flush_tables",
     "user_compare_exchange32",
     "user_copy_in",
     "user_copy_out",

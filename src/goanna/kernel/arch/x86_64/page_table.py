@@ -48,6 +48,8 @@ class PageTable:
 
     root: u64  # physical address of the top table
     active: Atomic[u64]  # the processors that run on it, a bit each
+    resting: Atomic[u64]  # those of them that idle: they forget what changed before they run a program again
+    changes: Atomic[u64]  # flushes that concerned more than one processor
 
 
 kernel_table = static(PageTable)  # the kernel half alone; what every table copies its upper half from
@@ -172,6 +174,8 @@ def table_create(table: PageTable) -> bool:
     own[KERNEL_HALF:ENTRIES] = kernel[KERNEL_HALF:ENTRIES]
     table.root = root
     table.active.store(0)
+    table.resting.store(0)
+    table.changes.store(0)
     return True
 
 

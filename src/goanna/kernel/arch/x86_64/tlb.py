@@ -3,6 +3,10 @@
 A processor that takes a mapping away asks each processor that runs on the table to forget it, by an interrupt, and
 waits. The others may be in the kernel with interrupts off: so whoever waits or spins calls `pause`, which answers
 too. That is why `tlb_flush` may be called with a spin lock held: who spins for that lock answers.
+
+A processor that idles keeps its table, for the thread that it ran last is the likeliest to run next, and is left in
+peace: it compares `PageTable.changes` when it goes on. Only where a page of the table itself is freed must it let go at
+once, because the processor may read ahead through it.
 """
 
 from goanna.metal import ACQUIRE, RELAXED, Array, Atomic, Ptr, metal, per_processor, static, struct, u32, u64
@@ -10,15 +14,18 @@ from goanna.metal import ACQUIRE, RELAXED, Array, Atomic, Ptr, metal, per_proces
 from .apic import send_interrupt
 from .cpu import invalidate_all, invalidate_page, relax, write_cr3
 from .layout import PAGE_SIZE, SIMULATED
-from .page_table import PageTable, forget_table
+from .page_table import PageTable, forget_table, kernel_table
 from .park import kick, park_begin, park_halt, parked
 from .processor import MAXIMUM_PROCESSORS, processor_index
 from .trap import SHOOTDOWN, answer_shootdown
 
-__all__ = ["PATIENCE", "park", "park_end", "pause", "table_switch", "tlb_flush"]
+__all__ = [
+    "PATIENCE", "park", "park_end", "pause", "table_rest", "table_resume", "table_switch", "tlb_flush",
+    "tlb_flush_tables",
+]  # fmt: skip
 
 FEW = 32  # pages: more are forgotten all at once
-PATIENCE = 256  # turns of a loop that spins, before it parks
+PATIENCE = 32  # turns of a loop that spins, before it parks
 
 
 @struct(align=64)
@@ -27,12 +34,14 @@ class Request:
 
     start: u64
     pages: u64
+    tables: bool  # pages of the table itself will be freed
     pending: Atomic[u64]  # processors that have not answered yet
 
 
 requests = static(Array[Request, MAXIMUM_PROCESSORS])
 inbox = static(Array[Atomic[u64], MAXIMUM_PROCESSORS])  # for each processor: whose requests it is to answer
 running = per_processor(Ptr[PageTable])
+seen = per_processor(u64)  # `changes` of that table when this processor last forgot all of it
 
 
 @metal(inline=True)
@@ -68,6 +77,8 @@ def answer() -> None:
     while asked != 0:
         if asked & 1 != 0:
             request = requests[index]
+            if request.tables and running.resting.load() >> me & 1 != 0:
+                table_switch(kernel_table)
             forget(request.start, request.pages)
             request.pending.and_(~(u64(1) << me))
             kick(u64(1) << index)
@@ -89,12 +100,13 @@ def forget(start: u64, pages: u64) -> None:
 
 
 @metal
-def ask(targets: u64, start: u64, pages: u64) -> None:
+def ask(targets: u64, start: u64, pages: u64, tables: bool) -> None:
     """Have the processors in `targets` forget a range; return when all have."""
     me = u64(processor_index())
     request = requests[me]
     request.start = start
     request.pages = pages
+    request.tables = tables
     request.pending.store(targets)
     rest = targets
     index: u64 = 0
@@ -123,22 +135,39 @@ def ask(targets: u64, start: u64, pages: u64) -> None:
 def tlb_flush(table: PageTable, start: u64, pages: u64) -> None:
     """Make every processor that runs on `table` forget the translations of `pages` pages from `start` on.
 
-    Returns when all have. To be called after the entries were changed and before the pages are used for something else.
+    Returns when none can use them any more. To be called after the entries were changed and before the pages are used
+    for something else.
     """
+    flush(table, start, pages, False)
+
+
+@metal
+def tlb_flush_tables(table: PageTable, start: u64, pages: u64) -> None:
+    """The same where pages of the table that served these addresses were taken out of it and are going to be freed."""
+    flush(table, start, pages, True)
+
+
+@metal
+def flush(table: PageTable, start: u64, pages: u64, tables: bool) -> None:
+    """Both."""
     active = table.active.load()
     mine = u64(1) << u64(processor_index())
     if active & mine != 0:
         forget(start, pages)
     others = active & ~mine
-    if others != 0 and not SIMULATED:
-        ask(others, start, pages)
+    if others != 0:
+        table.changes.add(1)
+        if not tables:
+            others &= ~table.resting.load()
+        if others != 0 and not SIMULATED:
+            ask(others, start, pages, tables)
 
 
 @forget_table.set
 @metal
 def flush_table(table: PageTable, address: u64) -> None:
     """Where the entry for an address leads is remembered too, and forgotten with the address."""
-    tlb_flush(table, address, 1)
+    tlb_flush_tables(table, address, 1)
 
 
 @metal
@@ -147,7 +176,7 @@ def flush_kernel(start: u64, pages: u64) -> None:
     forget(start, pages)
     others = online.load() & ~(u64(1) << u64(processor_index()))
     if others != 0:
-        ask(others, start, pages)
+        ask(others, start, pages, False)
 
 
 online = static(Atomic[u64])  # processors that answer, a bit each
@@ -156,13 +185,35 @@ online = static(Atomic[u64])  # processors that answer, a bit each
 @metal
 def table_switch(table: PageTable) -> None:
     """Run on another address space (`kernel_table` has no program). Nothing happens if this processor does already."""
-    global running
+    global running, seen
     if running is table:
         return
     mine = u64(1) << u64(processor_index())
     table.active.or_(mine)
+    seen = table.changes.load()
     write_cr3(table.root)
     old = running
     running = table
     if old is not None:
+        old.resting.and_(~mine)
         old.active.and_(~mine)
+
+
+@metal
+def table_rest() -> None:
+    """This processor is going to idle: until table_resume it touches no memory of a program."""
+    if running is not None:
+        running.resting.or_(u64(1) << u64(processor_index()))
+
+
+@metal
+def table_resume() -> None:
+    """It goes on: what it was not asked to forget, it forgets now. It may be on kernel_table afterwards."""
+    global seen
+    if running is None:
+        return
+    running.resting.and_(~(u64(1) << u64(processor_index())))
+    changes = running.changes.load()
+    if changes != seen:
+        seen = changes
+        write_cr3(running.root)
