@@ -134,6 +134,12 @@ CASES = {
 }
 
 
+def test_an_unknown_field_and_a_list_say_what_there_is_instead(tmp_path):
+    first, second = diagnostics(tmp_path, function("c = q.elsewhere\ne = [a, a, a]"))
+    assert first.message == "Point has no 'elsewhere'" and first.hint == "it has x, y, count, wire"
+    assert "Array[u64, 3]()" in second.hint
+
+
 @pytest.mark.parametrize("body", CASES)
 def test_each_mistake_is_named_at_its_line(tmp_path, body):
     import re

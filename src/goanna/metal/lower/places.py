@@ -64,7 +64,10 @@ class Places(Operators):
             ast.Await: "await", ast.Yield: "yield", ast.Dict: "a dict", ast.List: "a list", ast.Set: "a set",
         }  # fmt: skip
         what = refused.get(type(node), f"this ({type(node).__name__})")
-        self.error(node, f"metal has no place for {what}", "compute it at the top level, where Python runs")
+        hint = "compute it at the top level, where Python runs"
+        if isinstance(node, ast.List):
+            hint = f"a local array is Array[u64, {len(node.elts)}](), say; a table is a constant() at the top level"
+        self.error(node, f"metal has no place for {what}", hint)
 
     def assign_name(self, target: ast.Name, value: Value, node: ast.AST) -> None:
         """Give a local its value."""
@@ -171,7 +174,8 @@ class Places(Operators):
             import difflib
 
             close = difflib.get_close_matches(name, [*type_.fields, *type_.attributes], 1)
-            self.error(node, f"{type_} has no {name!r}", f"did you mean {close[0]!r}?" if close else "")
+            there = f"it has {', '.join(type_.fields)}" if type_.fields else ""
+            self.error(node, f"{type_} has no {name!r}", f"did you mean {close[0]!r}?" if close else there)
         self.error(node, f"{type_} has no attribute {name!r}")
 
     def known_attribute(self, value: Any, name: str, node: ast.AST) -> Operand:
