@@ -71,6 +71,6 @@ def test_binary(tools: Toolchain, package: Package, folder: Path) -> Path | None
     binary = folder / f"{package.path.replace('/', '_')}.test"
     if not binary.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        command = [tools.go, "test", "-c", "-vet=off", "-o", binary, package.path]
+        command = [str(tools.go), "test", "-c", "-vet=off", "-o", str(binary), package.path]
         subprocess.run(command, cwd=package.folder, env=environment(), stderr=subprocess.DEVNULL, check=False)
     return binary if binary.exists() else None

@@ -10,7 +10,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from goanna.cli.project import find_settings, settings_words
-from goanna.cli.words import Words, split
+from goanna.cli.words import Words, split, split_test
 
 _KEPT = "goanna.words"
 
@@ -19,19 +19,47 @@ class ProgramCommand(TyperCommand):
     """A typer command whose flags may stand among those of go build."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        own = _flags(self)
-        settings = find_settings(Path.cwd())
-        if settings is not None:
-            verbs = ctx.parent.command.commands.values() if ctx.parent is not None else [self]
-            known = {flag for verb in verbs for flag in _flags(verb)}
-            # They come first, so that the same flag on the command line counts.
-            args = settings_words(settings, own, known) + args
-        words = split(args, own)
+        settings, go_settings = _settings_of(self, ctx)
+        words = split(args, _flags(self))
+        # They come first, so that the same flag on the command line counts.
+        words.own[:0], words.go_flags[:0] = settings, go_settings
         ctx.meta[_KEPT] = words
         return super().parse_args(ctx, words.own)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return ["[OPTIONS]", "[GO BUILD FLAGS]", "PROGRAM", "[-- ARGUMENTS]"]
+
+
+class FinishedCommand(TyperCommand):
+    """A typer command for a program that is there: its flags, its path, its arguments."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [*_settings_of(self, ctx)[0], *args])
+
+
+class TestCommand(TyperCommand):
+    """A typer command whose flags, all with two dashes, may stand among the words of go test."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        settings, go_settings = _settings_of(self, ctx)
+        own, go_words = split_test(args, _flags(self))
+        ctx.meta[_KEPT] = Words(own=own, go_flags=[*go_settings, *go_words])
+        return super().parse_args(ctx, [*settings, *own])
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[OPTIONS]", "[GO TEST FLAGS]", "[PACKAGES]"]
+
+
+def _settings_of(command: Any, ctx: Any) -> tuple[list[str], list[str]]:
+    """What goanna.toml says: the command's own flags, and those of go build."""
+    own = _flags(command)
+    path = find_settings(Path.cwd())
+    if path is None:
+        return [], []
+    verbs = ctx.parent.command.commands.values() if ctx.parent is not None else [command]
+    known = {flag for verb in verbs for flag in _flags(verb)}
+    words = split(settings_words(path, own, known), own)
+    return words.own, words.go_flags
 
 
 def words_of(ctx: Any) -> Words:

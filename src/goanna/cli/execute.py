@@ -1,5 +1,5 @@
 """goanna exec: what `go test -exec` and `go run -exec` call. The program keeps its path, its folder and the module
-around that, its environment and arguments.
+around that, its environment and arguments; what it writes to the paths that its flags name comes back.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from goanna.cli.prepare import put_together
 from goanna.cli.progress import Progress
 from goanna.failure import Failure
 from goanna.image.erofs import Folder
+from goanna.image.host_files import HostFiles
 from goanna.image.layout import Launch
 from goanna.image.reading import read_image
 from goanna.image.tree_cache import cached_tree
@@ -24,6 +25,7 @@ from goanna.machine.life import Start, live
 from goanna.machine.qemu import Settings, find_qemu
 from goanna.program.around import around
 from goanna.program.elf import read_program
+from goanna.program.test_flags import written_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,12 @@ def execute(words: Sequence[str], options: Options) -> int:
         tree_file = cached_tree(surroundings.top, surroundings.wanted)
         tree = options.guest.tree(program.path, path)
         tree.offer(os.fspath(surroundings.top), Folder())
+        written = written_by(words[1:], os.fspath(here))
+        for each in written.files:
+            tree.offer(os.path.dirname(each), Folder())
+        for each in written.folders:
+            tree.offer(each, HostFiles().node(Path(each)) if os.path.isdir(each) else Folder())
+        returns = [os.fsencode(each) for each in (*written.files, *written.folders)]
         home = os.environ.get("HOME", "")
         for each in (home, os.environ.get("TMPDIR", "")):
             if each.startswith("/"):
@@ -68,7 +76,13 @@ def execute(words: Sequence[str], options: Options) -> int:
         progress.stop()
         image = read_image(image_path)
         information = runner_information(
-            image, None, {}, trace=options.trace, verbose=options.verbose, tree=os.fsencode(surroundings.top)
+            image,
+            None,
+            {},
+            trace=options.trace,
+            verbose=options.verbose,
+            tree=os.fsencode(surroundings.top),
+            returns=returns,
         )
         trace = None
         if options.trace:
@@ -84,6 +98,6 @@ def execute(words: Sequence[str], options: Options) -> int:
         )
         start = Start(
             image=image_path, information=information, settings=settings, timeout=options.timeout,
-            verbose=options.verbose, trace=trace,
+            verbose=options.verbose, trace=trace, returns=returns,
         )  # fmt: skip
         return live(qemu, start)

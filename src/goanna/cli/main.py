@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from goanna import __version__
-from goanna.cli.command import ProgramCommand, words_of
+from goanna.cli.command import FinishedCommand, ProgramCommand, TestCommand, words_of
 from goanna.failure import Failure
 from goanna.machine.qemu import MachineType, parse_memory
 
@@ -159,6 +159,7 @@ def _run(
 
 @app.command(
     "exec",
+    cls=FinishedCommand,
     short_help="Boot a finished program where it stands: for go test -exec.",
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
 )
@@ -203,6 +204,38 @@ def _exec(
     )  # fmt: skip
     options = Options(memory=memory, cpus=cpus, timeout=timeout, trace=trace, verbose=verbose, guest=guest, accel=accel)
     raise _Finished(execute(words, options))
+
+
+@app.command(
+    "test",
+    cls=TestCommand,
+    short_help="Run go test, with every package's tests in a booted image.",
+)
+def _test(
+    ctx: typer.Context,
+    memory: Annotated[
+        int | None,
+        typer.Option("--memory", metavar="SIZE", parser=_memory, help="Each machine's memory, like 64M or 1G."),
+    ] = None,
+    cpus: Annotated[
+        int | None, typer.Option("--cpus", min=1, max=_MOST_PROCESSORS, metavar="N", help="How many processors it has.")
+    ] = None,
+    add: Add = None,
+    env_file: EnvFile = None,
+    user: User = None,
+    hostname: Hostname = None,
+    tz: Zone = None,
+    memory_files: MemoryFiles = None,
+    accel: Annotated[
+        str | None,
+        typer.Option("--accel", metavar="NAME", help="auto, tcg (emulation), kvm or hvf; auto obeys GOANNA_ACCEL."),
+    ] = None,
+) -> None:
+    """Run `go test` with its own flags, and boot the tests of each package. Goanna's flags have two dashes here."""
+    from goanna.cli.test import test
+
+    words = words_of(ctx)
+    raise _Finished(test(words.go_flags, words.own))
 
 
 @app.command("inspect", cls=ProgramCommand, short_help="Say what is in a program or an image.")

@@ -83,3 +83,23 @@ def split(words: Sequence[str], own: Mapping[str, bool]) -> Words:
         # go wants its -C before all others.
         found.go_flags = flag + found.go_flags if name.lstrip("-") == "C" else found.go_flags + flag
     return found
+
+
+def split_test(words: Sequence[str], own: Mapping[str, bool]) -> tuple[list[str], list[str]]:
+    """Goanna's flags among the words of go test, and the others in their order. What follows -args is the tests'."""
+    found: list[str] = []
+    others: list[str] = []
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        name, joined, value = word.partition("=")
+        if word in ("-args", "--args"):
+            return found, [*others, word, *left]
+        if name not in own:
+            others.append(word)
+        elif not own[name]:
+            found.append(word)
+        else:
+            found += [name, value] if joined else [name, *left[:1]]
+            left = left if joined else left[1:]
+    return found, others

@@ -23,14 +23,13 @@ WORKING_MEMORY = 1 << 20
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
     """What image and runner may both say of the program's surroundings. None and 0: nothing is said. `files_limit` in
-    bytes; `returns` are paths of what the runner wants back.
+    bytes.
     """
 
     directory: bytes | None = None
     hostname: bytes | None = None
     user: User | None = None
     files_limit: int = 0
-    returns: Sequence[bytes] | None = None
 
     def standing_in(self, directory: bytes) -> Wishes:
         """The same with another working directory."""
@@ -40,7 +39,7 @@ class Wishes:
         """Boot information with these wishes and what else is to be said. Raises ValueError for a zero byte."""
         numbers: dict[str, Any] = {"user": self.user.user, "group": self.user.group} if self.user is not None else {}
         return boot_information(
-            directory=self.directory, hostname=self.hostname, files_limit=self.files_limit, returns=self.returns,
+            directory=self.directory, hostname=self.hostname, files_limit=self.files_limit,
             flags=flags | (FLAG_USER if self.user is not None else 0), **numbers, **more,
         )  # fmt: skip
 

@@ -22,9 +22,11 @@ def runner_information(
     trace: bool = False,
     verbose: bool = False,
     tree: bytes | None = None,
+    returns: Sequence[bytes] | None = None,
 ) -> bytes:
     """Packed boot information for one run. `arguments` of None leaves the image's; `environment` is added to its
-    own; `tree` is the path of the tree that is put beside the image.
+    own; `tree` is the path of the tree that is put beside the image, `returns` are the paths of
+    what is to come back.
     """
     flags = FLAG_CONTROL | FLAG_DEBUG_EXIT | (FLAG_TRACE if trace else 0) | (FLAG_VERBOSE if verbose else 0)
     words = None if arguments is None else [image.program, *(os.fsencode(each) for each in arguments)]
@@ -36,6 +38,7 @@ def runner_information(
             seed=os.urandom(_SEED_SIZE),
             wall_time=time.time_ns(),
             tree=tree,
+            returns=returns,
         )
     except ValueError as error:
         from goanna.failure import Failure

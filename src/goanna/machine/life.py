@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ from goanna.layouts import size_of, unpacked
 from goanna.machine.control import Record, RecordReader, input_end_record, signal_record
 from goanna.machine.output import Output
 from goanna.machine.qemu import Ports, Qemu, Settings, command_line, memory_text
+from goanna.machine.returned import Returned
 from goanna.machine.streams import Input
 
 # What a person or another program sends to stop or steer a program. The rest concerns this process.
@@ -43,7 +44,9 @@ _BROKEN_OUTPUT_STATUS = 128 + signal.SIGPIPE
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What to start and how to follow it. `information` is packed boot information; `timeout` in seconds."""
+    """What to start and how to follow it. `information` is packed boot information; `timeout` in seconds;
+    `returns` are the paths of what comes back.
+    """
 
     image: Path
     information: bytes
@@ -51,6 +54,7 @@ class Start:
     timeout: float | None = None
     verbose: bool = False
     trace: Callable[[bytes], str] | None = None
+    returns: Sequence[bytes] = ()
 
 
 @dataclass
@@ -77,6 +81,7 @@ class _Life:
         self.told = _Told()
         self.records = RecordReader()
         self.output = Output()
+        self.returned = Returned(start.returns)
         self.messages = bytearray()  # QEMU's own standard error
         self.signals_seen: Counter[int] = Counter()
         self.deadline: float | None = None
@@ -96,6 +101,7 @@ class _Life:
             self.input = Input(self.console)
             console, channel, commands = (theirs.fileno() for _, theirs in pairs)
             self.process = self.spawn(information, Ports(console=console, control=channel, commands=commands))
+            stack.callback(self.returned.forget)
             stack.callback(self.make_sure_it_ended)
             for _, theirs in pairs:
                 theirs.close()
@@ -222,6 +228,10 @@ class _Life:
             elif record.kind == control.ERROR_OUTPUT:
                 head = unpacked(control.Output, payload)
                 self.output.error_at(head.position, payload[size_of(control.Output) :])
+            elif record.kind == control.RETURN_FILE:
+                self.returned.file(payload)
+            elif record.kind == control.RETURN_DATA:
+                self.returned.data(payload)
             elif record.kind == control.TRACE and self.start.trace is not None:
                 head = unpacked(control.Trace, payload)
                 self.output.error_at(head.position, f"{self.start.trace(payload)}\n".encode())

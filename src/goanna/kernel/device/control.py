@@ -16,6 +16,8 @@ from goanna.kernel.shared.control import (
     MAXIMUM_PAYLOAD,
     MEMORY_OUT,
     PANIC,
+    RETURN_DATA,
+    RETURN_FILE,
     SIGNAL,
     TRACE,
     Death,
@@ -24,6 +26,7 @@ from goanna.kernel.shared.control import (
     MemoryOut,
     Output,
     RecordHeader,
+    ReturnFile,
     Signal,
 )
 from goanna.metal import Array, Fn, Slice, hook, metal, sizeof, static, struct, u8, u16, u32, u64, unsafe
@@ -43,6 +46,8 @@ __all__ = [
     "panic_text",
     "program_died",
     "program_exited",
+    "return_data",
+    "return_file",
     "trace_record",
 ]
 
@@ -169,6 +174,21 @@ def memory_out(available: u64, committed: u64) -> bool:
         record = MemoryOut(available=available, committed=committed)
         send(MEMORY_OUT, unsafe.slice(u8, unsafe.address(record), sizeof(MemoryOut)), b"")
     return _present
+
+
+@metal
+def return_file(mode: u32, size: u64, path: Slice[u8]) -> None:
+    """A file or folder goes back: `size` bytes of it follow by `return_data`."""
+    if _present:
+        head = ReturnFile(size=size, mode=mode)
+        send(RETURN_FILE, unsafe.slice(u8, unsafe.address(head), sizeof(ReturnFile)), path)
+
+
+@metal
+def return_data(data: Slice[u8]) -> None:
+    """The next bytes of the file that goes back, no more than a record holds."""
+    if _present:
+        send(RETURN_DATA, b"", data)
 
 
 @metal

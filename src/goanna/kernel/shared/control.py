@@ -17,6 +17,8 @@ TRACE = 5  # Trace, then TraceText with its bytes, `texts` times
 LOG = 6  # text (UTF-8), one line without its newline: the kernel speaks (runner's -v)
 ERROR_OUTPUT = 7  # Output, then bytes: what the program wrote on descriptor 2
 MEMORY_OUT = 8  # MemoryOut: no page was left for the program; DEATH by SIGKILL follows
+RETURN_FILE = 9  # ReturnFile, then its path: a file or folder that goes back
+RETURN_DATA = 10  # bytes of the last RETURN_FILE, in order
 
 # Kinds that the host sends.
 SIGNAL = 64  # Signal: to be sent to the program's first process
@@ -57,6 +59,15 @@ class MemoryOut:
 
     available: u64
     committed: u64
+
+
+@struct
+class ReturnFile:
+    """`size` bytes follow in RETURN_DATA records. `mode` is stat's, type included: a regular file or a folder."""
+
+    size: u64
+    mode: u32
+    reserved: u32
 
 
 @struct
