@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from goanna.failure import Failure
+from goanna.kernel.shared.boot import TREE_DISK
 
 PROGRAM = "qemu-system-x86_64"
 # The first release whose microvm has what the kernel uses (ACPI, 7.2 of Debian 12 and 6.2 of Ubuntu 22.04 are tested
@@ -71,7 +72,7 @@ def find_qemu() -> Qemu:
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """A machine to be made: `memory` in bytes, `accelerator` as QEMU names it (tcg, kvm, hvf); `tree` is an EROFS file
-    that is put into its memory beside the image.
+    that it gets as a disk beside the image.
     """
 
     machine: MachineType = MachineType.MICROVM
@@ -123,10 +124,19 @@ def command_line(qemu: Qemu, image: Path, boot_information: Path, settings: Sett
         "-kernel", str(image),
     ]  # fmt: skip
     if settings.tree is not None:
-        words += ["-initrd", str(settings.tree)]
+        words += _disk(settings.tree, TREE_DISK.decode(), settings.machine)
     if settings.gdb_port is not None:
         words += ["-gdb", f"tcp:127.0.0.1:{settings.gdb_port}", "-S"]
     return words
+
+
+def _disk(path: Path, serial: str, machine: MachineType) -> list[str]:
+    # A read-only virtio disk that many machines may share, hence no lock on the file.
+    bus = "device" if machine is MachineType.MICROVM else "pci"
+    return [
+        "-drive", f"if=none,id={serial},format=raw,readonly=on,file.locking=off,file={_escaped(path)}",
+        "-device", f"virtio-blk-{bus},drive={serial},serial={serial}",
+    ]  # fmt: skip
 
 
 def _escaped(path: Path) -> str:

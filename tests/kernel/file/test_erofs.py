@@ -10,11 +10,13 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goanna.kernel.arch.host import arena as host_arena
 from goanna.kernel.base.errno import EIO, EISDIR, ENOENT, ENOTDIR
-from goanna.kernel.file import erofs_source, integrity
+from goanna.kernel.file import erofs_source, integrity, node
+from goanna.kernel.file.drive import Drive
 from goanna.kernel.file.erofs import Entry, Image, Inode
 from goanna.kernel.memory.source import PageSource, read_source
-from goanna.metal import Ptr, Slice, i64, jit, metal, static, u8, u64
+from goanna.metal import Ptr, Slice, i64, jit, metal, static, u8, u64, unsafe
 from tests.kernel.memory.machine import ROOTS, Memory, hooks
 
 BLOCK = 4096
@@ -25,6 +27,11 @@ damaged = static(u64)
 def note_damage(block: u64) -> None:
     global damaged
     damaged += 1
+
+
+@metal
+def nothing_hangs(ended: node.Node) -> None:
+    pass
 
 
 @metal
@@ -54,17 +61,43 @@ def page_at(source: PageSource, index: u64) -> u64:
     return source.get_page(source, index, False)
 
 
-with hooks((integrity.on_damage, note_damage)):
+unreadable = static(u64)  # the drive's pages from here on can't be read; 0: all can
+fetched = static(u64)
+
+
+@metal
+def read_drive(object: u64, first: u64, into: Slice[u64]) -> i64:
+    """Drive.read of a disk that lies in memory at address `object`."""
+    global fetched
+    for index, page in enumerate(into):
+        if unreadable != 0 and first + index >= unreadable:
+            return -EIO
+        target = unsafe.slice(u8, host_arena.arena + page, BLOCK)
+        target[:] = unsafe.slice(u8, object + (first + index) * BLOCK, BLOCK)
+        fetched += 1
+    return 0
+
+
+@metal
+def mount_drive(image: Image, disk: Drive, object: u64, size: u64) -> i64:
+    disk.object = object
+    disk.size = size
+    disk.read = read_drive
+    image.drive = disk
+    return image.mount(0, size)
+
+
+with hooks((integrity.on_damage, note_damage), (node.on_node_end, nothing_hangs)):
     unit = jit(
         *ROOTS, Image, Inode, Entry, lookup, name_of, source_of, read_all, page_at, PageSource,
-        integrity.xxh64, integrity.Integrity, damaged,
+        integrity.xxh64, integrity.Integrity, damaged, Drive, mount_drive, unreadable, fetched,
     )  # fmt: skip
 
 
 class Mounted:
     """An image in the arena, right after 16 MiB of RAM."""
 
-    def __init__(self, data, sums=None):
+    def __init__(self, data, sums=None, drive=False):
         size = -(-len(data) // BLOCK) * BLOCK + (1 << 20)
         self.start = 16 << 20
         self.memory = Memory(unit, self.start + size, [(0, self.start)])
@@ -78,7 +111,11 @@ class Mounted:
             assert unit.call(
                 integrity.Integrity.start, self.image.integrity, self.base, len(data), self.memory.base + at, len(sums)
             )
-        self.result = unit.call(Image.mount, self.image, self.base, len(data))
+        if drive:
+            self.drive = unit.new(Drive)
+            self.result = unit.call(mount_drive, self.image, self.drive, self.base, len(data))
+        else:
+            self.result = unit.call(Image.mount, self.image, self.base, len(data))
 
     def inode(self, nid):
         inode = unit.new(Inode)
@@ -134,9 +171,10 @@ def packed(request, tmp_path_factory):
     return folder, image.read_bytes()
 
 
-def test_every_file_of_a_tree_is_found_and_read(packed):
+@pytest.mark.parametrize("drive", [False, True], ids=["memory", "drive"])
+def test_every_file_of_a_tree_is_found_and_read(packed, drive):
     folder, data = packed
-    mounted = Mounted(data)
+    mounted = Mounted(data, drive=drive)
     assert mounted.result == 0
     visited = 0
 
@@ -166,10 +204,12 @@ def test_every_file_of_a_tree_is_found_and_read(packed):
             assert mounted.read(inode, 0, len(content) + 5)[0] == content
             assert mounted.read(inode, 3, 4100)[0] == content[3:4103]
             assert mounted.read(inode, len(content), 1) == (b"", 0)
+            assert unit.call(lookup, mounted.image, inode, b"x") == (0, -ENOTDIR)
+            if drive:
+                return
             source = unit.call(source_of, mounted.image, inode)
             by_page = bytearray(len(content))
             assert unit.call(read_all, source, by_page) == 0 and by_page == content
-            assert unit.call(lookup, mounted.image, inode, b"x") == (0, -ENOTDIR)
             unit.call(PageSource.release, source)
 
     visit(folder, mounted.image.root)
@@ -192,6 +232,38 @@ def test_pages_of_files_are_those_of_the_image(packed):
     assert unit.call(page_at, source, 300_001 // BLOCK + 1) == 0
     assert free - mounted.memory.free <= 2  # an object, and the copy of the last page
     unit.call(PageSource.release, source)
+
+
+def test_a_drive_is_read_as_far_as_it_is_used_and_once(packed):
+    _, data = packed
+    unit.set(fetched, 0)
+    mounted = Mounted(data, drive=True)
+    assert mounted.result == 0 and 0 < unit.get(fetched) <= 16
+    root, _ = mounted.inode(mounted.image.root)
+    nid, _ = unit.call(lookup, mounted.image, root, b"file-300001")
+    inode, _ = mounted.inode(nid)
+    before = unit.get(fetched)
+    for _ in range(3):
+        assert mounted.read(inode, 100_000, 40_000)[1] == 40_000
+    assert 10 <= unit.get(fetched) - before <= 24
+
+
+def test_what_a_drive_can_not_read_is_EIO_and_the_rest_goes_on(packed):
+    folder, data = packed
+    mounted = Mounted(data, drive=True)
+    root, _ = mounted.inode(mounted.image.root)
+    nid, _ = unit.call(lookup, mounted.image, root, b"file-300001")
+    inode, _ = mounted.inode(nid)
+    bad = inode.data // BLOCK + 20
+    unit.set(unreadable, bad)
+    try:
+        content = (folder / "file-300001").read_bytes()
+        assert mounted.read(inode, 0, 20 * BLOCK) == (content[: 20 * BLOCK], 20 * BLOCK)
+        assert mounted.read(inode, 20 * BLOCK, 1) == (b"", -EIO)
+        unit.set(unreadable, 0)
+        assert mounted.read(inode, 20 * BLOCK, 1) == (content[20 * BLOCK : 20 * BLOCK + 1], 1)
+    finally:
+        unit.set(unreadable, 0)
 
 
 def sums_of(data):

@@ -2,6 +2,7 @@
 
 from goanna.kernel.arch import (
     IN_PORTS,
+    PAGE_SIZE,
     PCI,
     allocate_message,
     each_mmio_device,
@@ -14,21 +15,24 @@ from goanna.kernel.base.text import Text
 from goanna.kernel.device.control import log_line
 from goanna.kernel.device.pci import Function, find_functions
 from goanna.kernel.device.registers import IN_MEMORY
-from goanna.kernel.device.virtio.block import BLOCK_DEVICE, LONGEST_NAME, Disk, disk_interrupt
+from goanna.kernel.device.virtio.block import BLOCK_DEVICE, LONGEST_NAME, SECTOR, Disk, disk_interrupt
 from goanna.kernel.device.virtio.device import Device
 from goanna.kernel.device.virtio.entropy import ENTROPY_DEVICE, EntropySource
 from goanna.kernel.device.virtio.mmio import MMIO_SIZE, find_mmio
 from goanna.kernel.device.virtio.pci import connect_messages, find_pci
+from goanna.kernel.device.virtio.queue import Part
+from goanna.kernel.file.drive import CLUSTER, Drive
 from goanna.kernel.random.pool import stir_bytes
-from goanna.metal import Array, Ptr, Slice, copy, fill, metal, static, u8, u32, u64, unsafe
+from goanna.metal import Array, Ptr, Slice, copy, fill, i64, metal, sizeof, static, u8, u32, u64, unsafe
 
-__all__ = ["find_disk", "start_devices"]
+__all__ = ["disk_drive", "find_disk", "start_devices"]
 
 MAXIMUM_DISKS = 16
 FRESH = 32  # random bytes taken from the host
 
 disks = static(Array[Disk, MAXIMUM_DISKS])  # filled at boot, constant afterwards
 disk_count = static(u64)
+drives = static(Array[Drive, MAXIMUM_DISKS])  # of each disk, its pages
 entropy_source = static(EntropySource)
 
 
@@ -136,3 +140,35 @@ def find_disk(name: Slice[u8]) -> Ptr[Disk]:
         if name_of(disks[index]) == name:
             return disks[index]
     return None
+
+
+@metal
+def disk_drive(disk: Disk) -> Drive:
+    """A disk by the page."""
+    drive = drives[(unsafe.address(disk) - unsafe.address(disks)) // sizeof(Disk)]
+    drive.object = unsafe.address(disk)
+    drive.size = disk.size
+    drive.read = read_pages
+    return drive
+
+
+@metal
+def read_pages(object: u64, first: u64, into: Slice[u64]) -> i64:
+    """Drive.read, of the Disk at address `object`."""
+    disk = unsafe.at(Disk, object)
+    parts = Array[Part, CLUSTER]()
+    left = min(disk.size - first * PAGE_SIZE, len(into) * PAGE_SIZE)
+    at: u64 = 0
+    while at < len(into) and left != 0:
+        count: u64 = 0
+        sector = (first + at) * (PAGE_SIZE // SECTOR)
+        while at < len(into) and left != 0 and count < u64(disk.parts_limit):
+            parts[count].address = into[at]
+            parts[count].length = u32(min(left, PAGE_SIZE))
+            left -= u64(parts[count].length)
+            count += 1
+            at += 1
+        error = disk.read(sector, parts[0:count])
+        if error < 0:
+            return error
+    return 0

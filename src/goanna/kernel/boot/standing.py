@@ -1,10 +1,11 @@
 """Who the first process is and where it stands: user, group, working directory, what its machine is called, and the
-tree that the loader brought along.
+tree that came along beside the image.
 """
 
 from goanna.kernel.base.errno import EINVAL, ENOTDIR
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.exec.stack import Start
+from goanna.kernel.file.drive import Drive
 from goanna.kernel.file.image_tree import mount_image
 from goanna.kernel.file.tree import Entry, child_of, root_entry
 from goanna.kernel.identity.credentials import become_user
@@ -74,9 +75,9 @@ def take_place(process: Process) -> i64:
 
 
 @metal
-def mount_tree(base: u64, size: u64) -> i64:
-    """Put the loader's tree, of `size` bytes at `base`, where the settings say; the directory must be there. 0 or a
-    negative errno."""
+def mount_tree(base: u64, drive: Ptr[Drive], size: u64) -> i64:
+    """Put the tree that came along, of `size` bytes at `base` or on a drive, where the settings say; the directory must
+    be there. 0 or a negative errno."""
     path = settings.tree
     end = len(path)
     while end > 0 and path[end - 1] != SLASH:
@@ -86,6 +87,6 @@ def mount_tree(base: u64, size: u64) -> i64:
     parent, error = find_entry(path[0:end])
     if parent is None:
         return error
-    error = mount_image(base, size, parent, path[end:])
+    error = mount_image(base, drive, size, parent, path[end:])
     parent.drop()
     return error

@@ -24,7 +24,7 @@ from goanna.kernel.base import log
 from goanna.kernel.base.errno import E2BIG, ENOENT, ENOEXEC, ENOMEM, ENOTDIR
 from goanna.kernel.base.panic import fail, set_panic_table
 from goanna.kernel.base.text import Text
-from goanna.kernel.boot.devices import start_devices
+from goanna.kernel.boot.devices import disk_drive, find_disk, start_devices
 from goanna.kernel.boot.first import start_first_process
 from goanna.kernel.boot.ports import drain_ports, open_ports
 from goanna.kernel.boot.returns import send_returns
@@ -42,6 +42,7 @@ from goanna.kernel.shared.boot import (
     FLAG_DEBUG_EXIT,
     FLAG_TRACE,
     FLAG_VERBOSE,
+    TREE_DISK,
     BootInformation,
     ImageHeader,
     Region,
@@ -158,8 +159,20 @@ def mount_bundle() -> None:
     if mount_root(bundle, header.bundle.size) != 0:
         refuse(b"the image is damaged: its files can't be read")
     mount_generated()
+    if len(settings.tree) != 0:
+        mount_beside()
+
+
+@metal
+def mount_beside() -> None:
+    """Mount the tree that came along beside the image: on a disk of its own, or in memory, put there by the loader."""
+    disk = find_disk(TREE_DISK)
+    if disk is not None:
+        if mount_tree(0, disk_drive(disk), disk.size) != 0:
+            refuse(b"the tree on the disk beside the image can't be read")
+        return
     tree, size = loader_module()
-    if size != 0 and len(settings.tree) != 0 and mount_tree(virtual(tree), size) != 0:
+    if size != 0 and mount_tree(virtual(tree), None, size) != 0:
         refuse(b"the tree that the loader put beside the kernel can't be read")
 
 

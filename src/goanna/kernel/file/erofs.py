@@ -1,4 +1,4 @@
-"""EROFS: the read-only file tree in the image, read in place.
+"""EROFS: a read-only file tree, read in place: in the image, or in the pages of a drive.
 
 What is read: one device, 4 KiB blocks, no compression, inodes compact and extended, data flat or with its tail beside
 the inode (Linux Documentation/filesystems/erofs.rst, fs/erofs/erofs_fs.h). Nothing in an image is trusted: every offset
@@ -7,8 +7,9 @@ is checked against its end, and every block against its checksum when it is firs
 """
 
 from goanna.kernel.base.errno import EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, EUCLEAN
+from goanna.kernel.file.drive import Drive
 from goanna.kernel.file.integrity import Integrity
-from goanna.metal import Array, Slice, i64, metal, sizeof, struct, u8, u16, u32, u64, unsafe
+from goanna.metal import Array, Ptr, Slice, i64, metal, sizeof, struct, u8, u16, u32, u64, unsafe
 
 __all__ = [
     "BLOCK",
@@ -159,7 +160,8 @@ class Entry:
 class Image:
     """A mounted image. Constant after `mount` but for the record of what has been checked."""
 
-    base: u64  # address
+    base: u64  # address; of no meaning on a drive
+    drive: Ptr[Drive]  # None: all of it is in memory
     size: u64  # bytes
     metadata: u64  # offset from which inode numbers count
     root: u64  # inode number
@@ -171,7 +173,8 @@ class Image:
     integrity: Integrity
 
     def mount(self, base: u64, size: u64) -> i64:
-        """Read the superblock of the image of `size` bytes at `base` (in the direct map, on a page). 0, -EINVAL, -EIO.
+        """Read the superblock of the image of `size` bytes at `base` (in the direct map, on a page) or on the drive. 0,
+        -EINVAL, -EIO.
 
         If blocks are to be checked, `integrity` was started before.
         """
@@ -179,9 +182,10 @@ class Image:
             return -EINVAL
         self.base = base
         self.size = min(size, u64(MAXIMUM_SIZE))
-        if not self.integrity.check(SUPERBLOCK, sizeof(Superblock)):
+        address = self.at(SUPERBLOCK, sizeof(Superblock))
+        if address == 0:
             return -EIO
-        block = unsafe.at(Superblock, base + SUPERBLOCK)
+        block = unsafe.at(Superblock, address)
         if block.magic != MAGIC or u64(block.block_bits) != BLOCK_BITS or block.directory_bits != 0:
             return -EINVAL
         if block.incompatible & ~KNOWN_FEATURES != 0 or block.devices != 0:
@@ -203,7 +207,11 @@ class Image:
         return length <= self.size and offset <= self.size - length
 
     def at(self, offset: u64, length: u64) -> u64:
-        """The address of a stretch of the image, checked in every way; 0 if it is damaged. It lies inside."""
+        """The address of a stretch of the image, checked in every way; 0 if it is damaged. It lies inside, and on a
+        drive in one page."""
+        if self.drive is not None:
+            page = self.drive.page(offset // BLOCK)
+            return page + offset % BLOCK if page != 0 else u64(0)
         if length != 0 and not self.integrity.check(offset, length):
             return 0
         return self.base + offset
@@ -233,11 +241,11 @@ class Image:
             inode.group = u32(compact.group)
         else:
             length = sizeof(ExtendedInode)
+            extended = ExtendedInode()
             if not self.inside(offset, length):
                 return -EUCLEAN
-            if self.at(offset, length) == 0:
+            if not self.load(offset, unsafe.slice(u8, unsafe.address(extended), length)):
                 return -EIO
-            extended = unsafe.at(ExtendedInode, address)
             place = extended.place
             inode.size = extended.size
             inode.links = extended.links
@@ -249,6 +257,18 @@ class Image:
         if compact.xattr_count != 0:
             length += 12 + (u64(compact.xattr_count) - 1) * 4
         return self.place_data(inode, u32(compact.format) >> 1 & 7, place, offset + length)
+
+    def load(self, offset: u64, destination: Slice[u8]) -> bool:
+        """Copy a stretch, which lies inside, across pages too. False: it is damaged."""
+        done: u64 = 0
+        while done < len(destination):
+            count = min(len(destination) - done, BLOCK - (offset + done) % BLOCK)
+            address = self.at(offset + done, count)
+            if address == 0:
+                return False
+            destination[done : done + count] = unsafe.slice(u8, address, count)
+            done += count
+        return True
 
     def place_data(self, inode: Inode, layout: u32, place: u32, after: u64) -> i64:
         """Find out where an inode's data lies. `after`: the offset of what follows the inode. 0 or -EUCLEAN."""
@@ -295,12 +315,15 @@ class Image:
         return i64(count)
 
     def view(self, inode: Inode, offset: u64, most: u64) -> tuple[Slice[u8], i64]:
-        """The data at `offset` (inside the file) in place, at most `most` bytes, up to where flat part or tail end."""
+        """The data at `offset` (inside the file) in place, at most `most` bytes, up to where flat part, tail or a
+        drive's page end."""
         start = inode.data + offset
         count = inode.flat - offset if offset < inode.flat else inode.size - offset
         if offset >= inode.flat:
             start = inode.tail + (offset - inode.flat)
         count = min(count, most)
+        if self.drive is not None:
+            count = min(count, BLOCK - start % BLOCK)
         address = self.at(start, count)
         if address == 0:
             return unsafe.slice(u8, self.base, 0), -EIO

@@ -5,6 +5,7 @@ All of them share one budget of memory, half of RAM unless a setting says otherw
 
 from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.errno import ENOMEM
+from goanna.kernel.file.drive import Drive
 from goanna.kernel.file.erofs import Entry as ImageEntry
 from goanna.kernel.file.erofs import Image, Inode
 from goanna.kernel.file.memory_tree import make_tree
@@ -54,9 +55,10 @@ def mount_root(base: u64, size: u64) -> i64:
 
 
 @metal
-def mount_image(base: u64, size: u64, parent: Entry, name: Slice[u8]) -> i64:
-    """Put the tree of another image, of `size` bytes at `base`, into a directory; there is memory over it, as over the
-    root. At boot, once. 0, -EINVAL, -EIO, -EUCLEAN or -ENOMEM."""
+def mount_image(base: u64, drive: Ptr[Drive], size: u64, parent: Entry, name: Slice[u8]) -> i64:
+    """Put the tree of another image, of `size` bytes at `base` or on a drive, into a directory; there is memory over
+    it, as over the root. At boot, once. 0, -EINVAL, -EIO, -EUCLEAN or -ENOMEM."""
+    further_image.drive = drive
     error = further_image.mount(base, size)
     if error < 0:
         return error

@@ -252,7 +252,11 @@ def get_page(source: Ptr[PageSource], index: u64, writing: bool) -> u64:
     start = index * PAGE_SIZE
     if node.image is not None and not writing and start + PAGE_SIZE <= min(node.image_end, node.inode.flat):
         part, error = node.image.view(node.inode, start, PAGE_SIZE)
-        return NO_PAGE if error < 0 else physical(unsafe.address(part))
+        if error < 0:
+            return NO_PAGE
+        page = physical(unsafe.address(part))
+        pages.reference(page)
+        return page
     page, error = own_page(node, index)
     if error == -EIO:
         return NO_PAGE

@@ -35,6 +35,8 @@ HEADER_SIZE = 128  # bytes of ImageHeader
 FIXED_SIZE = 184  # bytes of BootInformation before the string area
 CHECKSUM_BLOCK = 4096  # bytes of the bundle under one entry of the checksum table: a page, checked when it is mapped
 
+TREE_DISK = b"goanna-tree"  # the serial number of the disk with the tree that stands beside the image, if it has one
+
 FLAG_TRACE = 1  # print each system call
 FLAG_VERBOSE = 2  # the kernel says what it does
 FLAG_CONTROL = 4  # the control channel's port is there
@@ -96,7 +98,7 @@ class BootInformation:
     program: Text  # path of the program in the bundle
     hostname: Text
     directory: Text  # path of the working directory; / if nobody says
-    tree: Text  # path at which the tree stands that the loader put beside the kernel, if there is one
+    tree: Text  # path at which the tree stands that is beside the image: on the disk TREE_DISK, or loaded to memory
     returns: Text  # paths of files and folders that go back to the runner at the end, each followed by a zero byte
     wall_time: u64  # ns since 1970 when the machine started
     memory_limit: u64  # bytes for the program; 0: all there is
