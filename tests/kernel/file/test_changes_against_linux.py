@@ -252,6 +252,49 @@ def begin(both):
     compare(both, ("openat", AT_FDCWD, b"/tmp/f", 0o102, 0o666))
 
 
+WATCHER = 60
+WATCHED = [(b"/d", 0xFFF), (b"/tmp", 0xFFF), (b"/a", 0xFFF), (b"/", 0xFC6), (b"/d/x", 0x400), (b"/sticky", 0x80000FFF)]
+
+
+def begin_watching(both):
+    begin(both)
+    descriptor = both.call("inotify_init1", 0o4000)
+    assert both.call("dup2", descriptor, WATCHER) == WATCHER
+    both.call("close", descriptor)
+    for path, mask in WATCHED:
+        both.call("inotify_add_watch", WATCHER, both.put(0x8000, path + b"\0"), mask)
+
+
+def told_events(data: bytes) -> list[tuple]:
+    """Events as read: watch, mask, whether there is a cookie, name. Linux tells of files without a name too."""
+    found, place = [], 0
+    while place < len(data):
+        watch, mask, cookie, length = struct.unpack_from("iIII", data, place)
+        name = data[place + 16 : place + 16 + length].rstrip(b"\0")
+        if not name.startswith(b"#"):
+            found.append((watch, hex(mask), cookie != 0, name))
+        place += 16 + length
+    return found
+
+
+def compare_events(both, step):
+    """What both sides tell of a call."""
+    both.put(0, bytes(5000))
+    ours, theirs = both.answers("read", WATCHER, BUFFER, 5000)
+    mine = told_events(both.memory(0, max(ours, 0)))
+    other = told_events(both.linux.memory[: max(theirs, 0)])
+    assert mine == other, f"events of {step}: {mine}, on Linux {other}"
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps=st.lists(steps, min_size=1, max_size=25))
+def test_events_of_any_change_are_as_on_linux(both, steps):
+    begin_watching(both)
+    for step in steps:
+        compare(both, step)
+        compare_events(both, step)
+
+
 @settings(max_examples=150, deadline=None)
 @given(steps=st.lists(steps, min_size=1, max_size=40))
 def test_any_change_of_the_tree_is_as_on_linux(both, steps):

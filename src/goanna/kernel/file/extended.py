@@ -17,9 +17,10 @@ from goanna.kernel.base.errno import (
     EROFS,
 )
 from goanna.kernel.file.attribute_calls import place_at, place_of
+from goanna.kernel.file.events import IN_ATTRIB
 from goanna.kernel.file.flags import AT_FDCWD, AT_SYMLINK_NOFOLLOW, S_IFDIR, S_IFREG
 from goanna.kernel.file.node import Node, charge, uncharge
-from goanna.kernel.file.tree import READ, WRITE, Entry, entry_permitted, own
+from goanna.kernel.file.tree import READ, WRITE, Entry, entry_permitted, own, tell_both
 from goanna.kernel.identity.credentials import CAP_FOWNER, CAP_SYS_ADMIN, capable, mine
 from goanna.kernel.memory import pages, user
 from goanna.kernel.memory.objects import Cache
@@ -154,6 +155,7 @@ def set_attribute(entry: Entry, made: Attribute, flags: u32) -> i64:
             error = put_attribute(node, made, flags)
     if error == 0:
         node.changed()
+        tell_both(entry, IN_ATTRIB)
     entry.drop()
     return error
 
@@ -344,6 +346,7 @@ def remove_attribute(entry: Entry, name: Slice[u8]) -> i64:
         empty_value(found)
         attributes.free(found)
     node.changed()
+    tell_both(entry, IN_ATTRIB)
     return 0
 
 

@@ -462,7 +462,7 @@ DIRECTORY = constant(
 )
 
 
-def _tree(magic: int):
+def _tree(magic: int, label: bytes):
     return constant(
         Tree,
         {
@@ -471,13 +471,15 @@ def _tree(magic: int):
             "read_link": read_generated_link,
             "jump": jump_generated,
             "open": open_generated,
+            "label": label,
             "magic": magic,
             "device": GENERATED_DEVICE,
         },
     )
 
 
-PROC_TREE, SYS_TREE, DEV_TREE = _tree(PROC_MAGIC), _tree(SYSFS_MAGIC), _tree(TMPFS_MAGIC)
+PROC_TREE, SYS_TREE = _tree(PROC_MAGIC, b"proc"), _tree(SYSFS_MAGIC, b"sysfs")
+DEV_TREE = _tree(TMPFS_MAGIC, b"devtmpfs")
 _PROC, _SYS, _DEV = _TOPS[b"proc"], _TOPS[b"sys"], _TOPS[b"dev"]
 
 

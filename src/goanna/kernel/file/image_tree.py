@@ -23,9 +23,9 @@ SLOT = 32  # bytes of an image for each of its inode numbers, at least
 root_image = static(Image)
 further_image = static(Image)
 
-ROOT_TREE = make_tree(ROOT_DEVICE, OVERLAY_MAGIC)
+ROOT_TREE = make_tree(ROOT_DEVICE, OVERLAY_MAGIC, b"overlay")
 TMP_TREE, RUN_TREE, SHM_TREE = make_tree(24), make_tree(25), make_tree(26)
-FURTHER_TREE = make_tree(17, OVERLAY_MAGIC)
+FURTHER_TREE = make_tree(17, OVERLAY_MAGIC, b"overlay")
 
 
 @metal

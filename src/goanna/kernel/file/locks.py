@@ -7,7 +7,10 @@ from goanna.kernel.base.errno import EAGAIN, EDEADLK, ENOLCK, ERESTARTSYS
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.description import Description, on_descriptor_close, on_locked_release
+from goanna.kernel.file.events import IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, watched
+from goanna.kernel.file.flags import O_PATH
 from goanna.kernel.file.node import Node
+from goanna.kernel.file.tree import tell_both
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.thread.wait import WaitQueue, Wake
 from goanna.kernel.time.timer import NEVER
@@ -315,7 +318,9 @@ def forget_descriptor(description: Description, table: u64) -> None:
 @on_locked_release.set
 @metal
 def forget_description(description: Description) -> None:
-    """A description ends, and with it the locks that it owns."""
+    """A description ends, and with it the locks that it owns; who watches the file hears of it."""
     node = node_below(description)
     if node is not None and node.locks != 0:
         drop_locks(node, unsafe.address(description))
+    if watched() and (description.status.load() & O_PATH) == 0:
+        tell_both(description.entry, IN_CLOSE_WRITE if description.writable() else IN_CLOSE_NOWRITE)

@@ -3,6 +3,7 @@
 from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.errno import EFAULT, EFBIG, ENOSPC, ENOTTY, ENXIO, EPERM
 from goanna.kernel.file.description import Description, Operations, create
+from goanna.kernel.file.events import IN_ACCESS, IN_MODIFY
 from goanna.kernel.file.flags import (
     FIONREAD,
     O_APPEND,
@@ -23,7 +24,7 @@ from goanna.kernel.file.node_pages import (
 )
 from goanna.kernel.file.seek import seek_file
 from goanna.kernel.file.transfer import Transfer
-from goanna.kernel.file.tree import attributes_by_entry
+from goanna.kernel.file.tree import attributes_by_entry, tell_both
 from goanna.kernel.identity.credentials import CAP_FSETID, capable
 from goanna.kernel.memory import pages, user
 from goanna.kernel.memory.source import PageSource
@@ -98,6 +99,8 @@ def read_file(description: Description, transfer: Transfer) -> i64:
             return done if done != 0 else -EFAULT
     if node.image is None and (description.status.load() & O_NOATIME) == 0:
         node.accessed()
+    if done != 0:
+        tell_both(description.entry, IN_ACCESS)
     return done
 
 
@@ -128,6 +131,7 @@ def write_file(description: Description, transfer: Transfer) -> i64:
                 error = -EFAULT
         if done != 0:
             node.modified()
+            tell_both(description.entry, IN_MODIFY)
         return done if done != 0 else error
 
 

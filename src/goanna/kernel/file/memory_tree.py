@@ -21,6 +21,7 @@ from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.directory import DirectoryWriter, entry_type
 from goanna.kernel.file.erofs import Entry as ImageEntry
 from goanna.kernel.file.erofs import Image, Inode
+from goanna.kernel.file.events import IN_ACCESS, IN_ATTRIB, IN_MODIFY
 from goanna.kernel.file.flags import (
     NAME_MAX,
     S_IFCHR,
@@ -56,6 +57,7 @@ from goanna.kernel.file.tree import (
     find_entry,
     hash_of,
     own,
+    tell_both,
 )
 from goanna.kernel.identity.credentials import CAP_FSETID, capable, in_group, mine
 from goanna.kernel.memory import pages
@@ -288,6 +290,7 @@ def change_node(entry: Entry, change: Change) -> i64:
         error = truncate_node(node, change.size)
         if error < 0:
             return error
+        tell_both(entry, IN_MODIFY)
     if (change.what & ~CHANGE_SIZE) == 0:
         return 0
     with node.lock:
@@ -302,7 +305,16 @@ def change_node(entry: Entry, change: Change) -> i64:
         if change.wants(CHANGE_MODIFY_TIME):
             node.modify_time = change.modify_time
         node.change_time = now()
+    tell_both(entry, event_of(change))
     return 0
+
+
+@metal
+def event_of(change: Change) -> u32:
+    """What a change of attributes is to those who watch (fsnotify_change)."""
+    if change.what == CHANGE_ACCESS_TIME:
+        return IN_ACCESS
+    return IN_MODIFY if change.what == CHANGE_MODIFY_TIME else u32(IN_ATTRIB)
 
 
 IMAGE_NAMES = 1 << 61  # positions from here on are those of the image's names
@@ -315,6 +327,7 @@ def list_directory(description: Description, writer: DirectoryWriter) -> i64:
     directory: Entry = description.entry
     if directory.node.links == 0:
         return -ENOENT
+    tell_both(directory, IN_ACCESS)
     if description.position < 2 and not list_dots(description, writer, directory):
         return writer.result()
     if description.position < IMAGE_NAMES and not list_children(description, writer, directory):
@@ -416,7 +429,7 @@ DIRECTORY = constant(
 )
 
 
-def make_tree(device: int, magic: int = TMPFS_MAGIC):
+def make_tree(device: int, magic: int = TMPFS_MAGIC, label: bytes = b"tmpfs"):
     """A tree in memory with a device number of its own."""
     return constant(
         Tree,
@@ -429,6 +442,7 @@ def make_tree(device: int, magic: int = TMPFS_MAGIC):
             "create": create_in,
             "empty": check_empty,
             "change": change_node,
+            "label": label,
             "magic": magic,
             "device": device,
             "cached": True,

@@ -17,6 +17,19 @@ from goanna.kernel.base.errno import (
     EROFS,
     EXDEV,
 )
+from goanna.kernel.file.events import (
+    IN_ATTRIB,
+    IN_CREATE,
+    IN_DELETE,
+    IN_ISDIR,
+    IN_MOVE_SELF,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    last_cookie,
+    tell_in,
+    tell_of,
+    watched,
+)
 from goanna.kernel.file.flags import S_IFBLK, S_IFCHR, S_IFMT
 from goanna.kernel.file.node import Node
 from goanna.kernel.file.tree import (
@@ -116,7 +129,14 @@ def make_name(
             child.drop()
             return None, error
         put_name(parent, child)
+        tell_in(parent.node, IN_CREATE | directory_bit(child), 0, name)
         return child, 0
+
+
+@metal
+def directory_bit(entry: Entry) -> u32:
+    """What marks an event that is about a directory."""
+    return IN_ISDIR if entry.is_directory() else 0
 
 
 @metal
@@ -259,6 +279,9 @@ def remove_entry(victim: Entry, directory: bool, slash: bool) -> i64:
         return error
     take_name(victim, negative)
     unlink_node(victim)
+    if not directory:
+        tell_of(victim.node, IN_ATTRIB)
+    tell_in(victim.parent.node, IN_DELETE | directory_bit(victim), 0, victim.text())
     return 0
 
 
@@ -293,6 +316,8 @@ def link_name(old: Entry, parent: Entry, name: Slice[u8], linkable: bool) -> i64
         child.mode = old.mode
         node.set_links(node.links + 1)
         put_name(parent, child)
+        tell_of(node, IN_ATTRIB)
+        tell_in(parent.node, IN_CREATE, 0, name)
         child.drop()
         return 0
 
@@ -324,17 +349,35 @@ def move_name(
             error = 0
         if error == 0:
             error = move_checked(old, slash, to, new_name, new, new_slash, flags)
+        if error == 0:
+            tell_move(parent, name, to, new_name, old)
+            if new is not None and (flags & RENAME_EXCHANGE) != 0:
+                tell_move(to, new_name, parent, name, new)
+            elif new is not None and not new.is_directory():
+                tell_of(new.node, IN_ATTRIB)
         old.drop()
         if new is not None:
             new.drop()
-        return error
+        return min(error, 0)
+
+
+@metal
+def tell_move(parent: Entry, name: Slice[u8], to: Entry, new_name: Slice[u8], moved: Entry) -> None:
+    """Tell who watches that a name has become another one."""
+    if watched():
+        cookie = last_cookie.add(1) + 1
+        mark = directory_bit(moved)
+        tell_in(parent.node, IN_MOVED_FROM | mark, cookie, name)
+        tell_in(to.node, IN_MOVED_TO | mark, cookie, new_name)
+        tell_of(moved.node, IN_MOVE_SELF)
 
 
 @metal
 def move_checked(
     old: Entry, slash: bool, to: Entry, new_name: Slice[u8], new: Ptr[Entry], new_slash: bool, flags: u32
 ) -> i64:
-    """What remains once it is known what both names are. With names_mutex."""
+    """What remains once it is known what both names are. With names_mutex. 0; 1: there is nothing to be done; or an
+    errno."""
     exchange = (flags & RENAME_EXCHANGE) != 0
     if new is not None and (flags & RENAME_NOREPLACE) != 0:
         return -EEXIST
@@ -351,7 +394,7 @@ def move_checked(
         return -EINVAL if exchange else -ENOTEMPTY
     error = may_move(old, to, new, exchange)
     if error != 0:
-        return min(error, 0)
+        return error
     if exchange:
         return exchange_names(old, new)
     return replace_name(old, to, new_name, new, flags)

@@ -159,8 +159,8 @@ def set_budget(bytes: u64) -> None:
 
 @metal
 def number_from(last: u64) -> None:
-    """Say after which number new files are numbered. At boot."""
-    _last_number.store(last)
+    """Say after which number new files are numbered, if not after a greater one. At boot."""
+    _last_number.store(max(_last_number.load(), last))
 
 
 @metal

@@ -2,6 +2,7 @@
 
 from goanna.kernel.file.extended import end_attributes
 from goanna.kernel.file.flags import S_IFIFO
+from goanna.kernel.file.inotify import end_watches
 from goanna.kernel.file.locks import end_locks
 from goanna.kernel.file.named_pipe import end_named_pipe
 from goanna.kernel.file.node import Node, on_node_end
@@ -16,3 +17,4 @@ def end_parts(node: Node) -> None:
         end_named_pipe(node)
     end_locks(node)
     end_attributes(node)
+    end_watches(node)

@@ -19,6 +19,7 @@ from goanna.kernel.base.errno import (
 from goanna.kernel.file.attributes import CHANGE_SIZE, Change
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.descriptors import descriptor_limit, files
+from goanna.kernel.file.events import IN_OPEN, watched
 from goanna.kernel.file.flags import (
     AT_FDCWD,
     O_ACCMODE,
@@ -41,7 +42,7 @@ from goanna.kernel.file.flags import (
 )
 from goanna.kernel.file.names import make_name, make_nameless
 from goanna.kernel.file.place import walk_from
-from goanna.kernel.file.tree import LINKABLE, READ, WRITE, Entry, attributes_by_entry, entry_permitted, own
+from goanna.kernel.file.tree import LINKABLE, READ, WRITE, Entry, attributes_by_entry, entry_permitted, own, tell_both
 from goanna.kernel.file.walk import RESOLVE_BENEATH, RESOLVE_CACHED, RESOLVE_IN_ROOT, Path
 from goanna.kernel.identity.credentials import CAP_FOWNER, capable, mine
 from goanna.kernel.memory import user
@@ -94,15 +95,16 @@ def open_entry(entry: Entry, flags: u32, made: bool) -> tuple[Ptr[Description], 
     regular = entry.kind() == S_IFREG
     if (wanted & WRITE) != 0 and regular and entry.node is not None:
         own(entry)
-    if (flags & O_TRUNC) != 0 and regular and not made and entry.tree.change is not None:
-        change = Change(what=CHANGE_SIZE)
-        error = entry.tree.change(entry, change)
+    description, error = entry.tree.open(entry, (flags & ~FORGOTTEN) | O_LARGEFILE)
+    description, error = with_entry(description, entry, error)
+    if error == 0 and (flags & O_TRUNC) != 0 and regular and not made and entry.tree.change is not None:
+        error = entry.tree.change(entry, Change(what=CHANGE_SIZE))
         if error < 0:
+            description.drop()
             return None, error
         if entry.node is not None:
             entry.node.modified()
-    description, error = entry.tree.open(entry, (flags & ~FORGOTTEN) | O_LARGEFILE)
-    return with_entry(description, entry, error)
+    return description, error
 
 
 @metal
@@ -131,6 +133,8 @@ def with_entry(description: Ptr[Description], entry: Entry, error: i64) -> tuple
     if description is not None and entry.tree.forget is None:
         entry.hold()
         description.entry = entry
+        if watched() and (description.status.load() & O_PATH) == 0:
+            tell_both(entry, IN_OPEN)
     return description, error
 
 

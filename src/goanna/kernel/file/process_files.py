@@ -8,7 +8,7 @@ from goanna.kernel.file.descriptor_tree import descriptor_name, jump_to_descript
 from goanna.kernel.file.place import drop_place
 from goanna.kernel.file.process_status import write_stat, write_statm, write_status
 from goanna.kernel.file.subject import Subject, hold_place, hold_space
-from goanna.kernel.file.tree import Entry, path_of
+from goanna.kernel.file.tree import Entry, mount_count, mounts, path_of, root_entry
 from goanna.kernel.memory.area import AREA_BRK, AREA_SHARED, AREA_STACK, AREA_VDSO, Area
 from goanna.kernel.memory.remote import Window
 from goanna.kernel.memory.space import AddressSpace, release
@@ -271,22 +271,53 @@ def write_limits(text: Text, subject: Subject) -> i64:
 
 @metal
 def write_mounts(text: Text, subject: Subject) -> i64:
-    """mounts."""
-    text.put(b"image / erofs ro,relatime 0 0\n")
-    text.put(b"proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n")
-    text.put(b"sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\n")
-    text.put(b"devtmpfs /dev devtmpfs rw,nosuid,relatime 0 0\n")
+    """mounts: where trees stand, the root first."""
+    for index in range(mount_count + 1):
+        entry = mounted(index)
+        text.string(entry.tree.label[:])
+        text.byte(0x20)
+        write_entry_path(text, entry)
+        text.byte(0x20)
+        text.string(entry.tree.label[:])
+        write_mount_options(text, entry)
+        text.put(b" 0 0\n")
     return 0
 
 
 @metal
 def write_mount_information(text: Text, subject: Subject) -> i64:
     """mountinfo."""
-    text.put(b"1 0 0:16 / / ro,relatime - erofs image ro\n")
-    text.put(b"2 1 0:21 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw\n")
-    text.put(b"3 1 0:21 / /sys rw,nosuid,nodev,noexec,relatime - sysfs sysfs rw\n")
-    text.put(b"4 1 0:21 / /dev rw,nosuid,relatime - devtmpfs devtmpfs rw\n")
+    for index in range(mount_count + 1):
+        entry = mounted(index)
+        text.number(index + 1)
+        text.put(b" 0 0:" if index == 0 else b" 1 0:")
+        text.number(entry.tree.device)
+        text.put(b" / ")
+        write_entry_path(text, entry)
+        write_mount_options(text, entry)
+        text.put(b" - ")
+        text.string(entry.tree.label[:])
+        text.byte(0x20)
+        text.string(entry.tree.label[:])
+        text.put(b" ro\n" if entry.tree.read_only else b" rw\n")
     return 0
+
+
+@metal
+def mounted(index: u64) -> Entry:
+    """Where a tree stands; the root is number 0."""
+    if index == 0:
+        return root_entry
+    return mounts[index - 1]
+
+
+@metal
+def write_mount_options(text: Text, entry: Entry) -> None:
+    """The options of a tree, after a blank."""
+    text.put(b" ro" if entry.tree.read_only else b" rw")
+    if entry.node is None:
+        text.put(b",nosuid,noexec" if entry.tree.label[0] != 0x64 else b",nosuid")
+    text.put(b",relatime")
 
 
 @metal

@@ -16,6 +16,7 @@ from goanna.kernel.file.attribute_calls import place_at
 from goanna.kernel.file.attributes import CHANGE_SIZE, Change
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.descriptors import get_open_file
+from goanna.kernel.file.events import IN_MODIFY
 from goanna.kernel.file.flags import AT_FDCWD, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG
 from goanna.kernel.file.memory_file import (
     FALLOC_KEEP_SIZE,
@@ -23,7 +24,7 @@ from goanna.kernel.file.memory_file import (
     FALLOC_ZERO_RANGE,
     allocate_space,
 )
-from goanna.kernel.file.tree import WRITE, entry_permitted, own
+from goanna.kernel.file.tree import WRITE, entry_permitted, own, tell_both
 from goanna.metal import i32, i64, metal, u32, u64
 
 
@@ -107,7 +108,10 @@ def allocate_in(description: Description, mode: u32, start: i64, length: i64) ->
     if entry is None or entry.node is None or mode in REFUSED_MODES:
         return -EOPNOTSUPP
     own(entry)
-    return allocate_space(entry.node, mode, u64(start), u64(length))
+    error = allocate_space(entry.node, mode, u64(start), u64(length))
+    if error == 0:
+        tell_both(entry, IN_MODIFY)
+    return error
 
 
 @metal

@@ -13,6 +13,7 @@ from goanna.kernel.base.tree import Node as TreeNode
 from goanna.kernel.base.tree import Tree as OrderedTree
 from goanna.kernel.file.attributes import Attributes, Change, Space
 from goanna.kernel.file.description import Description, on_entry_release
+from goanna.kernel.file.events import IN_ISDIR, tell_in, tell_of, watched
 from goanna.kernel.file.flags import NAME_MAX, S_IFDIR, S_IFLNK, S_IFMT
 from goanna.kernel.file.node import Node
 from goanna.kernel.identity.credentials import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, capable, in_group, mine
@@ -55,6 +56,7 @@ class Tree:
     create: Fn[["Entry", "Entry", u64, Slice[u8]], i64]
     empty: Fn[["Entry"], i64]  # whether a directory may be removed: 0, -ENOTEMPTY
     change: Fn[["Entry", Change], i64]  # chmod, chown, utimensat, truncate: 0 or an errno. None: -EPERM
+    label: Array[u8, 16]  # what /proc/mounts calls its kind
     magic: u64  # statfs: f_type
     device: u64  # st_dev
     read_only: bool  # changes answer EROFS
@@ -167,6 +169,9 @@ UnusedList = List(Entry, "unused")
 buckets = static(Array[Bucket, BUCKETS])
 unused_entries = static(UnusedList)  # the one that was used last is at the end
 unused_count = static(u64)
+MAXIMUM_MOUNTS = 32
+mounts = static(Array[Ptr[Entry], MAXIMUM_MOUNTS])  # where trees stand, for /proc/mounts; entries_lock
+mount_count = static(u64)
 root_entry = static(Entry, {"references": 1, "mode": S_IFDIR | 0o755})
 
 
@@ -387,6 +392,7 @@ def parent_of(entry: Entry) -> Entry:
 def mount_at(parent: Entry, name: Slice[u8], tree: Tree, number: u64, node: Ptr[Node]) -> Ptr[Entry]:
     """Let a tree stand under a name in a directory, over what the directory has there; its top is a directory, of
     that number in its tree or with that node, whose reference is used up. The entry, or None: memory is out."""
+    global mount_count
     child = new_entry(tree, name)
     if child is None:
         return None
@@ -404,6 +410,9 @@ def mount_at(parent: Entry, name: Slice[u8], tree: Tree, number: u64, node: Ptr[
                 covered = hidden
         child.flags |= MOUNT
         attach(parent, child)
+        if mount_count < MAXIMUM_MOUNTS:
+            mounts[mount_count] = child
+            mount_count += 1
     if hidden is not None:
         hidden.drop()
     if covered is not None:
@@ -462,6 +471,19 @@ def path_of(entry: Entry, root: Entry, buffer: Slice[u8]) -> u64:
         start -= 1
         buffer[start] = 0x2F
     return start
+
+
+@metal
+def tell_both(entry: Entry, mask: u32) -> None:
+    """Something happened to a file: who watches it, or the directory that it is in, hears of it."""
+    if not watched():
+        return
+    marked: u32 = mask | IN_ISDIR if entry.is_directory() else mask
+    if entry.parent is not None and not entry.has(DEAD | MOUNT):
+        above = parent_of(entry)
+        tell_in(above.node, marked, 0, entry.text())
+        above.drop()
+    tell_of(entry.node, marked)
 
 
 @metal

@@ -9,7 +9,7 @@ from goanna.kernel.base.errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT
 from goanna.kernel.file.flags import LINKS_MAX, NAME_MAX, PATH_MAX
 from goanna.kernel.file.tree import SEARCH, Entry, child_of, entry_permitted, parent_of
 from goanna.kernel.memory import pages, user
-from goanna.metal import Array, Ptr, Slice, i64, metal, struct, u8, u32, u64, unsafe
+from goanna.metal import Array, Ptr, Slice, i64, metal, per_processor, struct, u8, u32, u64, unsafe
 
 SLASH = 0x2F
 DOT = 0x2E
@@ -22,6 +22,30 @@ RESOLVE_NO_SYMLINKS = 4
 RESOLVE_BENEATH = 8
 RESOLVE_IN_ROOT = 16
 RESOLVE_CACHED = 32
+
+
+spare_page = per_processor(u64)  # kept by each processor for the next path, so that most calls allocate nothing
+
+
+@metal
+def path_page() -> u64:
+    """A page for a path, or 0."""
+    global spare_page
+    page = spare_page
+    if page == 0:
+        return pages.allocate()
+    spare_page = 0
+    return page
+
+
+@metal
+def free_path_page(page: u64) -> None:
+    """Give such a page back."""
+    global spare_page
+    if spare_page == 0:
+        spare_page = page
+    else:
+        pages.release(page)
 
 
 @struct
@@ -44,7 +68,7 @@ class Path:
 
     def load(self, address: u64) -> i64:
         """Fetch a path from user memory: its length, -EFAULT, -ENAMETOOLONG or -ENOMEM."""
-        page = pages.allocate()
+        page = path_page()
         if page == 0:
             return -ENOMEM
         self.memory[0] = page
@@ -60,7 +84,7 @@ class Path:
 
     def set(self, text: Slice[u8]) -> i64:
         """Take a path of the kernel's own: 0 or -ENOMEM."""
-        page = pages.allocate()
+        page = path_page()
         if page == 0:
             return -ENOMEM
         self.memory[0] = page
@@ -113,7 +137,7 @@ class Path:
     def expand(self, link: Entry) -> i64:
         """Put a link's text before what remains. 0 or an errno."""
         if self.memory[1] == 0:
-            self.memory[1] = pages.allocate()
+            self.memory[1] = path_page()
             if self.memory[1] == 0:
                 return -ENOMEM
         target = self.page(1)
@@ -263,7 +287,7 @@ class Path:
             self.missing_in = None
         for index in range(u64(0), u64(2)):
             if self.memory[index] != 0:
-                pages.release(self.memory[index])
+                free_path_page(self.memory[index])
                 self.memory[index] = 0
 
 

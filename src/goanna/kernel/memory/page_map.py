@@ -1,6 +1,7 @@
 """Pages by index: a radix tree from a 52-bit page index to a physical page, for shared memory and files in memory.
 
-A node is one page of 512 entries. The tree is as high as the greatest index needs. The owner locks.
+A node is one page of 512 entries. The tree is as high as the greatest index needs: without a node for a page at index
+0 alone, which is what most files are. The owner locks.
 """
 
 from goanna.kernel.arch import virtual
@@ -24,7 +25,7 @@ def place(node: u64, index: u64, level: u32) -> u64:
 class PageMap:
     """A sparse array of pages. Zeroed memory is an empty one. It holds one reference to each page."""
 
-    root: u64  # physical; height 0: none
+    root: u64  # physical; height 0: the page at index 0, or 0
     height: u32  # levels
     unused: u32
     count: u64  # pages held
@@ -32,7 +33,7 @@ class PageMap:
     def reaches(self, index: u64) -> bool:
         """Whether an index is within the height of the tree."""
         shift = u64(self.height) * BITS
-        return self.height != 0 and (shift >= 64 or index >> shift == 0)
+        return shift >= 64 or index >> shift == 0
 
     def get(self, index: u64) -> u64:
         """The page at an index, or 0."""
@@ -56,6 +57,11 @@ class PageMap:
             unsafe.store(u64, virtual(node), self.root)
             self.root = node
             self.height += 1
+        if self.height == 0:
+            assert self.root == 0, "a page was put where one is"
+            self.root = page
+            self.count += 1
+            return True
         node = self.root
         level = self.height - 1
         while level > 0:
@@ -80,6 +86,10 @@ class PageMap:
             return 0
         node = self.root
         level = self.height
+        if level == 0:
+            self.root = 0
+            self.count = 0
+            return node
         at: u64 = 0
         while level > 0:
             if node == 0:
@@ -94,19 +104,27 @@ class PageMap:
 
     def next(self, first: u64) -> u64:
         """The least index from `first` on that has a page; MAXIMUM_INDEX if there is none."""
-        if not self.reaches(first):
+        if self.count == 0 or not self.reaches(first):
             return MAXIMUM_INDEX
+        if self.height == 0:
+            return 0
         return next_below(self.root, self.height - 1, 0, first)
 
     def last(self) -> u64:
         """The greatest index that has a page; MAXIMUM_INDEX if there is none."""
-        if self.height == 0 or self.count == 0:
+        if self.count == 0:
             return MAXIMUM_INDEX
+        if self.height == 0:
+            return 0
         return last_below(self.root, self.height - 1, 0)
 
     def clear_from(self, first: u64) -> None:
         """Release every page whose index is `first` or more, and the nodes that hold nothing else."""
         if self.height == 0:
+            if first == 0 and self.root != 0:
+                pages.release(self.root)
+                self.root = 0
+                self.count = 0
             return
         shift = u64(self.height) * BITS
         if shift < 64 and first >> shift != 0:

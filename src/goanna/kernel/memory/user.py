@@ -15,7 +15,21 @@ from goanna.kernel.arch import (
     user_zero,
 )
 from goanna.kernel.base.errno import EFAULT, ENAMETOOLONG
-from goanna.metal import Array, Slice, TypeVar, i64, metal, per_processor, sizeof, u8, u32, u64, unsafe, wrapping
+from goanna.metal import (
+    Array,
+    Slice,
+    TypeVar,
+    count_trailing_zeros,
+    i64,
+    metal,
+    per_processor,
+    sizeof,
+    u8,
+    u32,
+    u64,
+    unsafe,
+    wrapping,
+)
 
 __all__ = [
     "accessible",
@@ -119,17 +133,39 @@ def copy_in_string(destination: Slice[u8], address: u64) -> i64:
     Nothing is read past the page that holds the zero byte.
     """
     done: u64 = 0
+    step: u64 = FIRST_STEP
     while done < len(destination):
         here = wrapping(address + done)
-        count = min(len(destination) - done, PAGE_SIZE - here % PAGE_SIZE)
+        count = min(len(destination) - done, PAGE_SIZE - here % PAGE_SIZE, step)
         part = destination[done : done + count]
         if copy_in(part, here) != 0:
             return -EFAULT
-        for index in range(count):
-            if part[index] == 0:
-                return i64(done + index)
+        end = zero_byte(part)
+        if end < count:
+            return i64(done + end)
         done += count
+        step = PAGE_SIZE
     return -ENAMETOOLONG
+
+
+FIRST_STEP = 64  # bytes of a text that are copied first: most are shorter
+EACH_BYTE = 0x0101010101010101
+
+
+@metal
+def zero_byte(data: Slice[u8]) -> u64:
+    """Where the first zero byte is, looked for by words; len(data) if there is none."""
+    index: u64 = 0
+    start = unsafe.address(data)
+    while index + 8 <= len(data):
+        word = unsafe.load(u64, start + index)
+        zeros = wrapping(word - EACH_BYTE) & ~word & (EACH_BYTE << 7)
+        if zeros != 0:
+            return index + count_trailing_zeros(zeros) // 8
+        index += 8
+    while index < len(data) and data[index] != 0:
+        index += 1
+    return index
 
 
 quiet = per_processor(bool)  # a fault of the kernel's in user memory is not to be mended: a spin lock is held

@@ -13,6 +13,7 @@ from goanna.kernel.file import (
     epoll_calls,
     eventfd,
     extended,
+    inotify_calls,
     io_calls,
     ioctls,
     lock_calls,
@@ -27,6 +28,7 @@ from goanna.kernel.file import (
     space_calls,
     splice,
     stat_calls,
+    timerfd,
 )
 from goanna.kernel.identity import capability, credentials, limits, names, prctl, thread_registers
 from goanna.kernel.memory import calls as memory_calls
@@ -260,6 +262,13 @@ BODIES: dict[str, MetalFunction] = {
     "splice": splice.sys_splice,
     "tee": splice.sys_tee,
     "vmsplice": splice.sys_vmsplice,
+    "timerfd_create": timerfd.sys_timerfd_create,
+    "timerfd_settime": timerfd.sys_timerfd_settime,
+    "timerfd_gettime": timerfd.sys_timerfd_gettime,
+    "inotify_init": inotify_calls.sys_inotify_init,
+    "inotify_init1": inotify_calls.sys_inotify_init1,
+    "inotify_add_watch": inotify_calls.sys_inotify_add_watch,
+    "inotify_rm_watch": inotify_calls.sys_inotify_rm_watch,
     # identity and limits
     "capget": capability.sys_capget,
     "capset": capability.sys_capset,
