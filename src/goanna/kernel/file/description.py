@@ -8,7 +8,7 @@ from goanna.kernel.base.list import List
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.directory import DirectoryWriter
-from goanna.kernel.file.flags import O_ACCMODE, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY
+from goanna.kernel.file.flags import O_ACCMODE, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY
 from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.file.watch import Watchers
 from goanna.kernel.memory.objects import Cache
@@ -54,14 +54,14 @@ class Description:
     watches: List("goanna.kernel.file.epoll.Item", "file_link")  # the epoll items that watch it
 
     def readable(self) -> bool:
-        """Whether it was opened for reading."""
+        """Whether it was opened for reading. Access mode 3 permits neither reading nor writing (open(2))."""
         status = self.status.load()
-        return (status & O_PATH) == 0 and (status & O_ACCMODE) != O_WRONLY
+        return (status & O_PATH) == 0 and (status & O_ACCMODE) in (O_RDONLY, O_RDWR)
 
     def writable(self) -> bool:
         """Whether it was opened for writing."""
         status = self.status.load()
-        return (status & O_PATH) == 0 and (status & O_ACCMODE) != O_RDONLY
+        return (status & O_PATH) == 0 and (status & O_ACCMODE) in (O_WRONLY, O_RDWR)
 
     def nonblocking(self) -> bool:
         """Whether O_NONBLOCK is set."""
