@@ -1,0 +1,134 @@
+"""Folders of this computer become trees: what fsck.erofs takes out of them is what was there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import time
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from goanna.failure import Failure
+from goanna.image.erofs import FileSystem, Folder
+from goanna.image.host_files import HostFiles
+from goanna.image.tree_cache import cached_tree
+
+needs_fsck = pytest.mark.skipif(not shutil.which("fsck.erofs"), reason="needs erofs-utils")
+
+
+def written(folder: Path) -> bytes:
+    top = HostFiles().node(folder)
+    assert isinstance(top, Folder)
+    stream = BytesIO()
+    FileSystem(top).write(stream)
+    return stream.getvalue()
+
+
+def sample(folder: Path) -> Path:
+    (folder / "sub/empty").mkdir(parents=True)
+    for size in (0, 1, 2048, 2049, 4095, 4096, 4097, 70_000):
+        (folder / f"file-{size}").write_bytes(bytes(index % 251 for index in range(size)))
+    (folder / "sub/program").write_bytes(b"#!" * 50)
+    (folder / "sub/program").chmod(0o755)
+    os.link(folder / "file-4097", folder / "sub/same")
+    (folder / "link").symlink_to("sub/program")
+    (folder / "dangling").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe", 0o600)
+    (folder / "sub").chmod(0o1770)
+    os.utime(folder / "file-1", ns=(1, 1_600_000_000_123_456_789))
+    os.utime(folder / "sub", ns=(1, 1_500_000_000_000_000_001))
+    return folder
+
+
+def facts(top: Path) -> dict[str, tuple[object, ...]]:
+    found: dict[str, tuple[object, ...]] = {}
+    for path in [top, *top.rglob("*")]:
+        status = path.lstat()
+        content = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
+        target = os.readlink(path) if path.is_symlink() else ""
+        time = 0 if path.is_symlink() else status.st_mtime_ns
+        found[str(path.relative_to(top))] = (status.st_mode, time, content, target)
+    return found
+
+
+@needs_fsck
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gets modes out as they are")
+def test_a_folder_comes_out_as_it_went_in(tmp_path: Path) -> None:
+    folder = sample(tmp_path / "here")
+    image = tmp_path / "image"
+    image.write_bytes(written(folder))
+    done = subprocess.run(["fsck.erofs", f"--extract={tmp_path / 'there'}", image], capture_output=True, text=True)
+    assert done.returncode == 0 and "<E>" not in done.stderr, done.stdout + done.stderr
+    assert facts(tmp_path / "there") == facts(folder)
+    assert (tmp_path / "there/file-4097").samefile(tmp_path / "there/sub/same")
+
+
+def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
+    folder = sample(tmp_path / "here")
+    assert written(folder) == written(folder)
+
+
+def test_owners_here_don_t_count(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"x")
+    before = written(tmp_path)
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "f", 1000, 1000)
+    assert written(tmp_path) == before
+
+
+def test_small_files_share_blocks(tmp_path: Path) -> None:
+    for index in range(500):
+        (tmp_path / f"{index}").write_bytes(b"x" * 100)
+    assert len(written(tmp_path)) < 500 * 300
+
+
+def test_twenty_thousand_files_take_seconds(tmp_path: Path) -> None:
+    for index in range(20_000):
+        folder = tmp_path / f"{index % 100}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{index}").write_bytes(b"y" * 1000)
+    before = time.process_time()
+    assert len(written(tmp_path)) >= 20_000 * 1000
+    assert time.process_time() - before < 10
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"")
+    (tmp_path / "secret").chmod(0)
+    with pytest.raises(Failure, match="secret: can't be read: Permission denied"):
+        HostFiles().node(tmp_path)
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="nothing: there is no such file or folder"):
+        HostFiles().node(tmp_path / "nothing")
+
+
+def test_a_tree_is_made_once_for_each_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    (folder / "f").write_bytes(b"1")
+    (folder / "hidden").write_bytes(b"1")
+    built = []
+
+    def tree() -> Path:
+        return cached_tree(folder, lambda path: not path.endswith("hidden"), lambda: built.append(1))
+
+    first = tree()
+    assert tree() == first and built == [1]
+    (folder / "hidden").write_bytes(b"other")
+    assert tree() == first
+    (folder / "f").write_bytes(b"22")
+    second = tree()
+    assert second != first and first.exists() and len(built) == 2
+    for each in (first, second):
+        os.utime(each, (0, 0))
+    (folder / "f").write_bytes(b"333")
+    third = tree()
+    assert sorted((tmp_path / "cache/goanna/trees").glob("*.erofs")) == [third]

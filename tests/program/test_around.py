@@ -1,0 +1,49 @@
+"""What stands around a test, and what its flags make it write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from goanna.program.around import around
+from goanna.program.test_flags import written_by
+
+
+def test_the_module_is_around_a_package(tmp_path: Path) -> None:
+    (tmp_path / "m/p/testdata").mkdir(parents=True)
+    (tmp_path / "m/go.mod").write_text("module m\n")
+    found = around(tmp_path / "m/p")
+    assert found.top == tmp_path / "m"
+    assert found.wanted(f"{tmp_path}/m/p/x.go") and not found.wanted(f"{tmp_path}/m/.git")
+    assert around(tmp_path).top == tmp_path
+
+
+def test_the_distribution_is_around_the_standard_library(tmp_path: Path) -> None:
+    (tmp_path / "go/src/strings").mkdir(parents=True)
+    (tmp_path / "go/src/go.mod").write_text("module std\n")
+    (tmp_path / "go/VERSION").write_text("go1.26\n")
+    found = around(tmp_path / "go/src/strings")
+    assert found.top == tmp_path / "go"
+    assert not found.wanted(f"{tmp_path}/go/bin") and not found.wanted(f"{tmp_path}/go/pkg")
+    assert found.wanted(f"{tmp_path}/go/lib") and found.wanted(f"{tmp_path}/go/src/go/pkg")
+
+
+@pytest.mark.parametrize(
+    ("words", "files", "folders"),
+    [
+        (["-test.v=true", "-test.timeout=10m0s"], [], []),
+        (["-test.coverprofile=/w/c.out", "-test.gocoverdir=/w/d"], ["/w/c.out"], ["/w/d"]),
+        (["-test.cpuprofile=cpu.out", "-test.outputdir=/out", "-test.trace=/t"], ["/out/cpu.out", "/t"], []),
+        (["-test.memprofile=m", "-test.testlogfile=log"], ["/here/log", "/here/m"], []),
+        (["-test.fuzz=FuzzX", "-test.fuzzcachedir=/cache"], [], ["/cache", "/here/testdata/fuzz"]),
+        (["--", "-test.trace=/t"], [], []),
+        (["word", "-test.trace=/t"], [], []),
+        (["-trace=/t"], [], []),
+    ],
+)
+def test_paths_that_a_test_writes(words: list[str], files: list[str], folders: list[str]) -> None:
+    found = written_by(words, "/here")
+    assert (sorted(found.files), sorted(found.folders)) == (files, folders)
+    assert all(os.path.isabs(each) for each in (*found.files, *found.folders))
