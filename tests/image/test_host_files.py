@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -64,7 +65,16 @@ def test_a_folder_comes_out_as_it_went_in(tmp_path: Path) -> None:
     done = subprocess.run(["fsck.erofs", f"--extract={tmp_path / 'there'}", image], capture_output=True, text=True)
     assert done.returncode == 0 and "<E>" not in done.stderr, done.stdout + done.stderr
     assert facts(tmp_path / "there") == facts(folder)
-    assert (tmp_path / "there/file-4097").samefile(tmp_path / "there/sub/same")
+
+
+@pytest.mark.skipif(not shutil.which("dump.erofs"), reason="needs erofs-utils")
+def test_two_names_of_a_file_stay_one_file(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(written(sample(tmp_path / "here")))
+    commands = [["dump.erofs", f"--path={path}", image] for path in ("/file-4097", "/sub/same")]
+    texts = [subprocess.run(command, capture_output=True, text=True).stdout for command in commands]
+    inodes = [re.search(r"NID: (\d+) +Links: (\d+)", text) for text in texts]
+    assert inodes[0] and inodes[1] and inodes[0].groups() == inodes[1].groups() and inodes[0][2] == "2"
 
 
 def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
