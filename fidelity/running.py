@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from fidelity import linux
 from fidelity.packages import Package, Toolchain
-from fidelity.verdicts import MISSING, UNFINISHED, Verdicts, read_verdicts
+from fidelity.verdicts import FAIL, MISSING, UNFINISHED, Verdicts, read_verdicts
 
 # How often a package is begun again after a test that ended the binary.
 _TRIES = 8
@@ -82,25 +83,31 @@ def run_package(side: Side, package: Package, binary: Path, names: list[str], li
     """Run all tests of a package, each of which gets a verdict; `limit` in seconds for each try."""
     found: dict[str, str] = {}
     last: list[str] = []
+    begun: Counter[str] = Counter()
     started = time.monotonic()
-    culprits: list[str] = []
-    for _ in range(_TRIES):
+    for attempt in range(_TRIES):
         left = [name for name in names if name not in found]
         if not left:
             break
         arguments = ["-test.short", "-test.v=test2json", "-test.paniconexit0", f"-test.timeout={limit:g}s"]
-        if culprits:
+        if attempt:
             arguments.append(f"-test.run=^({'|'.join(map(re.escape, left))})$")
         output, verdicts = _run(side, package, binary, arguments, limit)
-        broken = [name for name in verdicts.unfinished if name in left]
+        before = len(found)
+        begun.update(verdicts.unfinished)
+        # A panic ends tests beside the one that it is in: who didn't end gets another chance, unless it was alone.
+        failed = any(verdict == FAIL for verdict in verdicts.of.values())
+        culprits = {
+            name for name in verdicts.unfinished if begun[name] > 1 or (len(verdicts.unfinished) == 1 and not failed)
+        }
         for name, verdict in verdicts.of.items():
-            if verdict != UNFINISHED or name.partition("/")[0] in broken:
+            top = name.partition("/")[0]
+            if top in culprits or (verdict != UNFINISHED and top not in verdicts.unfinished):
                 found.setdefault(name, verdict)
-        if verdicts.whole and not broken:
+        if verdicts.whole and not verdicts.unfinished:
             break
         last.append(output[-_KEPT:].decode(errors="replace"))
-        culprits += broken or ["?"]
-        if not broken and not any(name in found for name in left):
+        if len(found) == before and not verdicts.unfinished:
             break
     for name in names:
         found.setdefault(name, MISSING)

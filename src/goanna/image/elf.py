@@ -78,7 +78,9 @@ class _Image:
         self.tree = FileSystem(tree)
         self.blocks = -(-self.tree.size // CHECKSUM_BLOCK)
         kernel_end = max(each.physical + each.memory_size for each in self.loads)
-        self.layout = lay_out(kernel_end, len(self.panic_table), len(self.boot), 8 * self.blocks, self.tree.size)
+        table = 8 * self.blocks
+        roots = 8 * -(-table // CHECKSUM_BLOCK)
+        self.layout = lay_out(kernel_end, len(self.panic_table), len(self.boot), table, roots, self.tree.size)
 
     def write(self, stream: BinaryIO) -> None:
         headers, offsets = self._placed()
@@ -86,8 +88,9 @@ class _Image:
         stream.seek(bundle_at)
         table = _copy_with_checksums(self.tree.pieces(), stream)
         kernel_parts = [self.kernel_bytes[each.offset : each.offset + each.file_size] for each in self.loads]
-        self._fill_in(kernel_parts, table)
-        parts = [*kernel_parts, self.panic_table, self.boot, table]
+        roots = checksums(table)
+        self._fill_in(kernel_parts, roots)
+        parts = [*kernel_parts, self.panic_table, self.boot, table, roots]
         for offset, data in zip(offsets, parts, strict=False):
             stream.seek(offset)
             stream.write(data)
@@ -100,7 +103,7 @@ class _Image:
         loads = list(self.loads)
         # The kernel's own mapping of its image reaches no further than the kernel; the parts are read through the
         # direct map, so their addresses are their physical ones.
-        for place in (layout.panic_table, layout.boot, layout.checksums, layout.bundle):
+        for place in (layout.panic_table, layout.boot, layout.checksums, layout.roots, layout.bundle):
             loads.append(Segment(PT_LOAD, READ, 0, place.address, place.address, place.size, place.size, PAGE))
         own_note = NOTE.pack(len(NOTE_NAME), 8, NOTE_TYPE, NOTE_NAME, self.kernel.header_address)
         count = len(loads) + len(self.notes) + 1
@@ -130,17 +133,18 @@ class _Image:
                 return offset + note.offset - load.offset
         raise Failure(f"{self.kernel.elf}: its PVH note is in no loaded segment")
 
-    def _fill_in(self, parts: list[bytes], table: bytes) -> None:
+    def _fill_in(self, parts: list[bytes], roots: bytes) -> None:
         layout, address = self.layout, self.kernel.header_address
         header = packed(
             ImageHeader,
             boot=_region(layout.boot),
             bundle=_region(layout.bundle),
             checksums=_region(layout.checksums),
+            roots=_region(layout.roots),
             panic_table=_region(layout.panic_table),
             image_end=layout.end,
             boot_checksum=xxhash.xxh64_intdigest(self.boot),
-            table_checksum=xxhash.xxh64_intdigest(table),
+            roots_checksum=xxhash.xxh64_intdigest(roots),
             panic_checksum=xxhash.xxh64_intdigest(self.panic_table),
             bundle_blocks=self.blocks,
         )
@@ -161,6 +165,13 @@ def _program_header(segment: Segment, offset: int) -> bytes:
         segment.kind, segment.flags, offset, segment.address, segment.physical, segment.file_size, segment.memory_size,
         segment.alignment,
     )  # fmt: skip
+
+
+def checksums(data: bytes) -> bytes:
+    """The xxh64 of each block of some bytes, as the kernel reads them."""
+    view = memoryview(data)
+    sums = [xxhash.xxh64_intdigest(view[at : at + CHECKSUM_BLOCK]) for at in range(0, len(view), CHECKSUM_BLOCK)]
+    return struct.pack(f"<{len(sums)}Q", *sums)
 
 
 def _copy_with_checksums(pieces: Iterable[bytes], stream: BinaryIO) -> bytes:

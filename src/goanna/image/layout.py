@@ -1,7 +1,7 @@
 """What an image says of its program, and where its parts lie.
 
 In memory, from the kernel's load address on: the kernel with its zeroed data, the panic table, the boot information,
-the checksum table, the bundle. Each begins on a page.
+the checksum table and its own checksums, the bundle. Each begins on a page.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Layout:
     panic_table: Place
     boot: Place
     checksums: Place
+    roots: Place
     bundle: Place
 
     @property
@@ -87,12 +88,13 @@ def page_end(address: int) -> int:
     return -(-address // PAGE) * PAGE
 
 
-def lay_out(kernel_end: int, panic_table: int, boot: int, checksums: int, bundle: int) -> Layout:
+def lay_out(kernel_end: int, panic_table: int, boot: int, checksums: int, roots: int, bundle: int) -> Layout:
     """Places for the parts after the kernel, given their sizes in bytes."""
     first = Place(page_end(kernel_end), panic_table)
     second = Place(first.end, boot)
     third = Place(second.end, checksums)
-    return Layout(first, second, third, Place(third.end, bundle))
+    fourth = Place(third.end, roots)
+    return Layout(first, second, third, fourth, Place(fourth.end, bundle))
 
 
 def program_path(name: str) -> str:

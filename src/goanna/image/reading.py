@@ -13,9 +13,9 @@ from typing import Any
 import xxhash
 
 from goanna.failure import CannotRun
-from goanna.image.elf import NOTE, NOTE_NAME, NOTE_TYPE
+from goanna.image.elf import NOTE, NOTE_NAME, NOTE_TYPE, checksums
 from goanna.image.layout import WORKING_MEMORY
-from goanna.kernel.shared.boot import CHECKSUM_BLOCK, BootInformation, ImageHeader
+from goanna.kernel.shared.boot import BootInformation, ImageHeader
 from goanna.layouts import packed, size_of, unpacked
 from goanna.program.elf import PT_LOAD, PT_NOTE, Segment, parse_segments, read_whole
 
@@ -69,15 +69,18 @@ class _Reader:
         header = self.header()
         boot = self.part(header.boot, "boot information")
         table = self.part(header.checksums, "checksum table")
+        roots = self.part(header.roots, "checksum table's own checksums")
         panic_table = self.part(header.panic_table, "panic table")
         bundle = self.part(header.bundle, "bundle")
         for data, expected, name in (
             (boot, header.boot_checksum, "boot information"),
-            (table, header.table_checksum, "checksum table"),
+            (roots, header.roots_checksum, "checksum table's own checksums"),
             (panic_table, header.panic_checksum, "panic table"),
         ):
             if xxhash.xxh64_intdigest(data) != expected:
                 raise self.altered(f"its {name} isn't what was written")
+        if checksums(table) != roots:
+            raise self.altered("its checksum table isn't what was written")
         self.check_bundle(bundle, table)
         information = unpacked(BootInformation, boot)
         pairs = [each.partition(b"=") for each in _strings(boot, information.environment)]
@@ -129,13 +132,12 @@ class _Reader:
         return data
 
     def check_bundle(self, bundle: bytes, table: bytes) -> None:
-        view = memoryview(bundle)
-        blocks = [view[start : start + CHECKSUM_BLOCK] for start in range(0, len(view), CHECKSUM_BLOCK)]
-        if len(table) != 8 * len(blocks):
+        found = checksums(bundle)
+        if len(table) != len(found):
             raise self.altered("its checksum table has another length than its bundle")
-        for index, (expected,) in enumerate(struct.iter_unpack("<Q", table)):
-            if xxhash.xxh64_intdigest(blocks[index]) != expected:
-                raise self.altered(f"block {index + 1} of {len(blocks)} of its bundle isn't what was written")
+        if table != found:
+            wrong = next(at for at in range(0, len(table), 8) if table[at : at + 8] != found[at : at + 8]) // 8
+            raise self.altered(f"block {wrong + 1} of {len(table) // 8} of its bundle isn't what was written")
 
     def kernel_size(self, end: int) -> int:
         return sum(each.file_size for each in self.segments if each.kind == PT_LOAD and each.physical < end)

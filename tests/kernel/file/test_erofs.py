@@ -293,6 +293,24 @@ def test_each_block_is_checked_when_it_is_first_used(packed):
     assert unit.get(damaged) == 1
 
 
+def test_damaged_checksums_are_found_where_they_are_used(packed):
+    _, data = packed
+    sums = [xxhash.xxh64_intdigest(data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
+    table = bytearray(b"".join(each.to_bytes(8, "little") for each in sums).ljust(2 * BLOCK, b"\0"))
+    roots = b"".join(xxhash.xxh64_intdigest(table[at : at + BLOCK]).to_bytes(8, "little") for at in (0, BLOCK))
+    table[BLOCK + 5] ^= 1
+    memory = Memory(unit, 32 << 20, [(0, 16 << 20)])
+    places = {at: memory.bytes(at, len(part)) for at, part in ((16 << 20, table), (17 << 20, roots))}
+    places[16 << 20][:], places[17 << 20][:] = table, roots
+    guard, image = unit.new(integrity.Integrity), unit.new(Image)
+    image.integrity.guard = unit.address(guard)
+    base = memory.base
+    assert unit.call(integrity.Integrity.start, guard, base + (16 << 20), len(table), base + (17 << 20), 2)
+    assert unit.call(integrity.Integrity.check, guard, 4088, 8)
+    assert not unit.call(integrity.Integrity.check, guard, 4088, 16)
+    assert not unit.call(integrity.Integrity.check, guard, BLOCK, 8)
+
+
 def test_too_few_checksums_are_refused(packed):
     _, data = packed
     Mounted(data)

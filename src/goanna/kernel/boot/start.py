@@ -33,7 +33,7 @@ from goanna.kernel.boot.standing import mount_tree
 from goanna.kernel.device.control import log_line, program_died, program_exited
 from goanna.kernel.file.generated_tree import mount_generated
 from goanna.kernel.file.image_tree import mount_root, root_image
-from goanna.kernel.file.integrity import on_damage, xxh64
+from goanna.kernel.file.integrity import Integrity, on_damage, xxh64
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.random.pool import random_number, seed
@@ -55,6 +55,7 @@ from goanna.kernel.time.vdso_map import start_vdso
 from goanna.kernel.time.wall import set_wall_offset, start_wall_clock
 from goanna.metal import Array, Slice, i64, metal, static, u8, u32, u64, unsafe
 
+sums_integrity = static(Integrity)
 image_header = static(ImageHeader, {}, export="image_header", section=".data.image")
 
 FIRMWARE_FILE = b"opt/goanna/boot"
@@ -106,7 +107,7 @@ def sound(part: Region, sum: u64) -> bool:
 def read_image_settings() -> None:
     """The image's own boot information, checked."""
     header = image_header
-    if not sound(header.boot, header.boot_checksum) or not sound(header.checksums, header.table_checksum):
+    if not sound(header.boot, header.boot_checksum) or not sound(header.roots, header.roots_checksum):
         refuse(b"the image is damaged: its boot information is not what was written")
     information = unsafe.at(BootInformation, virtual(header.boot.address))
     if not information.check(header.boot.size):
@@ -154,7 +155,11 @@ def mount_bundle() -> None:
     header = image_header
     bundle = virtual(header.bundle.address)
     sums = virtual(header.checksums.address)
-    if not root_image.integrity.start(bundle, header.bundle.size, sums, header.bundle_blocks):
+    # The sums are checked as the bundle is: each page of them when it is first used.
+    roots = virtual(header.roots.address)
+    covered = sums_integrity.start(sums, header.checksums.size, roots, header.roots.size // 8)
+    root_image.integrity.guard = sums_integrity
+    if not covered or not root_image.integrity.start(bundle, header.bundle.size, sums, header.bundle_blocks):
         refuse(b"the image is damaged: its checksums don't cover it")
     if mount_root(bundle, header.bundle.size) != 0:
         refuse(b"the image is damaged: its files can't be read")

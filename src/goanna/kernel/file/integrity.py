@@ -7,7 +7,7 @@ from goanna.kernel.arch import PAGE_SIZE, virtual
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory import pages
 from goanna.kernel.shared.boot import CHECKSUM_BLOCK
-from goanna.metal import Fn, Slice, fill, hook, metal, rotate_left, struct, u8, u32, u64, unsafe, wrapping
+from goanna.metal import Fn, Ptr, Slice, fill, hook, metal, rotate_left, struct, u8, u32, u64, unsafe, wrapping
 
 __all__ = ["Integrity", "on_damage", "xxh64"]
 
@@ -94,6 +94,7 @@ class Integrity:
     size: u64  # bytes
     sums: u64  # address of the u64 sums; 0: there are none
     bits: u64  # address of a bit a block: it has been checked and is sound
+    guard: Ptr["Integrity"]  # checks the sums themselves; None: they were checked at once
 
     def start(self, base: u64, size: u64, sums: u64, count: u64) -> bool:
         """Begin to check the `size` bytes at `base`. False: too few sums (`count`), or no memory for the bits."""
@@ -133,6 +134,8 @@ class Integrity:
         if self.known(offset, length):
             return True
         for block in range(offset // CHECKSUM_BLOCK, (offset + length - 1) // CHECKSUM_BLOCK + 1):
+            if self.guard is not None and not self.guard.check(block * 8, 8):
+                return False
             start = block * CHECKSUM_BLOCK
             count = min(self.size - start, u64(CHECKSUM_BLOCK))
             if xxh64(unsafe.slice(u8, self.base + start, count)) != unsafe.load(u64, self.sums + block * 8):

@@ -28,10 +28,10 @@ __all__ = [
 ]
 
 IMAGE_MAGIC = int.from_bytes(b"GoannaIm", "little")
-IMAGE_VERSION = 1
+IMAGE_VERSION = 2
 BOOT_MAGIC = int.from_bytes(b"GoannaBt", "little")
 BOOT_VERSION = 3
-HEADER_SIZE = 128  # bytes of ImageHeader
+HEADER_SIZE = 144  # bytes of ImageHeader
 FIXED_SIZE = 184  # bytes of BootInformation before the string area
 CHECKSUM_BLOCK = 4096  # bytes of the bundle under one entry of the checksum table: a page, checked when it is mapped
 
@@ -62,10 +62,11 @@ class ImageHeader:
     boot: Region  # BootInformation
     bundle: Region  # the EROFS tree, on a page boundary
     checksums: Region  # u64 xxh64 (seed 0) of each CHECKSUM_BLOCK bytes of the bundle, the last one cut short
+    roots: Region  # the same of the checksum table, so that what is read at the start doesn't grow with the image
     panic_table: Region
     image_end: u64  # physical address after the last byte
     boot_checksum: u64  # xxh64 of the boot information
-    table_checksum: u64  # xxh64 of the checksum table
+    roots_checksum: u64  # xxh64 of `roots`
     panic_checksum: u64  # xxh64 of the panic table
     bundle_blocks: u64  # entries of the checksum table
     reserved: u64
