@@ -16,11 +16,11 @@ from goanna.kernel.memory import user as user_memory
 from goanna.kernel.signal import (
     actions,
     deliver,
-    fault,
     handler_return,
     itimer,
     kill,
     mask,
+    memory_out,
     posix_timer,
     restart,
     setup,
@@ -200,7 +200,7 @@ class Bench:
         before = deliver.end_process
         deliver.end_process = end_process
         try:
-            with filled(*HOOKS, (fault.on_memory_out, nothing)):
+            with filled(*HOOKS, (memory_out.on_memory_out, nobody)):
                 self.unit = jit(*ROOTS, *CALLS.values(), frame, death)
         finally:
             deliver.end_process = before
@@ -269,7 +269,7 @@ class Bench:
 
 
 @metal
-def nothing() -> None:
+def nobody(process: Process) -> None:
     pass
 
 

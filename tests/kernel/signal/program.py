@@ -4,11 +4,13 @@ from goanna.kernel.arch import Frame
 from goanna.kernel.arch.host.processors import pass_through_user, spend_time
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory import user as user_memory
-from goanna.kernel.signal import deliver, fault, jobs, setup
+from goanna.kernel.signal import deliver, jobs, setup
+from goanna.kernel.signal import memory_out as memory_out_module
 from goanna.kernel.signal.handler_return import sys_rt_sigreturn
 from goanna.kernel.signal.state import Action
 from goanna.kernel.thread import thread as threads
 from goanna.kernel.thread.current import current
+from goanna.kernel.thread.process import Process
 from goanna.metal import Array, Atomic, i64, metal, static, u8, u32, u64, unsafe
 from tests.kernel.thread.simulation import USER_PAGE, Simulation
 
@@ -25,7 +27,7 @@ memory_outs = static(u64)
 
 
 @metal
-def memory_out() -> None:
+def memory_out(process: Process) -> None:
     global memory_outs
     memory_outs += 1
 
@@ -110,7 +112,7 @@ HOOKS = (
     (threads.cut_tie, jobs.hang_up_orphans),
     (threads.send_death_signal, jobs.tell_of_maker),
     (threads.dying, jobs.is_dying),
-    (fault.on_memory_out, memory_out),
+    (memory_out_module.on_memory_out, memory_out),
 )
 STATICS = (handled, handled_by, seen)
 

@@ -18,8 +18,8 @@ from goanna.kernel.memory import pages
 from goanna.kernel.memory.calls import current_space
 from goanna.kernel.memory.space import AddressSpace
 from goanna.kernel.shared.boot import FLAG_CONTROL
-from goanna.kernel.signal.fault import on_memory_out
 from goanna.kernel.signal.info import Information
+from goanna.kernel.signal.memory_out import on_memory_out
 from goanna.kernel.signal.numbers import SI_KERNEL, SI_USER, SIGPIPE, SIGXFSZ
 from goanna.kernel.signal.send import send_to_process, send_to_thread
 from goanna.kernel.thread.current import current, current_process, current_thread
@@ -119,17 +119,31 @@ def signal_from_outside(number: u32) -> None:
 
 @on_memory_out.set
 @metal
-def tell_memory_out() -> None:
-    """No page was left for the program: say how much there is and how much was in use."""
-    committed = current_process().space.committed * PAGE_SIZE
+def tell_memory_out(process: Process) -> None:
+    """No page was left, and a process is ended for it: say how much it had in use. For the first process, the program,
+    the runner words it."""
+    committed: u64 = 0
+    with tree_lock:
+        if process.space is not None:
+            committed = process.space.committed * PAGE_SIZE
     available = pages.total_pages() * PAGE_SIZE
-    if memory_out(available, committed):
+    first = process.id == FIRST_PROCESS
+    if first and memory_out(available, committed):
         return
     line = Line()
     text = line.start()
-    text.put(b"goanna: out of memory: the program has ")
+    text.put(b"goanna: out of memory: ")
+    if first:
+        text.put(b"the program")
+    else:
+        text.put(b"process ")
+        text.number(u64(process.id))
+        text.put(b" (")
+        text.string(process.name[:])
+        text.put(b")")
+    text.put(b" has ")
     text.number(committed >> 20)
     text.put(b" MiB in use of ")
     text.number(available >> 20)
-    text.put(b" MiB, and needs more")
+    text.put(b" MiB, and needs more" if first else b" MiB, and is ended")
     warn(line.bytes())

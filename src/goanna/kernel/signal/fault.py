@@ -13,18 +13,13 @@ from goanna.kernel.base.errno import EACCES, EFAULT, EIO, ENOMEM
 from goanna.kernel.memory.fault import handle_fault
 from goanna.kernel.memory.user import quiet
 from goanna.kernel.signal.info import Information
-from goanna.kernel.signal.numbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV
+from goanna.kernel.signal.memory_out import make_room
+from goanna.kernel.signal.numbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGSEGV
 from goanna.kernel.signal.send import force
 from goanna.kernel.thread.current import current
-from goanna.kernel.thread.exit import kill_process
-from goanna.metal import RELAXED, Fn, hook, i32, i64, metal, u32, u64
-
-__all__ = ["on_memory_out"]
+from goanna.metal import RELAXED, i32, i64, metal, u32, u64
 
 PAGE_FAULT = 14
-
-# No page was left for a program: tell it to whoever looks on. The process ends by SIGKILL after it.
-on_memory_out = hook(Fn[[], None])
 
 
 @metal
@@ -49,9 +44,7 @@ def page_fault(frame: Frame, address: u64, access: u32) -> bool:
             thread.faults.store(thread.faults.load(order=RELAXED) + 1, order=RELAXED)
             return True
     if result == -ENOMEM:
-        on_memory_out()
-        kill_process(thread.process, SIGKILL)
-        return False
+        return make_room(thread)
     if not frame.from_user():
         return False
     mine = thread.signals
