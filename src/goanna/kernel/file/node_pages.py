@@ -5,7 +5,7 @@ write to it makes a page of the node's own. Mappings hold on to the pages they h
 """
 
 from goanna.kernel.arch import PAGE_SIZE, physical, virtual
-from goanna.kernel.base.errno import EFBIG, EIO, ENOSPC
+from goanna.kernel.base.errno import EFBIG, ENOMEM, ENOSPC
 from goanna.kernel.file.node import Node, charge, cut_pages, now, uncharge
 from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.memory import pages
@@ -59,13 +59,13 @@ def content(node: Node, position: u64, most: u64) -> tuple[Slice[u8], u64, i64]:
 @metal
 def fresh_page(node: Node, index: u64, keep_start: u64, keep_end: u64) -> tuple[u64, i64]:
     """A page for an index that has none, not in the node yet: with what the file holds there, except from byte
-    keep_start to keep_end, which the caller writes. -ENOSPC, -EIO."""
+    keep_start to keep_end, which the caller writes. -ENOSPC, -ENOMEM, -EIO."""
     if not charge(PAGE_SIZE):
         return 0, -ENOSPC
     page = pages.allocate_for_program()
     if page == 0:
         uncharge(PAGE_SIZE)
-        return 0, -ENOSPC
+        return 0, -ENOMEM
     data = page_bytes(page)
     start = index * PAGE_SIZE
     if node.image is None or start >= node.image_end:
@@ -106,7 +106,7 @@ def insert(node: Node, index: u64, page: u64) -> tuple[u64, bool]:
 
 @metal
 def own_page(node: Node, index: u64) -> tuple[u64, i64]:
-    """The node's own page at an index, made if it isn't there, with a reference. -ENOSPC, -EIO."""
+    """The node's own page at an index, made if it isn't there, with a reference. -ENOSPC, -ENOMEM, -EIO."""
     with node.lock:
         found = node.pages.get(index)
         if found != 0:
@@ -118,7 +118,7 @@ def own_page(node: Node, index: u64) -> tuple[u64, i64]:
     found, inserted = insert(node, index, made)
     if not inserted:
         discard(made)
-    return found, 0 if found != 0 else -ENOSPC
+    return found, 0 if found != 0 else -ENOMEM
 
 
 @metal
@@ -150,7 +150,7 @@ def write_page(node: Node, position: u64, count: u64, transfer: Transfer) -> tup
     page, inserted = insert(node, index, made)
     if page == 0:
         discard(made)
-        return 0, -ENOSPC
+        return 0, -ENOMEM
     if not inserted:
         page_bytes(page)[offset : offset + copied] = data[offset : offset + copied]
         discard(made)
@@ -258,9 +258,18 @@ def get_page(source: Ptr[PageSource], index: u64, writing: bool) -> u64:
         pages.reference(page)
         return page
     page, error = own_page(node, index)
-    if error == -EIO:
+    if error == -ENOMEM:
+        return NO_MEMORY
+    if error < 0:
         return NO_PAGE
-    return page if error == 0 else u64(NO_MEMORY)
+    with node.lock:
+        if index * PAGE_SIZE < node.size:
+            return page
+        stale = node.pages.take(index)
+    if stale != 0:
+        discard(stale)
+    pages.release(page)
+    return NO_PAGE
 
 
 @metal

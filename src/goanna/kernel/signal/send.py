@@ -4,6 +4,7 @@ Linux kernel/signal.c: prepare_signal, __send_signal_locked, complete_signal, fo
 """
 
 from goanna.kernel.base.errno import EAGAIN
+from goanna.kernel.signal.arrivals import signal_arrived
 from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.numbers import (
     CLD_CONTINUED,
@@ -119,6 +120,7 @@ def send_asking(
         elif number >= SIGRTMIN and information.code != SI_USER:
             return -EAGAIN
     pending.set |= mask
+    signal_arrived()
     complete(shared, target, first, number)
     return 0
 

@@ -25,6 +25,7 @@ from goanna.kernel.file import (
     pipe_calls,
     place,
     poll,
+    signalfd,
     space_calls,
     splice,
     stat_calls,
@@ -269,6 +270,8 @@ BODIES: dict[str, MetalFunction] = {
     "inotify_init1": inotify_calls.sys_inotify_init1,
     "inotify_add_watch": inotify_calls.sys_inotify_add_watch,
     "inotify_rm_watch": inotify_calls.sys_inotify_rm_watch,
+    "signalfd": signalfd.sys_signalfd,
+    "signalfd4": signalfd.sys_signalfd4,
     # identity and limits
     "capget": capability.sys_capget,
     "capset": capability.sys_capset,
