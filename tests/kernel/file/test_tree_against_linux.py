@@ -164,3 +164,15 @@ def test_any_walk_through_the_tree_is_as_on_linux(both, steps):
 def test_forty_links_are_followed_and_no_more(both):
     for number in range(51):
         compare(both, ("openat", AT_FDCWD, f"/links/step-{number}".encode(), 0))
+
+
+def test_a_working_directory_whose_path_is_too_long(both):
+    both.reset()
+    compare(both, ("chdir", b"/tmp"))
+    name = both.put(0x8000 + 0x1000, b"n" * 250 + b"\0")
+    for _ in range(18):
+        for call in (("mkdir", name, 0o755), ("chdir", name)):
+            ours, theirs = both.answers(*call)
+            assert ours == theirs == 0
+        ours, theirs = both.answers("getcwd", BUFFER, 8192)
+        assert ours == theirs

@@ -1,7 +1,7 @@
 """Where a process stands in the file tree: its root, its working directory, the program it runs (struct fs_struct)."""
 
 from goanna.kernel.arch import virtual
-from goanna.kernel.base.errno import EACCES, EBADF, EFAULT, ENOENT, ENOMEM, ENOTDIR, EPERM, ERANGE, EXDEV
+from goanna.kernel.base.errno import EACCES, EBADF, EFAULT, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM, ERANGE, EXDEV
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.descriptors import get_file
 from goanna.kernel.file.flags import AT_FDCWD, PATH_MAX
@@ -249,6 +249,8 @@ def sys_getcwd(address: u64, size: u64) -> i64:
     result = i64(length)
     if directory_gone:
         result = -ENOENT
+    elif length == 1:
+        result = -ENAMETOOLONG
     elif length > size:
         result = -ERANGE
     elif user.copy_out(address, buffer[start:PATH_MAX]) < 0:

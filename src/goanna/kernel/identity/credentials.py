@@ -128,10 +128,11 @@ def set_users(real: u32, effective: u32, saved: u32) -> None:
     me = mine()
     was_root = me.user == 0 or me.effective_user == 0 or me.saved_user == 0
     if was_root and real != 0 and effective != 0 and saved != 0:
-        me.permitted = 0
-        me.effective = 0
         me.ambient = 0
-    elif me.effective_user == 0 and effective != 0:
+        if not me.keep_capabilities:
+            me.permitted = 0
+            me.effective = 0
+    if me.effective_user == 0 and effective != 0:
         me.effective = 0
     elif me.effective_user != 0 and effective == 0:
         me.effective = me.permitted

@@ -17,6 +17,7 @@ def credentials_for(new: Credentials, old: Credentials, file: Attributes) -> boo
     """Fill in what a process with the credentials `old` has once it runs a file. Whether the program is to distrust its
     environment (AT_SECURE)."""
     copy(new, old)
+    new.keep_capabilities = False
     if not old.no_new_privileges:
         if file.mode & SET_USER != 0:
             new.effective_user = file.user

@@ -15,6 +15,7 @@ class option:
     GET_DUMPABLE = 3
     SET_DUMPABLE = 4
     GET_KEEPCAPS = 7
+    SET_KEEPCAPS = 8
     SET_NAME = 15
     GET_NAME = 16
     GET_SECCOMP = 21
@@ -71,7 +72,14 @@ def sys_prctl(what: u32, second: u64, third: u64, fourth: u64, fifth: u64) -> i6
             return DEFAULT_SLACK
         case option.GET_THP_DISABLE:
             return -EINVAL if second != 0 or third != 0 or fourth != 0 or fifth != 0 else 0
-        case option.GET_KEEPCAPS | option.GET_SECCOMP | option.GET_SECUREBITS:
+        case option.GET_KEEPCAPS:
+            return i64(mine().keep_capabilities)
+        case option.SET_KEEPCAPS:
+            if second > 1:
+                return -EINVAL
+            mine().keep_capabilities = second != 0
+            return 0
+        case option.GET_SECCOMP | option.GET_SECUREBITS:
             return 0
         case option.SET_PDEATHSIG:
             if second > SIGNALS:

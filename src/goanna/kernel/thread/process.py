@@ -39,6 +39,7 @@ class Credentials:
     file_group: u32
     group_count: u32
     no_new_privileges: bool
+    keep_capabilities: bool  # PR_SET_KEEPCAPS: who gives up being root keeps what is permitted; execve ends it
     groups: Array[u32, GROUPS]
     effective: u64  # capabilities
     permitted: u64
