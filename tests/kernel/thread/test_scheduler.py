@@ -198,8 +198,9 @@ def count_time(number: u64) -> None:
 def machine():
     return Simulation(
         compute, wake_beside_a_hog, sleep_until_signalled, sleep_before_the_interrupt_comes, signal_a_running_thread,
-        all_end_at_once, stay_on_one, move_another, keep_registers, yield_in_turn, count_time, amounts, nices, times, ends, places,
-        results, deadline, woken_at, signals_taken, total_time, ended_with, simulated_time, threads.in_use,
+        all_end_at_once, stay_on_one, move_another, keep_registers, yield_in_turn, count_time, amounts, nices, times,
+        ends, places, results, deadline, woken_at, signals_taken, total_time, ended_with, simulated_time,
+        threads.in_use,
         hooks=((deliver_signals, take_signals),),
     )  # fmt: skip
 
