@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -77,6 +78,10 @@ class Session:
 
 def main() -> int:
     """The command. Its status is 1 if a verdict is worse than Linux's and nothing explains it."""
+    # Background jobs ignore these, and so would every test.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     parser = argparse.ArgumentParser(prog="python -m fidelity", description="Go's own tests in a booted image.")
     parser.add_argument("packages", nargs="*", metavar="PACKAGE", help="some packages; all of the library if none")
     parser.add_argument("--quick", action="store_true", help="a choice of packages that takes minutes")

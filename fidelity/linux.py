@@ -28,6 +28,7 @@ cp "$program" "$root$program"
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
+ulimit -S -n 1024
 exec "$@"
 """
 _ENTER = "import os, sys; os.chroot(sys.argv[1]); os.chdir(sys.argv[2]); os.execv(sys.argv[3], sys.argv[3:])"
