@@ -24,7 +24,7 @@ from tests.boot.toolchains import build_go, newest_go
 # As many calls as a run makes within a few seconds under emulation.
 DEFAULT_CALLS = 6000
 # The guest's own watchdog had to end it before its last words (tests/guest/fuzzcalls/main.go).
-BLOCKED_STATUS = 5
+BLOCKED_STATUS = 205
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,6 @@ from goanna.kernel.shared.boot import FLAG_USER, boot_information
 
 PAGE = 4096
 
-# What the kernel and the smallest program take beside the image while they run: page tables, stacks, the program's
-# heap.
-WORKING_MEMORY = 1 << 20
-
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:

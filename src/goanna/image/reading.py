@@ -14,8 +14,7 @@ import xxhash
 
 from goanna.failure import CannotRun
 from goanna.image.elf import NOTE, NOTE_NAME, NOTE_TYPE, checksums
-from goanna.image.layout import WORKING_MEMORY
-from goanna.kernel.shared.boot import BootInformation, ImageHeader
+from goanna.kernel.shared.boot import WORKING_MEMORY, BootInformation, ImageHeader
 from goanna.layouts import packed, size_of, unpacked
 from goanna.program.elf import PT_LOAD, PT_NOTE, Segment, parse_segments, read_whole
 

@@ -73,6 +73,7 @@ from goanna.kernel.arch import (
 )
 from goanna.kernel.arch.x86_64.clock import counter_rate
 from goanna.kernel.arch.x86_64.frame import FRAME_LINE, describe_frame
+from goanna.kernel.arch.x86_64.kernel_map import enter_gate
 from goanna.kernel.base.lock import SpinLock
 from goanna.metal import (
     Array,
@@ -319,9 +320,14 @@ def misbehave(how: Slice[u8]) -> None:
     if how == b"run-direct":
         unsafe.function(NOTHING, virtual(unsafe.address(give_memory) - KERNEL_OFFSET))()
     if how == b"start-code":
-        number(unsafe.load(u64, 0x20_0000, volatile=True))
+        number(unsafe.load(u64, 0x10_0000, volatile=True))
     if how == b"beyond":
         number(unsafe.load(u64, virtual(memory_size() + (1 << 30)), volatile=True))
+    if how == b"locks":
+        enter_gate()
+        say(b"locked\n")
+        stop_others()
+        stop(3)
     if how == b"overflow":
         for index in range(u64(1), u64(3)):
             assert kernel_map(KERNEL_AREA + index * 4096, allocate(), True), "no page"
@@ -346,7 +352,7 @@ def run() -> None:
     number(memory_size())
     say(b"now ")
     number(now())
-    if command_line() != b"no-debug-exit":
+    if command_line() != b"no-debug-exit" and command_line() != b"locks":
         set_debug_exit()
     say(b"rate ")
     number(counter_rate)

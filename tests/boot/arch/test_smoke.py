@@ -75,9 +75,21 @@ def test_the_timer_is_on_time(kernel):
     ("how", "vector", "address"),
     [
         ("null", 14, 8), ("write-text", 14, None), ("write-text-direct", 14, None), ("run-data", 14, None),
-        ("run-direct", 14, None), ("start-code", 14, 0x200000), ("beyond", 14, None), ("overflow", 8, None),
+        ("run-direct", 14, None), ("start-code", 14, 0x100000), ("beyond", 14, None), ("overflow", 8, None),
     ],
 )  # fmt: skip
 def test_what_the_kernel_must_not_do_faults(kernel, how, vector, address):
     text = f"KERNEL FAULT {vector:016x}\n" + ("" if address is None else f"at {address:016x}\n")
     boot(kernel, "-M", "microvm", "-m", "16", "-append", how, expected=text)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_lock_that_somebody_held_does_not_keep_the_machine_on(kernel, machine):
+    status, _ = boot(kernel, "-M", machine, "-m", "16", "-append", "locks", expected="locked")
+    assert status == 0
+
+
+def test_a_failure_reaches_an_exit_device_that_nobody_announced(kernel):
+    exit_device = ("-device", "isa-debug-exit,iobase=0xf4,iosize=4")
+    status, _ = boot(kernel, "-M", "microvm", "-m", "16", "-append", "locks", *exit_device, expected="locked")
+    assert status == 3 * 2 + 1

@@ -84,7 +84,7 @@ tick:
 	SYSCALL
 	SUBL $1, 0(R12)
 	JGT tick
-	MOVQ $231, AX // exit_group: 4 after the last words, 5 before
+	MOVQ $231, AX // exit_group(w.status)
 	MOVLQSX 4(R12), DI
 	SYSCALL
 	JMP tick

@@ -1,7 +1,7 @@
 // Fuzzcalls throws random system calls at the kernel from several threads: random numbers, pointers, lengths and flags,
 // all from one seed. Whatever the kernel answers is right as long as it stays up. It keeps itself alive (calls that
 // would end it or take its own memory away are left out) until its count is reached; then, as its last words, it does
-// one of the things it had kept from, and any end of the program is a good one. Status 5 alone says that it blocked before
+// one of the things it had kept from, and any end of the program is a good one. Status 205 alone says that it blocked before
 // it had done anything that could have damaged it.
 //
 //	fuzzcalls SEED CALLS [WORDS]
@@ -38,8 +38,8 @@ type watchdog struct {
 
 const (
 	patience       = 100
-	blockedAtWords = 4 // what was said last did it
-	blockedAtWork  = 5 // nothing that the calls may do should
+	blockedAtWords = 204 // what was said last did it
+	blockedAtWork  = 205 // nothing that the calls may do should
 )
 
 // watch starts the thread; calls_amd64.s.

@@ -97,17 +97,19 @@ func main() {
 	monotonic()
 }
 
-// ticker asks that ticks keep to the schedule on average: no drift.
+// ticker asks that ticks keep to the schedule: no drift. Single ones may be late, or left out, on a busy computer.
 func ticker() {
 	const period = 10 * time.Millisecond
 	start := time.Now()
 	ticks := time.NewTicker(period)
-	for i := 0; i < 30; i++ {
-		<-ticks.C
+	late := period
+	for i := 0; i < 40; i++ {
+		if tick := <-ticks.C; i >= 20 {
+			late = min(late, tick.Sub(start)%period)
+		}
 	}
 	ticks.Stop()
-	drift := time.Since(start) - 30*period
-	fmt.Println("ticker keeps its schedule:", drift >= 0 && drift < 30*time.Millisecond)
+	fmt.Println("ticker keeps its schedule:", late < 3*time.Millisecond)
 }
 
 func stopped() {

@@ -21,7 +21,7 @@ A lock may be taken while holding only locks that stand above it here:
 Two locks of one line are taken in the order of their addresses.
 """
 
-from goanna.kernel.arch import PATIENCE, kick, park, park_begin, park_end, pause, processor_index
+from goanna.kernel.arch import PATIENCE, ending, kick, park, park_begin, park_end, pause, processor_index
 from goanna.metal import ACQUIRE, RELAXED, Atomic, likely, struct, u32, unlikely
 
 __all__ = ["SpinLock"]
@@ -52,7 +52,10 @@ class SpinLock:
         self.spin(me)
 
     def spin(self, me: u32) -> None:
-        """The slow half of acquire: read until the lock looks free, so that waiting costs the holder no cache line."""
+        """The slow half of acquire: read until the lock looks free, so that waiting costs the holder no cache line.
+
+        At the machine's end whoever held it may have been stopped for good: then it counts as free.
+        """
         spins: u32 = 0
         while True:
             holder = self.owner.load(order=RELAXED)
@@ -64,6 +67,8 @@ class SpinLock:
             pause()
             spins += 1
             if spins == PATIENCE:
+                if ending():
+                    return
                 spins = 0
                 self.sleep()
 

@@ -12,6 +12,7 @@ from goanna.kernel.arch import (
     image_end,
     loader_module,
     main,
+    memory_beyond,
     memory_size,
     processor_main,
     set_debug_exit,
@@ -38,11 +39,13 @@ from goanna.kernel.memory import pages
 from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.random.pool import random_number, seed
 from goanna.kernel.shared.boot import (
+    FIRMWARE_MEMORY,
     FLAG_CONTROL,
     FLAG_DEBUG_EXIT,
     FLAG_TRACE,
     FLAG_VERBOSE,
     TREE_DISK,
+    WORKING_MEMORY,
     BootInformation,
     ImageHeader,
     Region,
@@ -60,7 +63,6 @@ image_header = static(ImageHeader, {}, export="image_header", section=".data.ima
 
 FIRMWARE_FILE = b"opt/goanna/boot"
 MEBIBYTE = 1 << 20
-LEAST_MEMORY = 3 << 18  # bytes beyond the image in which a small program runs
 MOST_INFORMATION = 65536  # bytes of the runner's boot information
 
 
@@ -71,13 +73,13 @@ def end_of_image() -> u64:
     have left out what lies beyond the machine's memory without a word."""
     if not image_header.valid():
         refuse(b"this kernel has no image: build one with `goanna build`")
-    if image_header.image_end + LEAST_MEMORY > memory_size():
+    if memory_beyond(image_header.image_end) < WORKING_MEMORY - FIRMWARE_MEMORY:
         buffer = Array[u8, 160]()
         text = Text(window=buffer[:])
         text.put(b"too little memory: the image needs at least ")
-        text.number((image_header.image_end + (LEAST_MEMORY + MEBIBYTE - 1)) // MEBIBYTE)
+        text.number((image_header.image_end + (WORKING_MEMORY + MEBIBYTE - 1)) // MEBIBYTE)
         text.put(b" MiB, the machine has ")
-        text.number(memory_size() // MEBIBYTE)
+        text.number((memory_size() + (MEBIBYTE - 1)) // MEBIBYTE)  # without what firmware keeps
         text.put(b" MiB")
         refuse(buffer[0 : text.position])
     return image_header.image_end

@@ -13,6 +13,7 @@ __all__ = [
     "BOOT_MAGIC",
     "BOOT_VERSION",
     "CHECKSUM_BLOCK",
+    "FIRMWARE_MEMORY",
     "FLAG_CONTROL",
     "FLAG_DEBUG_EXIT",
     "FLAG_TRACE",
@@ -20,6 +21,7 @@ __all__ = [
     "FLAG_VERBOSE",
     "IMAGE_MAGIC",
     "IMAGE_VERSION",
+    "WORKING_MEMORY",
     "BootInformation",
     "ImageHeader",
     "Region",
@@ -36,6 +38,11 @@ FIXED_SIZE = 184  # bytes of BootInformation before the string area
 CHECKSUM_BLOCK = 4096  # bytes of the bundle under one entry of the checksum table: a page, checked when it is mapped
 
 TREE_DISK = b"goanna-tree"  # the serial number of the disk with the tree that stands beside the image, if it has one
+
+# Bytes of a machine's memory beyond the end of the image: what the kernel and the smallest program take while they run
+# (page tables, stacks, the heap), and how much of that firmware may keep for itself at the end of memory.
+WORKING_MEMORY = 1 << 20
+FIRMWARE_MEMORY = 1 << 18
 
 FLAG_TRACE = 1  # print each system call
 FLAG_VERBOSE = 2  # the kernel says what it does

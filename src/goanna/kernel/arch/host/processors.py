@@ -33,6 +33,7 @@ __all__ = [
     "before_user",
     "counter",
     "counter_scale",
+    "ending",
     "entropy",
     "halt_until_interrupt",
     "interrupt_window",
@@ -196,6 +197,12 @@ def processor_index() -> u32:
 def processor_count() -> u32:
     """How many processors run."""
     return max(_count, u32(1))
+
+
+@metal
+def ending() -> bool:
+    """Whether other processors were stopped where they were: they never are."""
+    return False
 
 
 @metal

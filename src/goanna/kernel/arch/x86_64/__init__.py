@@ -44,7 +44,7 @@ from .layout import (
     physical,
     virtual,
 )
-from .memory_map import command_line, give_memory, image_end, loader_module, memory_size
+from .memory_map import command_line, give_memory, image_end, loader_module, memory_beyond, memory_size
 from .numbers import SYSCALL_NUMBERS
 from .page_table import (
     PageTable,
@@ -80,6 +80,7 @@ from .trap import (
     READ,
     WRITE,
     before_user,
+    ending,
     enter_user,
     on_kernel_fault,
     on_page_fault,
@@ -150,6 +151,7 @@ __all__ = [
     "describe_frame",
     "each_mmio_device",
     "enable_calls",
+    "ending",
     "enter_user",
     "entropy",
     "entry_accessed",
@@ -180,6 +182,7 @@ __all__ = [
     "kick",
     "loader_module",
     "main",
+    "memory_beyond",
     "memory_size",
     "now",
     "on_call",

@@ -14,14 +14,15 @@ from goanna.metal import Array, extern_static, u64
 
 from .cpu import CR0_VALUE, EFER_VALUE, MSR_EFER, MSR_GS_BASE
 from .frame import KERNEL_CODE, KERNEL_DATA
-from .layout import DIRECT_MAP, KERNEL_AREA, KERNEL_OFFSET, KERNEL_PHYSICAL, TRAMPOLINE
+from .layout import DIRECT_MAP, KERNEL_AREA, KERNEL_OFFSET, TRAMPOLINE
 
-__all__ = ["ASSEMBLY", "BOOT_STACK_SIZE", "CR4_BOOT"]
+__all__ = ["ASSEMBLY", "BOOT_STACK_SIZE", "CR4_BOOT", "IMAGE_TABLES"]
 
 BOOT_STACK_SIZE = 16384
 CR4_BOOT = 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10  # PAE PGE OSFXSR OSXMMEXCPT
 CODE32 = 0x18  # in the boot GDT alone
-_IMAGE_PAGES = 8  # 2 MiB pages of the kernel's image that the first tables map
+_IMAGE_PAGES = 8  # 2 MiB pages from physical 0 on that the first tables map at KERNEL_OFFSET: the kernel's image
+IMAGE_TABLES = 2  # of 2 MiB each, for the exact map of it
 # The first processor's variables are the template itself, seen through the direct map.
 _FIRST_BASE = (DIRECT_MAP - KERNEL_OFFSET) % 2**64
 _HIGH_BIT = 1 << 31  # of the upper half of an entry: no execution
@@ -84,12 +85,12 @@ _start:
     addl $0x200000, %eax
     cmpl ${(1 << 30) + _HUGE:#x}, %eax
     jb 1b
-    movl ${KERNEL_PHYSICAL + _HUGE:#x}, %eax
+    movl ${_HUGE:#x}, %eax
     movl ${_low("boot_image_directory")}, %edi
 1:  movl %eax, (%edi)
     addl $8, %edi
     addl $0x200000, %eax
-    cmpl ${KERNEL_PHYSICAL + _IMAGE_PAGES * 0x200000 + _HUGE:#x}, %eax
+    cmpl ${_IMAGE_PAGES * 0x200000 + _HUGE:#x}, %eax
     jb 1b
     movl ${_low("boot_low_directory")} + {_PRESENT:#x}, {_low("boot_low_pointers")}
     movl ${_low("boot_image_directory")} + {_PRESENT:#x}, {_low("boot_image_pointers")} + {510 * 8}
@@ -169,7 +170,7 @@ boot_low_pointers:    .skip 4096
 boot_low_directory:   .skip 4096
 boot_image_pointers:  .skip 4096
 boot_image_directory: .skip 4096
-boot_image_table:     .skip 4096
+boot_image_table:     .skip {IMAGE_TABLES * 4096}
 boot_area_pointers:   .skip 4096
 boot_stack:           .skip {BOOT_STACK_SIZE}
 boot_stack_end:
@@ -180,4 +181,4 @@ boot_processor_stack: .quad 0
 boot_top = extern_static("boot_top", Array[u64, 512])
 boot_low_pointers = extern_static("boot_low_pointers", Array[u64, 512])
 boot_image_directory = extern_static("boot_image_directory", Array[u64, 512])
-boot_image_table = extern_static("boot_image_table", Array[u64, 512])
+boot_image_table = extern_static("boot_image_table", Array[u64, IMAGE_TABLES * 512])

@@ -18,6 +18,7 @@ from .page_table import (
     slot_of,
 )
 from .tlb import flush_kernel, pause
+from .trap import ending
 
 __all__ = ["kernel_map", "kernel_map_device", "kernel_map_firmware", "kernel_unmap"]
 
@@ -30,8 +31,10 @@ gate = static(Atomic[u64])  # a spin lock around changes of the kernel half; bas
 
 @metal
 def enter_gate() -> None:
-    """Take the lock."""
+    """Take the lock, from a processor that was stopped too: the way to switch the machine off leads through here."""
     while gate.exchange(1, order=ACQUIRE) != 0:
+        if ending():
+            return
         pause()
 
 

@@ -23,9 +23,9 @@ HUGE_SIZE = 2 << 20
 USER_TOP = 0x7FFF_FFFF_F000  # first address past user space: the last page below the hole stays unmapped, as in Linux
 DIRECT_MAP = 0xFFFF_8000_0000_0000
 LOWEST_KERNEL_ADDRESS = DIRECT_MAP
-KERNEL_VIRTUAL = 0xFFFF_FFFF_8000_0000  # linked here ...
-KERNEL_PHYSICAL = 0x20_0000  # ... and loaded here
-KERNEL_OFFSET = KERNEL_VIRTUAL - KERNEL_PHYSICAL
+KERNEL_VIRTUAL = 0xFFFF_FFFF_8010_0000  # linked here ...
+KERNEL_PHYSICAL = 0x10_0000  # ... and loaded here, where RAM goes on: so it can say that a machine is too small for it
+KERNEL_OFFSET = KERNEL_VIRTUAL - KERNEL_PHYSICAL  # a border of 2 MiB
 # One entry of the top table (512 GiB) serves everything that is mapped later, so that it is there in every address
 # space.
 KERNEL_AREA = 0xFFFF_C900_0000_0000  # kernel stacks; the memory room hands out addresses in it

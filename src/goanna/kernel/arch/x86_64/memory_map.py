@@ -6,14 +6,13 @@ Before the memory room runs, pages for tables come from right behind the image. 
 
 from goanna.metal import Array, Fn, Slice, extern_static, fill, hook, metal, static, u8, u64, unsafe
 
-from .boot import boot_image_directory, boot_image_table, boot_top
+from .boot import IMAGE_TABLES, boot_image_directory, boot_image_table, boot_top
 from .cpu import invalidate_all, write_cr3
 from .layout import (
     DIRECT_MAP,
     HUGE_SIZE,
     KERNEL_OFFSET,
     KERNEL_PHYSICAL,
-    KERNEL_VIRTUAL,
     PAGE_SIZE,
     TRAMPOLINE,
     virtual,
@@ -34,8 +33,8 @@ from .processor import features
 from .pvh import MEMORY_RESERVED, PVH_MAGIC, MemoryEntry, Module, Range, StartInfo, remove, usable_ranges
 
 __all__ = [
-    "build_direct_map", "command_line", "give_memory", "image_end", "loader_module", "loader_rsdp", "memory_size",
-    "read_start_info",
+    "build_direct_map", "command_line", "give_memory", "image_end", "loader_module", "loader_rsdp", "memory_beyond",
+    "memory_size", "read_start_info",
 ]  # fmt: skip
 
 # The first physical address behind everything the loader brought: kernel and bundle. Called once, on the boot stack.
@@ -123,6 +122,17 @@ def keep_module(modules: u64) -> None:
 
 
 @metal
+def memory_beyond(address: u64) -> u64:
+    """Bytes of RAM from a physical address on."""
+    total: u64 = 0
+    for index in range(u64(0), range_count):
+        start = max(ranges[index].start, address)
+        if start < ranges[index].end:
+            total += ranges[index].end - start
+    return total
+
+
+@metal
 def read_start_info(address: u64) -> None:
     """Copy what is needed of the loader's structures, which lie in memory that will be used."""
     global range_count, command_line_length, loader_rsdp
@@ -207,7 +217,7 @@ def protect_image() -> None:
     """Code read-only and executable, constants read-only, data writable; the start code is not mapped any more."""
     text, rodata = unsafe.address(text_start), unsafe.address(rodata_start)
     data, end = unsafe.address(data_start), unsafe.address(kernel_end)
-    assert end - KERNEL_VIRTUAL <= HUGE_SIZE, "the kernel is larger than one page table maps"
+    assert end - KERNEL_OFFSET <= IMAGE_TABLES * HUGE_SIZE, "the kernel is larger than its page tables map"
     address = text
     while address < end:
         entry = (address - KERNEL_OFFSET) | PRESENT | ACCESSED | DIRTY | GLOBAL
@@ -215,10 +225,11 @@ def protect_image() -> None:
             entry |= NO_EXECUTE
         if address >= data:
             entry |= WRITABLE
-        boot_image_table[(address - KERNEL_VIRTUAL) // PAGE_SIZE] = entry
+        boot_image_table[(address - KERNEL_OFFSET) // PAGE_SIZE] = entry
         address += PAGE_SIZE
     fill(boot_image_directory, 0)
-    boot_image_directory[0] = (unsafe.address(boot_image_table) - KERNEL_OFFSET) | INNER
+    for index in range(u64(0), u64(IMAGE_TABLES)):
+        boot_image_directory[index] = (unsafe.address(boot_image_table[index * 512]) - KERNEL_OFFSET) | INNER
 
 
 @metal

@@ -13,13 +13,14 @@ from .trap import stop_on_interrupt
 
 __all__ = ["set_debug_exit", "stop", "stop_others"]
 
-DEBUG_EXIT = 0xF4  # where the runner puts isa-debug-exit; QEMU's status becomes value * 2 + 1
+DEBUG_EXIT = 0xF4  # where isa-debug-exit belongs, which reads as 0; QEMU's status becomes value * 2 + 1
 SLEEP_ENABLE = 1 << 13  # in PM1 control, behind SLP_TYP in bits 10 to 12
 SLEEP_CONTROL_ENABLE = 1 << 5  # in the sleep control register, behind SLP_TYP in bits 2 to 4
 RESET_CONTROL = 0xCF9
 KEYBOARD, KEYBOARD_BUSY, KEYBOARD_RESET = 0x64, 1 << 1, 0xFE
 
 debug_exit = static(bool)
+slept = static(bool)  # ACPI was tried
 
 
 @metal
@@ -57,9 +58,12 @@ def sleep() -> None:
 @metal
 def stop(status: u32) -> None:
     """End the machine. `status` is passed on where the machine can carry it. Never returns."""
-    if debug_exit:
+    global slept
+    if debug_exit or (status != 0 and in8(DEBUG_EXIT) == 0):
         out32(DEBUG_EXIT, status)
-    sleep()
+    if not slept:  # or it failed, and the kernel with it
+        slept = True
+        sleep()
     out8(RESET_CONTROL, 0x02)
     out8(RESET_CONTROL, 0x06)
     for _ in range(1000):

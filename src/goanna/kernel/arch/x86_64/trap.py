@@ -26,8 +26,8 @@ from .frame import AT_FRAME, NO_CALLER, Frame
 from .layout import USER_TOP
 
 __all__ = [
-    "EXECUTE", "READ", "WRITE", "before_user", "on_kernel_fault", "on_page_fault", "on_reschedule", "on_timer",
-    "on_user_fault", "raise_work", "register_interrupt", "set_vectors", "take_vector", "take_work",
+    "EXECUTE", "READ", "WRITE", "before_user", "ending", "on_kernel_fault", "on_page_fault", "on_reschedule",
+    "on_timer", "on_user_fault", "raise_work", "register_interrupt", "set_vectors", "take_vector", "take_work",
 ]  # fmt: skip
 
 READ, WRITE, EXECUTE = 1, 2, 4
@@ -94,6 +94,12 @@ def stop_on_interrupt() -> None:
     """From now on a processor that gets an NMI halts."""
     global stopping
     stopping = True
+
+
+@metal
+def ending() -> bool:
+    """Whether other processors were stopped where they were: a lock that is taken now stays so for good."""
+    return stopping
 
 
 @metal(inline=True)
