@@ -3,10 +3,12 @@ dashes.
 
     memory = "64M"
     env = { GREETING = "hello" }
+    add = { "./www" = "/srv/www" }
     trimpath = true
     ldflags = "-s -w"
 
-The file is looked for in the current folder and those above it, up to the one that holds go.mod or .git.
+A path of this computer is seen from the file's folder. The file is looked for in the current folder and those above it,
+up to the one that holds go.mod or .git.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from goanna.failure import Failure
 from goanna.program.toolchain import SWITCHES, VALUE_FLAGS
 
 NAME = "goanna.toml"
+# Keys whose values begin with a path of this computer.
+_PATHS = ("add", "env-file")
 _ENDS = ("go.mod", ".git")
 
 
@@ -65,7 +69,14 @@ def _own_words(path: Path, flag: str, value: Any, takes_value: bool) -> list[str
         if not isinstance(value, bool):
             raise Failure(f"{path}: {flag[2:]} is true or false, not {value!r}")
         return [flag] if value else []
-    return [f"{flag}={each}" for each in _values(path, flag[2:], value)]
+    return [f"{flag}={_seen_from(path, flag[2:], each)}" for each in _values(path, flag[2:], value)]
+
+
+def _seen_from(path: Path, key: str, value: str) -> str:
+    """A value with its path of this computer, if it has one, made independent of where the command runs."""
+    if key not in _PATHS or value.startswith("/"):
+        return value
+    return f"{path.parent}/{value}"
 
 
 def _go_words(path: Path, key: str, value: Any) -> list[str]:
@@ -76,7 +87,7 @@ def _go_words(path: Path, key: str, value: Any) -> list[str]:
 
 def _values(path: Path, key: str, value: Any) -> list[str]:
     if isinstance(value, dict):
-        return [f"{name}={each}" for name, each in value.items()]
+        return [f"{name}{':' if key == 'add' else '='}{each}" for name, each in value.items()]
     items = value if isinstance(value, list) else [value]
     for each in items:
         if isinstance(each, bool) or not isinstance(each, str | int | float):

@@ -1,0 +1,159 @@
+"""`goanna test` is `go test`: the same verdicts, and what the tests write to the paths that their flags name."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.boot.running import GOANNA
+
+_FILES = {
+    "go.mod": "module example.com/m\n\ngo 1.21\n",
+    "shared.txt": "around\n",
+    "a/a.go": """package a
+
+func Twice(n int) int {
+	if n > 100 {
+		return 0
+	}
+	return 2 * n
+}
+""",
+    "a/testdata/input": "data\n",
+    "a/a_test.go": """package a
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("CHILD") != "" {
+		os.Stdout.WriteString("child of " + filepath.Base(os.Args[0]))
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestPlace(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil || here != os.Getenv("EXPECTED_FOLDER") {
+		t.Errorf("stands in %q: %v", here, err)
+	}
+	if !filepath.IsAbs(os.Args[0]) || !strings.HasSuffix(os.Args[0], "a.test") {
+		t.Errorf("is called %q", os.Args[0])
+	}
+	if self, err := os.Executable(); err != nil || self != os.Args[0] {
+		t.Errorf("is %q: %v", self, err)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	for name, want := range map[string]string{"testdata/input": "data\\n", "../shared.txt": "around\\n"} {
+		got, err := os.ReadFile(name)
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if err := os.WriteFile("testdata/input", []byte("changed"), 0o644); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(t.TempDir(), "f"), nil, 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestChild(t *testing.T) {
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), "CHILD=1")
+	if output, err := command.CombinedOutput(); err != nil || string(output) != "child of a.test" {
+		t.Errorf("%q, %v", output, err)
+	}
+}
+
+func TestTwice(t *testing.T) {
+	if Twice(2) != 4 {
+		t.Error("not twice")
+	}
+}
+
+func BenchmarkTwice(b *testing.B) {
+	for i := 0; i < b.N; i++ {
+		Twice(i)
+	}
+}
+
+func FuzzTwice(f *testing.F) {
+	f.Add(1)
+	f.Fuzz(func(t *testing.T, n int) { Twice(n) })
+}
+""",
+    "b/b_test.go": """package b
+
+import "testing"
+
+func TestFails(t *testing.T) { t.Error("as it should") }
+
+func TestSkips(t *testing.T) { t.Skip() }
+""",
+}
+
+
+@pytest.fixture
+def module(tmp_path: Path, go: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A module in whose folder the test stands."""
+    for name, text in _FILES.items():
+        path = tmp_path / "m" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.chdir(tmp_path / "m")
+    monkeypatch.setenv("EXPECTED_FOLDER", str(tmp_path / "m/a"))
+    monkeypatch.setenv("PATH", f"{Path(go).parent}:{os.environ['PATH']}")
+    yield tmp_path / "m"
+    assert (tmp_path / "m/a/testdata/input").read_text() in ("data\n", "changed")
+
+
+def goanna_test(*words: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [*GOANNA, "test", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240
+    )
+    return done.returncode, done.stdout
+
+
+def verdicts(output: str) -> dict[tuple[str, str], str]:
+    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    ends = [each for each in events if each["Action"] in ("pass", "fail", "skip")]
+    return {(each["Package"], each.get("Test", "")): each["Action"] for each in ends}
+
+
+def test_verdicts_are_go_tests_own(module: Path, go: str) -> None:
+    status, output = goanna_test("-json", "-count=1", "./...")
+    assert (module / "a/testdata/input").read_text() == "data\n"
+    here = subprocess.run([go, "test", "-json", "-count=1", "./..."], capture_output=True, text=True)
+    assert status == here.returncode == 1
+    assert verdicts(output) == verdicts(here.stdout) and verdicts(output)[("example.com/m/a", "")] == "pass"
+
+
+def test_profiles_and_coverage_come_back(module: Path) -> None:
+    flags = ["-cover", "-coverprofile=c.out", "-cpuprofile=cpu.out", "-memprofile=mem.out", "-trace=t.out"]
+    status, output = goanna_test(*flags, "-count=1", "-bench=.", "-benchtime=10x", "./a")
+    assert status == 0 and "coverage: 66.7% of statements" in output and "BenchmarkTwice" in output, output
+    assert "example.com/m/a/a.go:3.23,4.13 1 1" in (module / "c.out").read_text()
+    for name in ("cpu.out", "mem.out", "t.out"):
+        assert (module / name).stat().st_size > 0
+
+
+def test_fuzzing_keeps_what_it_finds(module: Path) -> None:
+    broken = _FILES["a/a_test.go"].replace("{ Twice(n) }", '{ if n > 5 && n < 1000000 { t.Error("found") } }')
+    (module / "a/a_test.go").write_text(broken)
+    status, output = goanna_test("-fuzz=FuzzTwice", "-fuzztime=30s", "-run=FuzzTwice", "./a")
+    assert status == 1 and "--- FAIL: FuzzTwice" in output and "found" in output, output
+    assert len(list((module / "a/testdata/fuzz/FuzzTwice").iterdir())) == 1
