@@ -7,6 +7,7 @@ call that would have to wait ends the test: waiting is tested on simulated proce
 import ctypes
 import io
 import mmap
+from collections.abc import Callable
 from functools import cache
 
 from goanna.image.erofs import File, FileSystem, Folder, Link
@@ -223,14 +224,14 @@ def default_tree() -> Folder:
 class Machine:
     """One machine, fresh."""
 
-    def __init__(self, tree: Folder | None = None) -> None:
+    def __init__(self, tree: Folder | None = None, damage: Callable[[bytes], bytes] = bytes) -> None:
         self.unit = unit()
         self.unit.reset()
         self.memory = mmap.mmap(-1, ROOM)
         self.base = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         stream = io.BytesIO()
         FileSystem(tree or default_tree()).write(stream)
-        image = stream.getvalue()
+        image = damage(stream.getvalue())
         assert len(image) <= IMAGE_ROOM
         self.memory[ROOM - IMAGE_ROOM : ROOM - IMAGE_ROOM + len(image)] = image
         assert self.unit.call(start, self.base, len(image)) == 0

@@ -187,7 +187,7 @@ def count_name(parent: Entry, child: Entry, added: bool) -> None:
     if directory.image is None:
         directory.size = directory.size + NAME_COST if added else directory.size - NAME_COST
     if child.is_directory():
-        directory.set_links(directory.links + 1 if added else directory.links - 1)
+        directory.set_links(directory.links + 1 if added else directory.links - min(directory.links, 1))
     directory.modified()
 
 

@@ -139,6 +139,8 @@ class Node:
         return max(self.pages.count, (self.image_end + (PAGE_SIZE - 1)) // PAGE_SIZE)
 
 
+MOST_SECONDS = 9_000_000_000  # since 1970, of a file of the image: what 64 bits of nanoseconds hold
+MOST_LINKS = 1 << 30
 DAY = 24 * 3600 * 1_000_000_000
 
 nodes = Cache(Node)
@@ -225,13 +227,13 @@ def image_node(image: Image, inode: Inode) -> Ptr[Node]:
     node.mode = inode.mode
     node.user = inode.user
     node.group = inode.group
-    node.links = inode.links
+    node.links = min(max(inode.links, 1), MOST_LINKS)
     node.number = inode.nid
     if inode.kind() in (S_IFCHR, S_IFBLK):
         node.special_device = u64(inode.device)
     node.size = inode.size
     node.image_end = inode.size
-    time = i64.wrap(inode.modified * 1_000_000_000 + u64(inode.modified_nanoseconds))
+    time = i64(min(inode.modified, MOST_SECONDS)) * 1_000_000_000 + i64(inode.modified_nanoseconds)
     node.access_time = time
     node.modify_time = time
     node.change_time = time
