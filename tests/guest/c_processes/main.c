@@ -683,6 +683,50 @@ static void usage(void) {
     result("limit of none", prlimit(child, RLIMIT_NOFILE, NULL, &limit));
 }
 
+static void reaching(void) {
+    static char word[16] = "the parent's";
+    char *private = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(private + 4096, 4096);
+    int pipes[2];
+    result("pipe", pipe(pipes));
+    pid_t child = fork();
+    if (child == 0) {
+        strcpy(word, "the child's");
+        memset(private, 'c', 4096);
+        write(pipes[1], "x", 1);
+        while (word[0] == 't') nap(1);
+        _exit(word[0]);
+    }
+    char got[16] = {0}, page[4096];
+    read(pipes[0], got, 1);
+    struct iovec local = {got, sizeof got}, remote = {word, sizeof word};
+    result("look into a child", process_vm_readv(child, &local, 1, &remote, 1, 0));
+    say("%s, not %s\n", got, word);
+    struct iovec here = {page, 4096}, parts[2] = {{private + 2048, 1024}, {private + 3072, 2048}};
+    result("to the end of its memory", process_vm_readv(child, &here, 1, parts, 2, 0));
+    struct iovec hole = {private + 4096, 10};
+    result("into a hole", process_vm_readv(child, &here, 1, &hole, 1, 0));
+    struct iovec bad = {(void *)8, 10};
+    result("from a hole", process_vm_readv(child, &bad, 1, &remote, 1, 0));
+    result("into code", process_vm_writev(child, &here, 1, &(struct iovec){(void *)reaching, 10}, 1, 0));
+    result("with options", process_vm_readv(child, &local, 1, &remote, 1, 1));
+    result("into nobody", process_vm_readv(99999, &local, 1, &remote, 1, 0));
+    result("nothing", process_vm_readv(99999, &local, 0, &remote, 1, 0));
+    char path[64], line[100] = {0}, own[100] = {0};
+    snprintf(path, sizeof path, "/proc/%d/cmdline", child);
+    int file = open(path, O_RDONLY), self_file = open("/proc/self/cmdline", O_RDONLY);
+    long length = read(file, line, 99);
+    say("its command line is the same: %d\n", length == read(self_file, own, 99) && memcmp(line, own, 99) == 0);
+    close(file);
+    close(self_file);
+    struct iovec change = {"done", 5};
+    result("change a child", process_vm_writev(child, &change, 1, &remote, 1, 0));
+    status_of("changed", child, 0);
+    close(pipes[0]);
+    close(pipes[1]);
+    munmap(private, 4096);
+}
+
 static void report(int count, char **arguments) {
     say("%d arguments:", count);
     for (int i = 0; i < count; i++) {
@@ -743,6 +787,7 @@ int main(int count, char **arguments) {
     descriptors();
     executing();
     usage();
+    reaching();
     say("end\n");
     return 0;
 }

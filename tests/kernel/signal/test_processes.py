@@ -143,7 +143,7 @@ def crowd(frame: Frame) -> None:
 @metal
 def settle(frame: Frame) -> None:
     """Give those that have ended time to be gone."""
-    for _ in range(20):
+    for _ in range(200):
         spend_time(frame, 100_000)
 
 

@@ -6,10 +6,10 @@ from goanna.kernel.boot.settings import settings
 from goanna.kernel.boot.standing import describe_person, find_entry, take_identity, take_place
 from goanna.kernel.exec.load import describe_machine, load_program
 from goanna.kernel.exec.stack import Start
+from goanna.kernel.file.executable import set_executable
 from goanna.kernel.file.flags import S_IFREG
 from goanna.kernel.file.node import set_budget
 from goanna.kernel.file.node_pages import map_source
-from goanna.kernel.file.tree import Entry
 from goanna.kernel.identity.limits import RLIMIT_NOFILE, RLIMIT_STACK, default_limits
 from goanna.kernel.memory import pages, space
 from goanna.kernel.thread.create import make_process, make_thread
@@ -26,12 +26,9 @@ from goanna.kernel.thread.thread import (
     tree_lock,
 )
 from goanna.kernel.thread.work import begin_program_thread
-from goanna.metal import Fn, Slice, hook, i64, metal, u8
+from goanna.metal import Slice, i64, metal, u8
 
-__all__ = ["set_executable", "start_first_process"]
-
-# What runs is this entry of the tree, whose reference is used up.
-set_executable = hook(Fn[[Process, Entry], None])
+__all__ = ["start_first_process"]
 
 
 @metal

@@ -4,7 +4,6 @@ from goanna.kernel.arch import PAGE_SIZE, hardware_capabilities, signal_frame_si
 from goanna.kernel.base.log import Line, warn, write_line
 from goanna.kernel.base.panic import describe_program, panic_output
 from goanna.kernel.base.text import Text
-from goanna.kernel.boot.first import set_executable
 from goanna.kernel.boot.ports import drain_ports
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.boot.standing import set_directory
@@ -67,13 +66,6 @@ def describe(start: Start) -> None:
     """What the processor offers programs."""
     start.hwcap, start.hwcap2 = hardware_capabilities()
     start.signal_stack = signal_frame_size()
-
-
-@set_executable.set
-@metal
-def note_executable(process: Process, entry: Entry) -> None:
-    """What /proc/self/exe says."""
-    process.place.set_executable(entry)
 
 
 @set_directory.set

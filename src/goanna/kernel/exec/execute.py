@@ -11,6 +11,7 @@ from goanna.kernel.exec.load import describe_machine, load_program
 from goanna.kernel.exec.program import Program
 from goanna.kernel.exec.script import ScriptLine, read_line
 from goanna.kernel.exec.stack import Start
+from goanna.kernel.file.executable import set_executable
 from goanna.kernel.file.execute_files import close_marked, own_files
 from goanna.kernel.file.flags import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX
 from goanna.kernel.file.walk import Path
@@ -253,7 +254,7 @@ def change_over(me: Thread, process: Process, memory: AddressSpace, execution: E
     entry = execution.program.description.entry
     if entry is not None:
         entry.hold()
-        process.place.set_executable(entry)
+        set_executable(process, entry)
     take_name(me, process, execution.name())
     forget_thread(me)
     process.barriers.store(0)

@@ -1,4 +1,4 @@
-"""Where a process stands in the file tree: its root, its working directory, the program it runs (struct fs_struct)."""
+"""Where a process stands in the file tree: its root and its working directory (struct fs_struct)."""
 
 from goanna.kernel.arch import virtual
 from goanna.kernel.base.errno import EACCES, EBADF, EFAULT, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM, ERANGE, EXDEV
@@ -12,7 +12,6 @@ from goanna.kernel.memory import user
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.memory.pages import allocate, release
 from goanna.kernel.thread.current import current_process
-from goanna.kernel.thread.process import Process
 from goanna.metal import Atomic, Ptr, i32, i64, metal, struct, u8, u64, unsafe
 
 
@@ -24,7 +23,6 @@ class Place:
     lock: SpinLock  # protects all below
     root: Ptr[Entry]
     directory: Ptr[Entry]
-    executable: Ptr[Entry]  # None before the first program
 
     def get_root(self) -> Entry:
         """The root, with a reference."""
@@ -37,13 +35,6 @@ class Place:
         with self.lock:
             self.directory.hold()
             return self.directory
-
-    def get_executable(self) -> Ptr[Entry]:
-        """The program, with a reference, or None."""
-        with self.lock:
-            if self.executable is not None:
-                self.executable.hold()
-            return self.executable
 
     def set_directory(self, entry: Entry) -> None:
         """Stand elsewhere. The caller's reference is used up."""
@@ -58,14 +49,6 @@ class Place:
             old = self.root
             self.root = entry
         old.drop()
-
-    def set_executable(self, entry: Ptr[Entry]) -> None:
-        """Say what program runs. The caller's reference is used up."""
-        with self.lock:
-            old = self.executable
-            self.executable = entry
-        if old is not None:
-            old.drop()
 
 
 places = Cache(Place)
@@ -92,7 +75,6 @@ def copy_place(source: Place) -> Ptr[Place]:
         place.references.store(1)
         place.root = source.get_root()
         place.directory = source.get_directory()
-        place.executable = source.get_executable()
     return place
 
 
@@ -102,15 +84,7 @@ def drop_place(place: Place) -> None:
     if place.references.sub(1) == 1:
         place.root.drop()
         place.directory.drop()
-        if place.executable is not None:
-            place.executable.drop()
         places.free(place)
-
-
-@metal
-def set_executable(process: Process, entry: Entry) -> None:
-    """Say what program a process runs. The caller's reference is used up."""
-    process.place.set_executable(entry)
 
 
 @metal

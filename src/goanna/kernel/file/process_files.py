@@ -5,12 +5,13 @@ from goanna.kernel.base.errno import ENOENT
 from goanna.kernel.base.text import Text
 from goanna.kernel.file.declare import Generated, link_to
 from goanna.kernel.file.descriptor_tree import descriptor_name, jump_to_descriptor, path_text
+from goanna.kernel.file.executable import get_executable
 from goanna.kernel.file.place import drop_place
 from goanna.kernel.file.process_status import write_stat, write_statm, write_status
 from goanna.kernel.file.subject import Subject, hold_place, hold_space
 from goanna.kernel.file.tree import Entry, mount_count, mounts, path_of, root_entry
 from goanna.kernel.memory.area import AREA_BRK, AREA_SHARED, AREA_STACK, AREA_VDSO, Area
-from goanna.kernel.memory.remote import Window
+from goanna.kernel.memory.remote import peek
 from goanna.kernel.memory.space import AddressSpace, release
 from goanna.kernel.thread.current import current
 from goanna.metal import Array, Ptr, Slice, i64, metal, u8, u64, unsafe
@@ -98,13 +99,11 @@ def write_memory(text: Text, subject: Subject, start: u64, end: u64) -> None:
     space = hold_space(subject.process)
     if space is None:
         return
-    window = Window()
-    window.start(space)
     buffer = unsafe.uninitialized(Array[u8, CHUNK])
     at = start
     while at < end:
         count = min(end - at, CHUNK)
-        if window.read(buffer[0:count], at) < 0:
+        if peek(space, buffer[0:count], at) != count:
             break
         text.put(buffer[0:count])
         at += count
@@ -140,10 +139,10 @@ def write_environment(text: Text, subject: Subject) -> i64:
 
 
 @metal
-def read_word(window: Window, address: u64) -> tuple[u64, bool]:
+def read_word(space: AddressSpace, address: u64) -> tuple[u64, bool]:
     """A word of a process's memory, and whether it could be read."""
     word = Array[u64, 1]()
-    good = window.read(unsafe.slice(u8, unsafe.address(word), 8), address) == 0
+    good = peek(space, unsafe.slice(u8, unsafe.address(word), 8), address) == 8
     return word[0], good
 
 
@@ -151,11 +150,11 @@ LONGEST_VECTOR = 1 << 20  # words looked at on a stack
 
 
 @metal
-def skip_pointers(window: Window, address: u64) -> u64:
+def skip_pointers(space: AddressSpace, address: u64) -> u64:
     """The address after a list of words that ends in zero; 0 if there is none."""
     at = address
     for _ in range(LONGEST_VECTOR):
-        word, good = read_word(window, at)
+        word, good = read_word(space, at)
         if not good:
             return 0
         at += 8
@@ -170,15 +169,13 @@ def write_auxiliary(text: Text, subject: Subject) -> i64:
     space = hold_space(subject.process)
     if space is None:
         return 0
-    window = Window()
-    window.start(space)
-    at = skip_pointers(window, space.stack_start + 8)
+    at = skip_pointers(space, space.stack_start + 8)
     if at != 0:
-        at = skip_pointers(window, at)
+        at = skip_pointers(space, at)
     kind: u64 = 1
     while at != 0 and kind != 0:
-        kind, good = read_word(window, at)
-        value, good_too = read_word(window, at + 8)
+        kind, good = read_word(space, at)
+        value, good_too = read_word(space, at + 8)
         if not good or not good_too:
             break
         pair = Array[u64, 2]()
@@ -323,16 +320,12 @@ def write_mount_options(text: Text, entry: Entry) -> None:
 @metal
 def process_entry(subject: Subject, which: u64) -> Ptr[Entry]:
     """The program (0), working directory (1) or root (2) of a process, with a reference; None if there is none."""
+    if which == 0:
+        return get_executable(subject.process)
     place = hold_place(subject.process)
     if place is None:
         return None
-    entry: Ptr[Entry] = None
-    if which == 0:
-        entry = place.get_executable()
-    elif which == 1:
-        entry = place.get_directory()
-    else:
-        entry = place.get_root()
+    entry = place.get_directory() if which == 1 else place.get_root()
     drop_place(place)
     return entry
 

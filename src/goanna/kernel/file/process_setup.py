@@ -2,6 +2,7 @@
 
 from goanna.kernel.base.errno import ENOMEM
 from goanna.kernel.file.console import open_standard
+from goanna.kernel.file.executable import get_executable, set_executable
 from goanna.kernel.file.place import Place, copy_place, create_place, drop_place
 from goanna.kernel.file.subject import hanging_lock
 from goanna.kernel.file.table import FileTable, copy_table, create_table, drop_table
@@ -47,6 +48,7 @@ def begin(process: Process) -> i64:
 @metal
 def inherit(process: Process, parent: Process, flags: u64) -> i64:
     """A child."""
+    process.executable = get_executable(parent)
     if (flags & CLONE_FS) != 0:
         parent.place.references.add(1)
         process.place = parent.place
@@ -71,6 +73,7 @@ def end(process: Process) -> None:
         place = process.place
         process.files = None
         process.place = None
+    set_executable(process, None)
     if files is not None:
         drop_table(files)
     if place is not None:

@@ -1,4 +1,5 @@
-"""Memory of an address space that need not be the running one: how a new program's first pages are written.
+"""Memory of an address space that need not be the running one: how a new program's first pages are written, and how one
+process looks into another.
 
 Pages are reached through the direct map, after the fault that the program itself would have taken.
 """
@@ -17,9 +18,9 @@ from goanna.kernel.arch import (
 from goanna.kernel.base.errno import EFAULT
 from goanna.kernel.memory.fault import handle_fault
 from goanna.kernel.memory.space import AddressSpace
-from goanna.metal import Array, Ptr, Slice, i64, struct, u8, u32, u64, unsafe, wrapping
+from goanna.metal import Array, Ptr, Slice, i64, metal, struct, u8, u32, u64, unsafe, wrapping
 
-__all__ = ["Window"]
+__all__ = ["Window", "peek", "poke"]
 
 NOWHERE = 1  # no page starts there
 
@@ -98,3 +99,51 @@ class Window:
         cell = Array[u64, 1]()
         cell[0] = value
         return self.write(address, unsafe.slice(u8, unsafe.address(cell), 8))
+
+
+@metal
+def peek(space: AddressSpace, destination: Slice[u8], address: u64) -> u64:
+    """Read bytes of a space that others use and change meanwhile; how many could be. No lock is held."""
+    done: u64 = 0
+    while done < len(destination):
+        here = wrapping(address + done)
+        count = min(len(destination) - done, PAGE_SIZE - here % PAGE_SIZE)
+        if not exchange(space, here, destination[done : done + count], READ):
+            break
+        done += count
+    return done
+
+
+@metal
+def poke(space: AddressSpace, address: u64, source: Slice[u8]) -> u64:
+    """Write bytes to a space that others use and change meanwhile; how many could be. No lock is held."""
+    done: u64 = 0
+    while done < len(source):
+        here = wrapping(address + done)
+        count = min(len(source) - done, PAGE_SIZE - here % PAGE_SIZE)
+        if not exchange(space, here, source[done : done + count], WRITE):
+            break
+        done += count
+    return done
+
+
+@metal
+def exchange(space: AddressSpace, address: u64, data: Slice[u8], access: u32) -> bool:
+    """Copy within one page, from it (READ) or to it (WRITE), under the space's lock, so that the page can't go. Whether
+    the program itself could."""
+    while True:
+        with space.lock:
+            area = space.find(address)
+            if area is None or area.protection & access == 0:
+                return False
+            entry = table_lookup(space.table, address)
+            if entry != 0 and (access == READ or entry_writable(entry)):
+                size = HUGE_SIZE if entry_huge(entry) else u64(PAGE_SIZE)
+                place = unsafe.slice(u8, virtual(entry_physical(entry)) + (address & (size - 1)), len(data))
+                if access == READ:
+                    data[:] = place
+                else:
+                    place[:] = data
+                return True
+        if handle_fault(space, address, access) != 0:
+            return False

@@ -94,6 +94,7 @@ class Process:
     space: Ptr["goanna.kernel.memory.space.AddressSpace"]  # set before its first thread runs, until its last has ended
     files: Ptr["goanna.kernel.file.table.FileTable"]
     place: Ptr["goanna.kernel.file.place.Place"]
+    executable: Ptr["goanna.kernel.file.tree.Entry"]
     signals: Ptr["goanna.kernel.signal.state.ProcessSignals"]
     limits: Array[Limit, LIMITS]
     credentials: Credentials
