@@ -19,7 +19,7 @@ from goanna.kernel.thread.wait import WaitQueue, Wake
 from goanna.kernel.time.timer import MONOTONIC, NEVER, REAL, Timer, timer_cancel, timer_start
 from goanna.kernel.time.timespec import FOREVER, get_timespec, put_timespec
 from goanna.kernel.time.wall import real_time, wall_offset
-from goanna.metal import Ptr, constant, i32, i64, metal, pointer, struct, u32, u64, unsafe
+from goanna.metal import Ptr, constant, i32, i64, metal, pointer, struct, u32, u64, unsafe, wrapping
 
 CLOCK_REALTIME = 0
 CLOCK_REALTIME_ALARM = 8
@@ -208,7 +208,7 @@ def arm(file: TimerFile, value: u64, interval: u64, flags: u32) -> None:
 @metal
 def give(address: u64, interval: u64, value: u64) -> i64:
     """Write a struct itimerspec. 0 or -EFAULT."""
-    if put_timespec(address, interval) < 0 or put_timespec(address + SPEC, value) < 0:
+    if put_timespec(address, interval) < 0 or put_timespec(wrapping(address + SPEC), value) < 0:
         return -EFAULT
     return 0
 
@@ -217,7 +217,7 @@ def give(address: u64, interval: u64, value: u64) -> i64:
 def sys_timerfd_settime(descriptor: i32, flags: u32, address: u64, old_address: u64) -> i64:
     """timerfd_settime(2)."""
     interval, error = get_timespec(address)
-    value, other = get_timespec(address + SPEC)
+    value, other = get_timespec(wrapping(address + SPEC))
     if error == -EFAULT or other == -EFAULT:
         return -EFAULT
     if (flags & ~u32(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET)) != 0 or error < 0 or other < 0:
