@@ -20,10 +20,15 @@ def get_executable(process: Process) -> Ptr[Entry]:
 
 @metal
 def set_executable(process: Process, entry: Ptr[Entry]) -> None:
-    """Say what file a process runs, or none. The caller's reference is used up."""
+    """Say what file a process runs, or none. The caller's reference is used up. Meanwhile the file is not to be written
+    (ETXTBSY)."""
     old: Ptr[Entry] = None
+    if entry is not None and entry.node is not None:
+        entry.node.running.add(1)
     with hanging_lock:
         old = process.executable
         process.executable = entry
     if old is not None:
+        if old.node is not None:
+            old.node.running.sub(1)
         old.drop()

@@ -69,6 +69,7 @@ class Node:
     locks: u64  # address of the locks on it
     watches: u64  # address of who is told of changes
     writers: Atomic[u32]  # descriptions open for writing
+    running: Atomic[u32]  # processes whose program it is
     readers: Atomic[u32]  # descriptions open for reading only
 
     def kind(self) -> u32:

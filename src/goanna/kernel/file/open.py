@@ -15,6 +15,7 @@ from goanna.kernel.base.errno import (
     EOPNOTSUPP,
     EPERM,
     EROFS,
+    ETXTBSY,
 )
 from goanna.kernel.file.attributes import CHANGE_SIZE, Change
 from goanna.kernel.file.description import Description, Operations, create
@@ -122,6 +123,8 @@ def check_open(entry: Entry, flags: u32) -> i64:
         return -EROFS
     if not entry_permitted(entry, wanted):
         return -EACCES
+    if (wanted & WRITE) != 0 and entry.node is not None and entry.node.running.load() != 0:
+        return -ETXTBSY
     if (flags & O_NOATIME) != 0 and mine().file_user != entry.owner() and not capable(CAP_FOWNER):
         return -EPERM
     return 0

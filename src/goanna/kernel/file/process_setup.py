@@ -48,7 +48,7 @@ def begin(process: Process) -> i64:
 @metal
 def inherit(process: Process, parent: Process, flags: u64) -> i64:
     """A child."""
-    process.executable = get_executable(parent)
+    set_executable(process, get_executable(parent))
     if (flags & CLONE_FS) != 0:
         parent.place.references.add(1)
         process.place = parent.place

@@ -11,6 +11,7 @@ from goanna.kernel.base.errno import (
     EPERM,
     EROFS,
     ESPIPE,
+    ETXTBSY,
 )
 from goanna.kernel.file.attribute_calls import place_at
 from goanna.kernel.file.attributes import CHANGE_SIZE, Change
@@ -46,6 +47,8 @@ def sys_truncate(address: u64, size: i64) -> i64:
         error = -EACCES
     elif entry.tree.change is None:
         error = -EPERM
+    elif entry.node is not None and entry.node.running.load() != 0:
+        error = -ETXTBSY
     else:
         error = entry.tree.change(entry, Change(what=CHANGE_SIZE, size=u64(size)))
     entry.drop()
