@@ -10,7 +10,7 @@ from goanna.kernel.file.description import Description
 from goanna.kernel.file.place import drop_place
 from goanna.kernel.file.subject import Subject, hold_files, hold_place
 from goanna.kernel.file.table import drop_table
-from goanna.kernel.file.tree import Entry, Tree, entries, path_of
+from goanna.kernel.file.tree import Entry, Tree, entries, shown_path
 from goanna.metal import Ptr, Slice, constant, i32, i64, metal, u8, u32, unsafe
 
 
@@ -120,9 +120,7 @@ def path_text(subject: Subject, entry: Entry, buffer: Slice[u8]) -> i64:
     if place is None:
         return -ENOENT
     root = place.get_root()
-    start = path_of(entry, root, buffer)
+    length = shown_path(entry, root, buffer)
     root.drop()
     drop_place(place)
-    length = len(buffer) - start
-    buffer[0:length] = buffer[start : len(buffer)]
     return i64(length) if length != 0 else -ENAMETOOLONG

@@ -9,7 +9,7 @@ from goanna.kernel.file.executable import get_executable
 from goanna.kernel.file.place import drop_place
 from goanna.kernel.file.process_status import write_stat, write_statm, write_status
 from goanna.kernel.file.subject import Subject, hold_place, hold_space
-from goanna.kernel.file.tree import Entry, mount_count, mounts, path_of, root_entry
+from goanna.kernel.file.tree import Entry, mount_count, mounts, root_entry, shown_path
 from goanna.kernel.memory.area import AREA_BRK, AREA_SHARED, AREA_STACK, AREA_VDSO, Area
 from goanna.kernel.memory.remote import peek
 from goanna.kernel.memory.space import AddressSpace, release
@@ -78,7 +78,7 @@ LONGEST_SHOWN = 512  # bytes of a path that fit on the stack
 def write_entry_path(text: Text, entry: Entry) -> None:
     """The path of an entry from the machine's root."""
     buffer = unsafe.uninitialized(Array[u8, LONGEST_SHOWN])
-    text.put(buffer[path_of(entry, entry_root(entry), buffer[:]) : LONGEST_SHOWN])
+    text.put(buffer[0 : shown_path(entry, entry_root(entry), buffer[:])])
 
 
 @metal

@@ -157,6 +157,7 @@ class Entry:
 Children = OrderedTree(Entry, "order", "cookie")
 entries = Cache(Entry)
 long_names = Cache(LongName)
+GONE = b" (deleted)"
 BUCKETS = 4096
 UNUSED_MOST = 4096  # entries kept that nobody refers to
 FIRST_COOKIE = 2  # . and .. are before
@@ -471,6 +472,28 @@ def path_of(entry: Entry, root: Entry, buffer: Slice[u8]) -> u64:
         start -= 1
         buffer[start] = 0x2F
     return start
+
+
+@metal
+def shown_path(entry: Entry, root: Entry, buffer: Slice[u8]) -> u64:
+    """The path of an entry at the start of `buffer`, as links in /proc show it: that a name is gone is said. Its
+    length; 0: it does not fit."""
+    room = len(buffer) - len(GONE)
+    length: u64 = 0
+    if entry.parent is None and entry.length != 0:
+        length = u64(entry.length) + 1
+        if length > room:
+            return 0
+        buffer[0] = 0x2F
+        buffer[1:length] = entry.text()
+    else:
+        start = path_of(entry, root, buffer[0:room])
+        length = room - start
+        buffer[0:length] = buffer[start:room]
+    if entry.has(DEAD) and length != 0:
+        buffer[length : length + len(GONE)] = GONE
+        length += len(GONE)
+    return length
 
 
 @metal
