@@ -31,7 +31,7 @@ from goanna.kernel.boot.ports import drain_ports, open_ports
 from goanna.kernel.boot.returns import send_returns
 from goanna.kernel.boot.settings import settings, take_command_line, take_information
 from goanna.kernel.boot.standing import mount_tree
-from goanna.kernel.device.control import log_line, program_died, program_exited
+from goanna.kernel.device.control import log_line, program_died, program_exited, use_channel
 from goanna.kernel.file.generated_tree import mount_generated
 from goanna.kernel.file.image_tree import mount_root, root_image
 from goanna.kernel.file.integrity import Integrity, on_damage, xxh64
@@ -189,6 +189,8 @@ random_u64.set(random_number)
 @metal
 def take_flags() -> None:
     """Turn on what was asked for."""
+    if settings.flags & FLAG_CONTROL != 0:
+        use_channel()
     log.verbose = settings.flags & FLAG_VERBOSE != 0
     trace.tracing = settings.flags & (FLAG_TRACE | FLAG_CONTROL) == FLAG_TRACE | FLAG_CONTROL
     if settings.flags & FLAG_DEBUG_EXIT != 0:

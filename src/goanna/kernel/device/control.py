@@ -49,6 +49,7 @@ __all__ = [
     "return_data",
     "return_file",
     "trace_record",
+    "use_channel",
 ]
 
 console_port_write = hook(Fn[[Slice[u8]], None])
@@ -74,10 +75,16 @@ _receiver = static(Receiver)  # the port's interrupt alone
 
 
 @metal
-def open_channel() -> None:
-    """There is a control channel: say that both ports listen."""
+def use_channel() -> None:
+    """There is a control channel: what is said from now on goes there."""
     global _present
     _present = True
+
+
+@metal
+def open_channel() -> None:
+    """Say that both ports listen."""
+    use_channel()
     send(LISTENING, b"", b"")
 
 
