@@ -1,6 +1,6 @@
 """Measures everything, prints the table, writes results.json and results.svg beside this file.
 
-    python -m benchmarks [--only start|memory|size|clock|counts|building ...]
+    python -m benchmarks [--only start|memory|size|clock|counts|files|building ...]
 
 With --only nothing is written. The comparison Linux is built on first use (minutes; needs apt-get).
 """
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Measurement]]] = {
     "size": startup.sizes,
     "clock": counting.clock_readings,
     "counts": counting.instruction_counts,
+    "files": counting.file_counts,
     "building": building.build_times,
 }
 

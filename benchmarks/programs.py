@@ -53,6 +53,13 @@ def counts(folder: Path) -> Path:
 
 
 @cache
+def files(folder: Path) -> Path:
+    """guest/files.c."""
+    subprocess.run([*_ZIG, "-o", folder / "files", GUEST / "files.c"], check=True)
+    return folder / "files"
+
+
+@cache
 def first(folder: Path) -> Path:
     """guest/first.c."""
     subprocess.run([*_ZIG, "-nostdlib", "-o", folder / "first", GUEST / "first.c"], check=True)
