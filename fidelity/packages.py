@@ -13,7 +13,7 @@ from goanna.program.toolchain import find_go, go_version
 NETWORK = (
     "net", "net/http", "net/http/cgi", "net/http/cookiejar", "net/http/fcgi", "net/http/httptest", "net/http/httptrace",
     "net/http/httputil", "net/http/internal", "net/http/internal/http2", "net/http/pprof", "net/rpc",
-    "net/rpc/jsonrpc", "net/smtp", "net/internal/socktest", "log/syslog", "expvar", "crypto/tls",
+    "net/rpc/jsonrpc", "net/smtp", "net/internal/socktest", "log/syslog", "crypto/tls",
 )  # fmt: skip
 
 # A choice that touches every room of the kernel and takes minutes.

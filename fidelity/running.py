@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from fidelity import linux
 from fidelity.packages import Package, Toolchain
 from fidelity.verdicts import FAIL, MISSING, UNFINISHED, Verdicts, read_verdicts
+from goanna.failure import Failure
 
 # How often a package is begun again after a test that ended the binary.
 _TRIES = 8
@@ -72,9 +73,12 @@ def _environment() -> dict[str, str]:
 
 
 def test_names(side: Side, package: Package, binary: Path) -> list[str]:
-    """The top-level tests, examples and fuzz tests of a binary, in order."""
+    """The top-level tests, examples and fuzz tests of a binary, in order. Raises Failure if it can't be started."""
     command = side.command(package, binary, ["-test.list=."], 60)
-    done = subprocess.run(command, cwd=package.folder, capture_output=True, timeout=120)
+    done = subprocess.run(command, cwd=package.folder, capture_output=True, timeout=120, env=side.environment)
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip() or f"status {done.returncode}"
+        raise Failure(f"{package.path}: its tests can't be listed on {side.name}: {said}")
     lines = done.stdout.decode(errors="replace").splitlines()
     return [each for each in lines if re.match(r"(Test|Example|Fuzz)", each)]
 

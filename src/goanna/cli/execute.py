@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from goanna.cli.guest import Guest
 from goanna.cli.prepare import put_together
 from goanna.cli.progress import Progress
+from goanna.cli.run import check_memory
 from goanna.failure import Failure
 from goanna.image.erofs import Folder
 from goanna.image.host_files import HostFiles
@@ -30,7 +31,7 @@ from goanna.program.test_flags import written_by
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The flags of exec; `memory` in bytes, without what the tree takes; `timeout` in seconds."""
+    """The flags of exec; `memory` in bytes, `timeout` in seconds."""
 
     memory: int
     cpus: int
@@ -75,6 +76,7 @@ def execute(words: Sequence[str], options: Options) -> int:
         put_together(image_path, tree, launch)
         progress.stop()
         image = read_image(image_path)
+        check_memory(image, options.memory)
         information = runner_information(
             image,
             None,
@@ -89,9 +91,8 @@ def execute(words: Sequence[str], options: Options) -> int:
             from goanna.observe.trace import line_of
 
             trace = line_of
-        room = -(-tree_file.stat().st_size // (1 << 20)) << 20
         settings = Settings(
-            memory=options.memory + room,
+            memory=options.memory,
             processors=options.cpus,
             accelerator=choose(qemu, options.accel),
             tree=tree_file,

@@ -44,13 +44,7 @@ def run(words: Words, options: Options) -> int:
     """Boot and follow to the end; gives the exit status. Raises Failure."""
     qemu = find_qemu()
     with _image_of(words, options.guest) as (image, symbols):
-        if image.memory > options.memory:
-            needed = memory_text(-(-image.memory // (1 << 20)) << 20)
-            raise Failure(
-                f"{image.path.name} needs at least {needed} of memory, and the machine would have "
-                f"{memory_text(options.memory)}",
-                f"Give it more: -m {needed}",
-            )
+        check_memory(image, options.memory)
         information = runner_information(
             image, words.arguments, options.guest.environment, wishes_for(image, options.guest),
             trace=options.trace, verbose=options.verbose,
@@ -94,6 +88,16 @@ def _image_of(words: Words, guest: Guest) -> Iterator[tuple[Image, Path | None]]
         return
     with program_of(words) as program, temporary_image(program, words, guest) as path:
         yield read_image(path), program.path
+
+
+def check_memory(image: Image, memory: int) -> None:
+    """Raise Failure if a machine with `memory` bytes is too small for an image."""
+    if image.memory > memory:
+        needed = memory_text(-(-image.memory // (1 << 20)) << 20)
+        raise Failure(
+            f"{image.path.name} needs at least {needed} of memory, and the machine would have {memory_text(memory)}",
+            f"Give it more: -m {needed}",
+        )
 
 
 def wishes_for(image: Image, guest: Guest) -> Wishes:
