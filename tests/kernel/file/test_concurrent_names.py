@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from goanna.kernel.arch.host.processors import random
 from goanna.kernel.base.errno import ENOENT
-from goanna.kernel.file import epoll, generated_tree, integrity, memory_file, node_end, pipe
+from goanna.kernel.file import epoll, generated_tree, integrity, mapped, memory_file, node_end, pipe
 from goanna.kernel.file.description import Description, descriptions
 from goanna.kernel.file.flags import O_APPEND, O_RDWR, S_IFDIR, S_IFREG
 from goanna.kernel.file.image_tree import TMP_TREE
@@ -20,7 +20,7 @@ from goanna.kernel.thread.current import current_process
 from goanna.metal import Array, Atomic, Ptr, Slice, i64, metal, static, u8, u32, u64
 from tests.kernel.thread.simulation import Simulation, pass_user, spend
 
-assert generated_tree and node_end and epoll  # they fill in hooks
+assert generated_tree and mapped and node_end and epoll  # they fill in hooks
 
 RECORD_SIZE = 700  # bytes: records cross pages
 rounds = static(u64)

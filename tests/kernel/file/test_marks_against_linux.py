@@ -156,3 +156,52 @@ def test_extended_attributes_are_as_on_linux(both, steps):
 @given(steps=st.lists(memory_steps, min_size=1, max_size=30))
 def test_memory_files_and_seals_are_as_on_linux(both, steps):
     run(both, steps, b"/tmp/g")
+
+
+MAPPED = REGION + 0x1000_0000
+PIPE = 20  # read end; 21 the write end, which takes a byte of mapped memory if it is there
+mapping_steps = st.one_of(
+    st.tuples(st.just("map"), st.sampled_from([3, 4, 4, 6]), st.sampled_from([1, 3]), st.sampled_from([1, 2]), st.integers(0, 2)),
+    st.tuples(st.just("ftruncate"), st.sampled_from([3, 4]), st.sampled_from([0, 1, 100, 4096, 5000, 9000, 12_288])),
+    st.tuples(st.just("pwrite64"), st.sampled_from([3, 4]), st.just(50), st.sampled_from([0, 90, 4090, 8192, 12_000])),
+    st.tuples(st.just("probe"), st.integers(0, 3)),
+    st.tuples(st.just("change"), st.integers(0, 3)),
+    st.tuples(st.just("fallocate"), st.sampled_from([3, 4]), st.just(3), st.sampled_from([0, 4096]), st.just(4096)),
+)
+
+
+def map_step(both, step):
+    """One step of a sequence with a mapping of up to three pages at one place."""
+    name, *rest = step
+    match name:
+        case "map":
+            flags = rest[2] | 0x10
+            both.call("mmap", MAPPED, 3 * 4096, rest[1], flags, rest[0], rest[3] * 4096)
+        case "probe":
+            both.put(0, bytes(64))
+            both.call("pwrite64", PIPE, MAPPED + rest[0] * 4096 + 10, 100, 0)
+            both.call("pread64", PIPE, BUFFER, 100, 0)
+        case "change":
+            both.put(0, bytes(64))
+            both.call("pread64", PIPE + 1, MAPPED + rest[0] * 4096 + 10, 30, 0)
+        case "pwrite64":
+            both.put(0, b"w" * 64)
+            both.call("pwrite64", rest[0], BUFFER, rest[1], rest[2])
+        case _:
+            both.call(name, *rest)
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps=st.lists(mapping_steps, min_size=8, max_size=40))
+def test_mappings_show_what_the_file_is(both, steps):
+    begin(both)
+    both.call("munmap", MAPPED, 4 * 4096)
+    for number, path in ((PIPE, b"/tmp/probe"), (PIPE + 1, b"/tmp/source")):
+        both.put(0, b"s" * 64)
+        opened = both.call("openat", AT_FDCWD, both.put(0x8000, path + b"\0"), 0o102, 0o644)
+        both.call("write", opened, BUFFER, 64)
+        both.call("dup2", opened, number)
+        both.call("close", opened)
+    both.call("ftruncate", 4, 9000)
+    for step in [("map", 4, 3, 1, 0), ("probe", 0), ("probe", 1), *steps]:
+        map_step(both, step)

@@ -11,7 +11,7 @@ from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.page_map import MAXIMUM_INDEX
 from goanna.kernel.memory.source import NO_MEMORY, NO_PAGE, PageSource
-from goanna.metal import Ptr, Slice, fill, i64, metal, u8, u64, unsafe
+from goanna.metal import Fn, Ptr, Slice, fill, hook, i64, metal, u8, u64, unsafe
 
 __all__ = [
     "clear_range",
@@ -23,6 +23,9 @@ __all__ = [
     "resize",
     "write_page",
 ]
+
+# Pages of a node, from an index to below another, are no longer what mappings show; private copies too (the bool).
+on_pages_gone = hook(Fn[[Node, u64, u64, bool], None])
 
 MAXIMUM_SIZE = (1 << 63) - 1  # MAX_LFS_FILESIZE
 AT_ONCE = 65536  # bytes of the image given at once
@@ -118,6 +121,8 @@ def own_page(node: Node, index: u64) -> tuple[u64, i64]:
     found, inserted = insert(node, index, made)
     if not inserted:
         discard(made)
+    elif node.image is not None:
+        on_pages_gone(node, index, index + 1, False)
     return found, 0 if found != 0 else -ENOMEM
 
 
@@ -154,6 +159,8 @@ def write_page(node: Node, position: u64, count: u64, transfer: Transfer) -> tup
     if not inserted:
         page_bytes(page)[offset : offset + copied] = data[offset : offset + copied]
         discard(made)
+    elif over_image:
+        on_pages_gone(node, index, index + 1, False)
     pages.release(page)
     return copied, 0
 
@@ -171,7 +178,9 @@ def resize(node: Node, size: u64) -> i64:
             page = node.pages.get(size // PAGE_SIZE)
             if page != 0 and size % PAGE_SIZE != 0:
                 fill(page_bytes(page)[size % PAGE_SIZE : PAGE_SIZE], 0)
-        cut_pages(node, (size + (PAGE_SIZE - 1)) // PAGE_SIZE)
+        first = (size + (PAGE_SIZE - 1)) // PAGE_SIZE
+        cut_pages(node, first)
+        on_pages_gone(node, first, MAXIMUM_INDEX, True)
         return 0
     with node.lock:
         node.size = size
@@ -201,6 +210,7 @@ def clear_range(node: Node, start: u64, end: u64) -> i64:
             if page != 0:
                 pages.release(page)
                 uncharge(PAGE_SIZE)
+                on_pages_gone(node, index, index + 1, True)
         else:
             page, error = own_page(node, index)
             if error < 0:

@@ -17,6 +17,7 @@ from goanna.kernel.file import (
     io_calls,
     ioctls,
     lock_calls,
+    mapped,
     memory_descriptor,
     name_calls,
     node_end,
@@ -63,7 +64,7 @@ from goanna.kernel.time import clock, sleep
 from goanna.metal import MetalFunction
 
 # Modules that fill in hooks of those below them and have no call of their own.
-PARTS = (node_end,)
+PARTS = (mapped, node_end)
 
 BODIES: dict[str, MetalFunction] = {
     # memory
