@@ -11,11 +11,13 @@ from goanna.kernel.file.description import Description, descriptions
 from goanna.kernel.file.flags import O_APPEND, O_RDWR, S_IFDIR, S_IFREG
 from goanna.kernel.file.image_tree import TMP_TREE
 from goanna.kernel.file.locks import FLOCK, LAST, RECORD, UNLOCK, WRITE_LOCK, FileLock, set_lock
-from goanna.kernel.file.names import link_name, make_name, move_name, remove_name
+from goanna.kernel.file.names import link_name, make_name, remove_name
 from goanna.kernel.file.node import NODE_COST, create_node, nodes, set_budget, space_used
 from goanna.kernel.file.open import open_entry
+from goanna.kernel.file.rename import move_name
+from goanna.kernel.file.shown import path_of
 from goanna.kernel.file.transfer import Transfer
-from goanna.kernel.file.tree import Entry, child_of, entries, path_of, root_entry
+from goanna.kernel.file.tree import Entry, child_of, entries, root_entry
 from goanna.kernel.thread.current import current_process
 from goanna.metal import Array, Atomic, Ptr, Slice, i64, metal, static, u8, u32, u64
 from tests.kernel.thread.simulation import Simulation, pass_user, spend

@@ -161,13 +161,14 @@ def test_memory_files_and_seals_are_as_on_linux(both, steps):
 MAPPED = REGION + 0x1000_0000
 PIPE = 20  # read end; 21 the write end, which takes a byte of mapped memory if it is there
 mapping_steps = st.one_of(
-    st.tuples(st.just("map"), st.sampled_from([3, 4, 4, 6]), st.sampled_from([1, 3]), st.sampled_from([1, 2]), st.integers(0, 2)),
+    st.tuples(st.just("map"), st.sampled_from([3, 4, 4, 6]), st.sampled_from([1, 3]), st.sampled_from([1, 2]),
+              st.integers(0, 2)),
     st.tuples(st.just("ftruncate"), st.sampled_from([3, 4]), st.sampled_from([0, 1, 100, 4096, 5000, 9000, 12_288])),
     st.tuples(st.just("pwrite64"), st.sampled_from([3, 4]), st.just(50), st.sampled_from([0, 90, 4090, 8192, 12_000])),
     st.tuples(st.just("probe"), st.integers(0, 3)),
     st.tuples(st.just("change"), st.integers(0, 3)),
     st.tuples(st.just("fallocate"), st.sampled_from([3, 4]), st.just(3), st.sampled_from([0, 4096]), st.just(4096)),
-)
+)  # fmt: skip
 
 
 def map_step(both, step):

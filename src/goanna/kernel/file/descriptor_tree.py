@@ -8,9 +8,10 @@ from goanna.kernel.base.text import Text
 from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.place import drop_place
+from goanna.kernel.file.shown import shown_path
 from goanna.kernel.file.subject import Subject, hold_files, hold_place
 from goanna.kernel.file.table import drop_table
-from goanna.kernel.file.tree import Entry, Tree, entries, shown_path
+from goanna.kernel.file.tree import Entry, Tree, entries
 from goanna.metal import Ptr, Slice, constant, i32, i64, metal, u8, u32, unsafe
 
 

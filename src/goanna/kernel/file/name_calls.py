@@ -30,16 +30,9 @@ from goanna.kernel.file.flags import (
     S_IFREG,
     S_IFSOCK,
 )
-from goanna.kernel.file.names import (
-    RENAME_EXCHANGE,
-    RENAME_NOREPLACE,
-    RENAME_WHITEOUT,
-    link_name,
-    make_name,
-    move_name,
-    remove_name,
-)
+from goanna.kernel.file.names import link_name, make_name, remove_name
 from goanna.kernel.file.place import walk_from
+from goanna.kernel.file.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, move_name
 from goanna.kernel.file.tree import LINKABLE, Entry, child_of
 from goanna.kernel.file.walk import Path
 from goanna.kernel.identity.credentials import CAP_DAC_READ_SEARCH, capable

@@ -8,8 +8,9 @@ from goanna.kernel.file.descriptor_tree import descriptor_name, jump_to_descript
 from goanna.kernel.file.executable import get_executable
 from goanna.kernel.file.place import drop_place
 from goanna.kernel.file.process_status import write_stat, write_statm, write_status
+from goanna.kernel.file.shown import shown_path
 from goanna.kernel.file.subject import Subject, hold_place, hold_space
-from goanna.kernel.file.tree import Entry, mount_count, mounts, root_entry, shown_path
+from goanna.kernel.file.tree import Entry, mount_count, mounts, root_entry
 from goanna.kernel.memory.area import AREA_BRK, AREA_SHARED, AREA_STACK, AREA_VDSO, Area
 from goanna.kernel.memory.remote import peek
 from goanna.kernel.memory.space import AddressSpace, release
