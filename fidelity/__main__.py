@@ -133,7 +133,7 @@ def _finish(session: Session, chosen: list[Package], everything: bool) -> int:
         for each in result.differences:
             each.reason = session.reasons.of(result.package, each.test)
     if everything:
-        save(PROJECT / "docs" / "fidelity.json", session.facts, found)
+        save(PROJECT / "docs" / "fidelity.json", session.facts, found, last=False)
         (PROJECT / "docs" / "fidelity.md").write_text(table(session.facts, found, NETWORK))
     counted = [each for each in found if each.package not in NETWORK]
     tests, same = sum(each.tests for each in counted), sum(each.same for each in counted)
