@@ -31,8 +31,8 @@ command, on Linux and in a booted image with the same files around them, and com
 
 **{same:,} of {tests:,} top-level tests ({share}%) of the {count} packages measured that need no network have Linux's
 verdict;** of their {below:,} subtests, {same_below:,}.
-Most of the others are of internal/runtime/gc/scan, crypto/sha1 and crypto/sha256, which have one for each vector extension
-of the processor, and QEMU's emulated one has fewer.
+Most of the others are of internal/runtime/gc/scan, crypto/sha1 and crypto/sha256, which have one for each vector
+extension of the processor, and QEMU's emulated one has fewer.
 
 | package | tests | same | subtests | same | seconds on Linux | in the image |
 |---|--:|--:|--:|--:|--:|--:|

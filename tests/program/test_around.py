@@ -17,7 +17,15 @@ def test_the_module_is_around_a_package(tmp_path: Path) -> None:
     found = around(tmp_path / "m/p")
     assert found.top == tmp_path / "m"
     assert found.wanted(f"{tmp_path}/m/p/x.go") and not found.wanted(f"{tmp_path}/m/.git")
-    assert around(tmp_path).top == tmp_path
+
+
+def test_of_a_folder_in_no_module_only_the_files_are_around(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "testdata/below").mkdir(parents=True)
+    (tmp_path / "x.go").write_text("package main\n")
+    found = around(tmp_path)
+    assert found.top == tmp_path and found.wanted(f"{tmp_path}/x.go") and not found.wanted(f"{tmp_path}/photos")
+    assert found.wanted(f"{tmp_path}/testdata") and found.wanted(f"{tmp_path}/testdata/below")
 
 
 def test_the_distribution_is_around_the_standard_library(tmp_path: Path) -> None:

@@ -52,9 +52,12 @@ def execute(words: Sequence[str], options: Options) -> int:
     path = os.path.abspath(words[0])
     surroundings = around(here)
     with Progress(f"reading {surroundings.top}") as progress, TemporaryDirectory(prefix="goanna-") as folder:
-        tree_file = cached_tree(surroundings.top, surroundings.wanted)
+        # Nothing is mounted over the root of the image.
+        beside = None if surroundings.top == Path("/") else os.fsencode(surroundings.top)
+        tree_file = None if beside is None else cached_tree(surroundings.top, surroundings.wanted)
         tree = options.guest.tree(program.path, path)
-        tree.offer(os.fspath(surroundings.top), Folder())
+        if beside is not None:
+            tree.offer(os.fsdecode(beside), Folder())
         written = written_by(words[1:], os.fspath(here))
         for each in written.files:
             tree.offer(os.path.dirname(each), Folder())
@@ -83,7 +86,7 @@ def execute(words: Sequence[str], options: Options) -> int:
             {},
             trace=options.trace,
             verbose=options.verbose,
-            tree=os.fsencode(surroundings.top),
+            tree=beside,
             returns=returns,
         )
         trace = None
