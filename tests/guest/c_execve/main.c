@@ -95,13 +95,19 @@ static void descriptors(void) {
     result("open of none", syscall(SYS_pidfd_open, 99999, 0));
     result("open with flags", syscall(SYS_pidfd_open, getpid(), 1));
     result("open of -1", syscall(SYS_pidfd_open, -1, 0));
+    int pipes[2];
+    char byte;
+    result("pipe", pipe(pipes));
     child = fork();
     if (child == 0) {
         int other = open("/proc/self/stat", O_RDONLY);
         dup2(other, 77);
+        write(pipes[1], "x", 1);
         pause();
     }
-    nap(50);
+    read(pipes[0], &byte, 1);
+    close(pipes[0]);
+    close(pipes[1]);
     pidfd = syscall(SYS_pidfd_open, child, O_NONBLOCK);
     siginfo_of("would wait", P_PIDFD, pidfd, child, WEXITED);
     int got = syscall(SYS_pidfd_getfd, pidfd, 77, 0);

@@ -227,8 +227,7 @@ static void telling(void) {
     child = fork();
     if (child == 0) {
         raise(SIGSTOP);
-        nap(200);
-        _exit(2);
+        for (;;) pause();
     }
     while (seen == 0) nap(1);
     say("told of the stop: code %d\n", seen);
@@ -238,6 +237,7 @@ static void telling(void) {
     seen = 0;
     kill(child, SIGCONT);
     siginfo_of("goes on", P_PID, child, child, WCONTINUED);
+    kill(child, SIGKILL);
     status_of("ended", child, 0);
     action.sa_flags |= SA_NOCLDSTOP;
     sigaction(SIGCHLD, &action, NULL);
@@ -274,13 +274,17 @@ static void groups(void) {
         result("new group", setpgid(0, 0));
         say("leads %d\n", getpgrp() == getpid());
         result("setsid of a leader", setsid());
+        int pipes[2];
+        char byte;
+        result("pipe", pipe(pipes));
         pid_t grandchild = fork();
         if (grandchild == 0) {
             say("new session %d\n", setsid() == getpid() && getsid(0) == getpid() && getpgrp() == getpid());
             result("setpgid of a leader of a session", setpgid(0, 0));
+            write(pipes[1], "x", 1);
             pause();
         }
-        nap(50);
+        read(pipes[0], &byte, 1);
         result("into another session", setpgid(grandchild, getpid()));
         kill(-getpgid(grandchild), SIGTERM);
         status_of("killed by its group", grandchild, 0);
@@ -382,7 +386,7 @@ static void orphans(void) {
     status_of("middle", child, 0);
     read(pipes[0], &grandchild, sizeof grandchild);
     status_of("told of the death", grandchild, 0);
-    // A stopped group that becomes an orphan is hung up.
+    // A stopped group whose leader goes is no orphan while its new parent is of its session.
     child = fork();
     if (child == 0) {
         setpgid(0, 0);
@@ -399,8 +403,7 @@ static void orphans(void) {
     setpgid(child, child);
     status_of("leader", child, 0);
     read(pipes[0], &grandchild, sizeof grandchild);
-    nap(20);
-    status_of("a group nobody can continue", grandchild, WNOHANG | WUNTRACED);
+    status_of("stopped still, for the new parent could continue it", grandchild, WNOHANG);
     kill(grandchild, SIGKILL);
     waitpid(grandchild, NULL, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 0);
