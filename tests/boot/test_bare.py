@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from goanna.image.reading import read_image
 from tests.boot import toolchains
 from tests.boot.catalogue import guests
 
@@ -41,6 +42,10 @@ def run(image: Path, *words: str, limit: float = 40) -> tuple[str, int]:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_bare_qemu_starts_the_image(image: Path, machine: str, processor: str, exit_device: str) -> None:
     assert start(image, "-machine", machine, *PROCESSORS[processor], *EXITS[exit_device]) == EXPECTED
+
+
+def test_the_kernels_part_of_an_image_is_small(image: Path) -> None:
+    assert read_image(image).kernel_size <= 512 << 10
 
 
 def test_every_processor_model_of_a_decade_starts_it(image: Path) -> None:
