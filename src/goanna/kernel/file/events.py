@@ -31,6 +31,8 @@ last_cookie = static(Atomic[u32])  # joins the two events of a rename
 
 # An event for the watches of a node: mask, cookie, and the name in it that it is about, if it is about one.
 on_event = hook(Fn[[Node, u32, u32, Slice[u8]], None])
+# A node has lost its last name and nobody has it open: the last that its watches hear of.
+on_gone = hook(Fn[[Node], None])
 
 
 @metal(inline=True)
@@ -51,3 +53,10 @@ def tell_of(node: Ptr[Node], mask: u32) -> None:
     """Something happened to a node itself."""
     if watched() and node is not None and node.watches != 0:
         on_event(node, mask, 0, b"")
+
+
+@metal
+def tell_gone(node: Ptr[Node]) -> None:
+    """A node is gone."""
+    if watched() and node is not None and node.watches != 0:
+        on_gone(node)

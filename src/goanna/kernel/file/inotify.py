@@ -18,6 +18,7 @@ from goanna.kernel.file.events import (
     IN_ONESHOT,
     IN_Q_OVERFLOW,
     on_event,
+    on_gone,
     watch_count,
 )
 from goanna.kernel.file.flags import FIONREAD, NAME_MAX, POLLIN
@@ -170,6 +171,7 @@ def take_down(watch: Watch) -> None:
     watch_count.sub(1)
 
 
+@on_gone.set
 @metal
 def end_watches(node: Node) -> None:
     """A node ends: the last that its watches hear of."""

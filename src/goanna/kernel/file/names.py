@@ -20,6 +20,7 @@ from goanna.kernel.file.events import (
     IN_CREATE,
     IN_DELETE,
     IN_ISDIR,
+    tell_gone,
     tell_in,
     tell_of,
 )
@@ -265,6 +266,8 @@ def remove_entry(victim: Entry, directory: bool, slash: bool) -> i64:
     unlink_node(victim)
     if not directory:
         tell_of(victim.node, IN_ATTRIB)
+    if victim.node.links == 0 and victim.references.load() == 1:  # nobody but the caller has it
+        tell_gone(victim.node)
     tell_in(victim.parent.node, IN_DELETE | directory_bit(victim), 0, victim.text())
     return 0
 
