@@ -75,7 +75,11 @@ func files() {
 		for at := 0; at < count; {
 			event := (*syscall.InotifyEvent)(unsafe.Pointer(&buffer[at]))
 			name := strings.TrimRight(string(buffer[at+16:at+16+int(event.Len)]), "\x00")
-			fmt.Printf("%d %#x %v %q\n", event.Wd, event.Mask, event.Cookie != 0, name)
+			half := "alone"
+			if event.Cookie != 0 {
+				half = "half"
+			}
+			fmt.Printf("%d %#x %s %q\n", event.Wd, event.Mask, half, name)
 			at += 16 + int(event.Len)
 			ended = ended || event.Mask&syscall.IN_IGNORED != 0
 		}
