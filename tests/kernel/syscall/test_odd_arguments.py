@@ -13,6 +13,7 @@ LEFT_OUT = {
     "clone", "clone3", "execve", "execveat", "exit", "exit_group", "fork", "kill", "pause", "rt_sigreturn",
     "rt_sigsuspend", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill", "tkill", "vfork",
 }  # fmt: skip
+WAITS = {"nothing is simulated that could stop"}  # what a call that would wait ends in here
 TOP = 1 << 64
 NUMBERS = [
     0, 1, 2, 3, 4, 7, 8, 16, 64, 100, 4095, 4096, 1 << 20, 1 << 31, (1 << 31) - 1, 1 << 32, (1 << 32) - 1, 1 << 47,
@@ -38,7 +39,7 @@ def test_no_arguments_fail_a_check(steps, content):
         try:
             result = machine.number(SYSCALL_NUMBERS[name], *numbers)
         except CheckFailed as failure:
-            if "wait" in failure.reason or "block" in failure.reason or "idle" in failure.reason:
+            if failure.reason in WAITS:
                 return
             raise
         assert result > -4096 or result < -(1 << 40), (name, result)
