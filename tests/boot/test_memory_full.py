@@ -10,7 +10,7 @@ EXPECTED = """a child that takes all: 9
 a child that takes all: 9
 a child that takes all: 9
 the larger one: 9
-left behind: 0 of 1000 processes, 0 KiB
+left behind: nothing of 1000 processes, nothing in all
 """
 
 
