@@ -1,7 +1,7 @@
 """Makes the panic table of a linked kernel: what the kernel needs to say, in Python files and lines, where it failed.
 
 It takes the failed checks from the section `.goanna.traps`, which isn't loaded, the lines from DWARF, and where calls
-return to from the code itself. The layout is in kernel/shared/panic_table.py.
+return to from the code itself. Packing is panic_packing's part.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from elftools.elf.elffile import ELFFile
 
-from goanna.failure import Failure
 from goanna.image.call_sites import RETURNS
-from goanna.kernel.shared import panic_table as shared
-from goanna.layouts import packed, size_of
+from goanna.image.panic_packing import Site, pack
 
 _TRAP = struct.Struct("<QI")
 _PACKAGE = re.compile(r"^.*?/goanna/(?=[^/]+/)")
+
+
 class Trap(Protocol):
     """What metal tells of a check, by the number in its trap record."""
 
@@ -40,44 +40,11 @@ class _Table:
     def __init__(self, elf: Any, traps: Sequence[Trap]) -> None:
         self.elf, self.traps = elf, traps
         self.functions = dict(sorted(_functions(elf)))
-        self.base = min(self.functions, default=0)
-        self.files: dict[str, int] = {}
-        self.reasons: dict[str, int] = {"": 0}
 
     def packed(self) -> bytes:
-        sites = {**self.return_sites(), **self.trap_sites()}
-        head_size = size_of(shared.PanicTable)
-        texts_at = head_size + 8 * (len(sites) + len(self.functions)) + 4 * (len(self.files) + len(self.reasons))
-        texts = _Texts(texts_at)
-        functions = [self.offset(at) << shared.NAME_BITS | texts.place(name) for at, name in self.functions.items()]
-        files = [texts.place(name) for name in self.files]
-        reasons = [texts.place(text) for text in self.reasons]
-        head = packed(
-            shared.PanicTable,
-            size=texts_at + len(texts.data),
-            base=self.base,
-            sites=len(sites),
-            functions=len(functions),
-            files=len(files),
-            reasons=len(reasons),
-        )
-        numbers = [sites[address] for address in sorted(sites)]
-        body = struct.pack(f"<{len(numbers)}Q{len(functions)}Q", *numbers, *functions)
-        return head + body + struct.pack(f"<{len(files)}I{len(reasons)}I", *files, *reasons) + bytes(texts.data)
+        return pack({**self.return_sites(), **self.trap_sites()}, self.functions)
 
-    def offset(self, address: int) -> int:
-        return _fitting(address - self.base, shared.OFFSET_BITS, "the kernel's code")
-
-    def site(self, address: int, file: str, line: int, reason: str) -> int:
-        name = _PACKAGE.sub("", file)
-        file_number = _fitting(self.files.setdefault(name, len(self.files)), shared.FILE_BITS, "the number of files")
-        number = self.reasons.setdefault(reason, len(self.reasons))
-        number = _fitting(number, shared.REASON_BITS, "the number of reasons")
-        line = _fitting(line, shared.LINE_BITS, f"the number of lines of {name}")
-        place = self.offset(address) << shared.OFFSET_SHIFT | line << shared.LINE_SHIFT
-        return place | file_number << shared.FILE_SHIFT | number
-
-    def trap_sites(self) -> dict[int, int]:
+    def trap_sites(self) -> dict[int, Site]:
         section = self.elf.get_section_by_name(".goanna.traps")
         if section is None:
             return {}
@@ -86,10 +53,10 @@ class _Table:
             # A check in a function that the linker dropped is left behind with address 0.
             if address:
                 trap = self.traps[number]
-                found[address] = self.site(address, trap.file, trap.line, trap.reason)
+                found[address] = _site(trap.file, trap.line, trap.reason)
         return found
 
-    def return_sites(self) -> dict[int, int]:
+    def return_sites(self) -> dict[int, Site]:
         rows = sorted(_lines(self.elf))
         starts = [row[0] for row in rows]
         found = {}
@@ -97,7 +64,7 @@ class _Table:
             # The call itself is before the address it returns to.
             index = bisect.bisect_left(starts, address) - 1
             if index >= 0 and rows[index][2] > 0:
-                found[address] = self.site(address, rows[index][1], rows[index][2], "")
+                found[address] = _site(rows[index][1], rows[index][2], "")
         return found
 
     def returns(self) -> Iterator[int]:
@@ -108,18 +75,8 @@ class _Table:
                 yield from find(segment.data(), segment["p_vaddr"], self.functions)
 
 
-class _Texts:
-    """Texts, each once, and where they lie."""
-
-    def __init__(self, start: int) -> None:
-        self.start, self.data = start, bytearray()
-        self.places: dict[str, int] = {}
-
-    def place(self, text: str) -> int:
-        if text not in self.places:
-            self.places[text] = self.start + len(self.data)
-            self.data += text.encode().replace(b"\0", b"?") + b"\0"
-        return self.places[text]
+def _site(file: str, line: int, reason: str) -> Site:
+    return Site(_PACKAGE.sub("", file), line, reason)
 
 
 def _functions(elf: Any) -> Iterator[tuple[int, str]]:
@@ -163,9 +120,3 @@ def _file_names(program: Any) -> dict[int, str]:
         folder = folders[index] if 0 <= index < len(folders) else ""
         names[number] = name if name.startswith("/") or not folder else f"{folder}/{name}"
     return names
-
-
-def _fitting(number: int, bits: int, what: str) -> int:
-    if not 0 <= number < 1 << bits:
-        raise Failure(f"the panic table can't hold the kernel: {what} is over {1 << bits:,}")
-    return number

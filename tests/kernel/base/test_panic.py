@@ -1,21 +1,13 @@
 """Panics: the text names Python files and lines, and nothing that goes wrong meanwhile keeps it from being sent."""
 
 import ctypes
-import struct
 
+from goanna.image.panic_packing import Site, pack
 from goanna.kernel.arch import Frame, stop
 from goanna.kernel.arch.host import processors, user
 from goanna.kernel.arch.host.processors import simulate
 from goanna.kernel.base import panic
 from goanna.kernel.base.text import Text
-from goanna.kernel.shared.panic_table import (
-    FILE_SHIFT,
-    LINE_SHIFT,
-    NAME_BITS,
-    OFFSET_SHIFT,
-    PANIC_TABLE_MAGIC,
-    PanicTable,
-)
 from goanna.metal import Array, Slice, jit, metal, static, u8, u32, u64
 from tests.kernel.hooks import filled
 
@@ -97,24 +89,11 @@ with filled(
 
 
 def make_table(sites, functions):
-    """A table of (offset, line, file, reason) and (offset, name)."""
-    files = sorted({file for _, _, file, _ in sites})
-    reasons = ["", *sorted({reason for *_, reason in sites if reason})]
-    texts, places = bytearray(), {}
-    for each in [*files, *reasons, *(name for _, name in functions)]:
-        places.setdefault(each, len(texts))
-        texts += each.encode() + b"\0"
-    head = len(PanicTable.pack()) + 8 * (len(sites) + len(functions)) + 4 * (len(files) + len(reasons))
-    body = b"".join(
-        struct.pack("<Q", at << OFFSET_SHIFT | n << LINE_SHIFT | files.index(file) << FILE_SHIFT | reasons.index(why))
-        for at, n, file, why in sorted(sites)
+    """A table of (offset, line, file, reason) and (offset, name), counted from BASE."""
+    return pack(
+        {BASE + at: Site(file, line, reason) for at, line, file, reason in sites},
+        {BASE: "start", **{BASE + at: name for at, name in functions}},
     )
-    body += b"".join(struct.pack("<Q", at << NAME_BITS | head + places[name]) for at, name in sorted(functions))
-    body += b"".join(struct.pack("<I", head + places[each]) for each in [*files, *reasons])
-    return PanicTable.pack(
-        magic=PANIC_TABLE_MAGIC, size=head + len(texts), base=BASE, sites=len(sites), functions=len(functions),
-        files=len(files), reasons=len(reasons),
-    ) + body + bytes(texts)  # fmt: skip
 
 
 def told():

@@ -38,8 +38,18 @@ def reason_of(table: Slice[u8], site: u64) -> Slice[u8]:
 
 
 @metal
-def function_at(table: Slice[u8], address: u64) -> Slice[u8]:
+def function_at(table: Slice[u8], address: u64) -> u64:
     return unsafe.at(PanicTable, unsafe.address(table)).function(address)
+
+
+@metal
+def module_of(table: Slice[u8], function: u64) -> Slice[u8]:
+    return unsafe.at(PanicTable, unsafe.address(table)).module(function)
+
+
+@metal
+def name_of(table: Slice[u8], function: u64) -> Slice[u8]:
+    return unsafe.at(PanicTable, unsafe.address(table)).name(function)
 
 
 @metal

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goanna.failure import Failure
+from goanna.image.panic_packing import Site, pack
 from goanna.image.panic_table import panic_table
-from goanna.kernel.shared.panic_table import NOT_FOUND, PanicTable
+from goanna.kernel.shared.panic_table import LINE_SHIFT, NOT_FOUND, PanicTable
 from goanna.metal import jit
 from goanna.metal.compile import compile_object
 from goanna.metal.link import kernel_script, link
@@ -35,7 +38,15 @@ def table(linked: tuple[Path, list[Any]]) -> bytes:
 
 @pytest.fixture(scope="module")
 def unit() -> Any:
-    return jit(panicking.find, panicking.file_of, panicking.reason_of, panicking.function_at, panicking.valid)
+    return jit(
+        panicking.find,
+        panicking.file_of,
+        panicking.reason_of,
+        panicking.function_at,
+        panicking.module_of,
+        panicking.name_of,
+        panicking.valid,
+    )
 
 
 def addresses(linked: tuple[Path, list[Any]]) -> list[tuple[int, Any]]:
@@ -55,7 +66,7 @@ def test_every_check_is_found_with_its_file_line_and_reason(linked: Any, table: 
     for address, trap in found:
         site = unit.call(panicking.find, table, address)
         assert site != NOT_FOUND
-        assert (site >> 26) & 0x3FFF == trap.line
+        assert site >> LINE_SHIFT == trap.line
         assert trap.file.endswith(bytes(unit.call(panicking.file_of, table, site)).decode())
         assert bytes(unit.call(panicking.reason_of, table, site)).decode() == trap.reason
 
@@ -65,7 +76,7 @@ def test_address_between_sites_is_no_site(linked: Any, table: bytes, unit: Any) 
     assert unit.call(panicking.find, table, address + 1) == NOT_FOUND
     for outside in (0, 5, BASE - 1, BASE + (1 << 24), 2**64 - 1):
         assert unit.call(panicking.find, table, outside) == NOT_FOUND
-        assert bytes(unit.call(panicking.function_at, table, outside)) == b""
+        assert unit.call(panicking.function_at, table, outside) == NOT_FOUND
 
 
 def test_call_returns_to_a_line_in_the_caller(linked: Any, table: bytes, unit: Any) -> None:
@@ -78,25 +89,73 @@ def test_call_returns_to_a_line_in_the_caller(linked: Any, table: bytes, unit: A
     calls = {number for number, line in enumerate(source, start=1) if "element(" in line and "def " not in line}
     inside = range(start["st_value"], start["st_value"] + start["st_size"] + 1)
     sites = [unit.call(panicking.find, table, address) for address in inside]
-    assert {(site >> 26) & 0x3FFF for site in sites if site != NOT_FOUND} == calls
+    assert {site >> LINE_SHIFT for site in sites if site != NOT_FOUND} == calls
 
 
 def test_functions_are_named(linked: Any, table: bytes, unit: Any) -> None:
     trap_address = next(at for at, trap in addresses(linked) if trap.reason == "index out of range")
-    assert bytes(unit.call(panicking.function_at, table, trap_address)).endswith(b"panicking.element")
+    assert full_name(unit, table, trap_address).endswith("panicking.element")
 
 
 def test_head_is_checked(table: bytes, unit: Any) -> None:
     assert unit.call(panicking.valid, table, len(table))
     assert not unit.call(panicking.valid, table, len(table) - 1)
     assert not unit.call(panicking.valid, b"\0" * 8 + table[8:], len(table))
+    many = PanicTable.pack(size=len(table), blocks=1 << 29)
+    assert not unit.call(panicking.valid, many + table[len(many) :], len(table))
     many = PanicTable.pack(size=len(table), sites=1 << 30)
     assert not unit.call(panicking.valid, many + table[len(many) :], len(table))
 
 
 def test_line_beyond_the_field_is_an_error(linked: Any) -> None:
     class Far:
-        reason, file, line = "why", "file.py", 1 << 14
+        reason, file, line = "why", "file.py", 1 << 24
 
     with pytest.raises(Failure, match=r"lines of file\.py"):
         panic_table(linked[0], [Far() for _ in linked[1]])
+
+
+OFFSETS = st.integers(0, 0xFFFFFF)
+FILES = st.sampled_from([f"kernel/file{number}.py" for number in range(300)])
+SITES = st.builds(Site, FILES, st.integers(1, (1 << 24) - 1), st.sampled_from([*[""] * 300, *map(str, range(300))]))
+NAMES = st.sampled_from(["start", "file.pipe.Pipe.write", "file.pipe.Pipe.read", "memory.pages.take"])
+
+
+@given(st.dictionaries(OFFSETS, SITES, max_size=200), st.dictionaries(OFFSETS, NAMES, min_size=1, max_size=9))
+def test_what_is_packed_is_found_again(unit: Any, sites: dict[int, Site], names: dict[int, str]) -> None:
+    sites = {BASE + at: site for at, site in sites.items()}
+    names = {BASE: "first", **{BASE + at: name for at, name in names.items()}}
+    table = pack(sites, names)
+    assert unit.call(panicking.valid, table, len(table))
+    for address, wanted in sites.items():
+        found = unit.call(panicking.find, table, address)
+        file, reason = (
+            bytes(unit.call(what, table, found)).decode() for what in (panicking.file_of, panicking.reason_of)
+        )
+        assert Site(file, found >> LINE_SHIFT, reason) == wanted
+        if address + 1 not in sites:
+            assert unit.call(panicking.find, table, address + 1) == NOT_FOUND
+        assert full_name(unit, table, address) == names[max(start for start in names if start <= address)]
+
+
+@given(st.data())
+def test_a_damaged_table_gives_some_answer(unit: Any, table: bytes, linked: Any, data: st.DataObject) -> None:
+    places = [at for at, _ in addresses(linked)]
+    head = len(PanicTable.pack())
+    damaged = bytearray(table)
+    for at in data.draw(st.lists(st.integers(head, len(table) - 1), min_size=1, max_size=20)):
+        damaged[at] = data.draw(st.integers(0, 255))
+    for address in places:
+        unit.call(panicking.find, bytes(damaged), address)
+
+
+def full_name(unit: Any, table: bytes, address: int) -> str:
+    function = unit.call(panicking.function_at, table, address)
+    module, name = (
+        bytes(unit.call(what, table, function)).decode() for what in (panicking.module_of, panicking.name_of)
+    )
+    return f"{module}.{name}" if module else name
+
+
+def texts(unit: Any, table: bytes, number: int, *functions: Any) -> list[str]:
+    return [bytes(unit.call(function, table, number)).decode() for function in functions]

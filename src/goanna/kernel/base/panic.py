@@ -118,8 +118,7 @@ def place(address: u64, lead: Slice[u8]) -> None:
     site: u64 = NOT_FOUND
     if panic_table is not None:
         site = panic_table.site(address)
-        text.put(panic_table.function(address))
-        text.byte(0x20)
+        put_function(panic_table.function(address))
     if site != NOT_FOUND:
         text.byte(0x28)
         text.put(panic_table.file(site))
@@ -130,6 +129,18 @@ def place(address: u64, lead: Slice[u8]) -> None:
         text.put(b"0x")
         text.hexadecimal(address, 1)
     text.byte(0x0A)
+
+
+@metal
+def put_function(function: u64) -> None:
+    """A function of the panic table, with its module, and a space."""
+    if function != NOT_FOUND:
+        module = panic_table.module(function)
+        text.put(module)
+        if len(module) != 0:
+            text.byte(0x2E)
+        text.put(panic_table.name(function))
+    text.byte(0x20)
 
 
 @metal
