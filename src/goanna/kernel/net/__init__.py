@@ -1,0 +1,1 @@
+"""TCP/IP: docs/network.md says how the parts fit together."""
