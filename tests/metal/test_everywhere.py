@@ -10,17 +10,18 @@ from goanna.metal.link import kernel_script, link
 from goanna.metal.runtime import runtime_object
 from goanna.metal.structure import StructType
 from goanna.metal.target import ARCHITECTURES, kernel_target
-from tests.metal import test_constructs
+from tests.metal import test_arithmetic, test_data, test_functions, test_statements
 
+CONSTRUCTS = (test_arithmetic, test_data, test_functions, test_statements)
 # Assembly of one architecture, and what reaches it.
 OF_ONE_MACHINE = {"naked_sum", "assembly"}
 
 
 def roots():
-    """What test_constructs.py compiles."""
-    values = vars(test_constructs).values()
+    """What the tests of single constructs compile."""
     kinds = (MetalFunction, StructType, Static)
-    return [each for each in values if isinstance(each, kinds) and getattr(each, "name", "") not in OF_ONE_MACHINE]
+    values = [each for module in CONSTRUCTS for each in vars(module).values() if isinstance(each, kinds)]
+    return [each for each in values if getattr(each, "name", "") not in OF_ONE_MACHINE]
 
 
 @pytest.mark.parametrize("level", [0, 2])
