@@ -2,7 +2,6 @@
 
 Fields of a guest.toml:
 
-    old_go = true        also build with the oldest Go (1.21), in the long form of the tests or where `bare` is set
     bare = true          the guest that the bare-QEMU tests boot, too
     build = ["-flag"]    further flags of go build
     language = "c"       the program is main.c, built by zig (musl) and, where there is one, by gcc (glibc)
@@ -12,7 +11,6 @@ Fields of a guest.toml:
     arguments = []       a { repeat = "x", times = 3000 } stands for a long one
     environment = {}
     memory = 256         MiB of the machine
-    processors = [1, 2]  the counts it is booted with
     machine = "microvm"  or "q35", "pc"
     timeout = 45         seconds, for either side
     status = 0           what it must end with, 128 + n for death by signal n; unset: whatever Linux gives
@@ -53,7 +51,6 @@ class Run:
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     memory: int = 256
-    processors: tuple[int, ...] = (1, 2)
     machine: str = "microvm"
     timeout: float = 45
     status: int | None = None
@@ -78,7 +75,6 @@ class Guest:
     folder: Path
     language: str
     build: tuple[str, ...]
-    old_go: bool
     bare: bool
     runs: tuple[Run, ...]
 
@@ -92,7 +88,7 @@ def _read(path: Path) -> Guest:
     data = tomllib.loads(path.read_text())
     name = path.parent.name
     runs = tuple(_run(name, entry) for entry in data.pop("run", []))
-    known = {"language", "build", "old_go", "bare"}
+    known = {"language", "build", "bare"}
     if unknown := data.keys() - known:
         raise ValueError(f"{path}: no such field: {', '.join(sorted(unknown))}")
     return Guest(
@@ -100,7 +96,6 @@ def _read(path: Path) -> Guest:
         path.parent,
         data.get("language", "go"),
         tuple(data.get("build", ())),
-        data.get("old_go", False),
         data.get("bare", False),
         runs,
     )
@@ -109,9 +104,7 @@ def _read(path: Path) -> Guest:
 def _run(guest: str, entry: dict[str, Any]) -> Run:
     if "signal" in entry:
         entry["signal"] = OutsideSignal(**entry["signal"])
-    for key in ("processors", "normalise"):
-        if key in entry:
-            entry[key] = tuple(entry[key])
+    entry["normalise"] = tuple(entry.get("normalise", ()))
     entry["input"] = _input(entry.get("input", ""))
     entry["arguments"] = tuple(_arguments(entry.get("arguments", [])))
     return Run(guest, **entry)

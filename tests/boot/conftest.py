@@ -11,6 +11,14 @@ from tests.boot import toolchains
 from tests.boot.catalogue import guests
 from tests.boot.running import GOANNA
 
+PROCESSORS = (1, 2)
+
+
+@pytest.fixture(params=PROCESSORS, ids="processors={}".format)
+def processors(request: pytest.FixtureRequest) -> int:
+    """How many processors the machine has: each test that takes it is run with every number."""
+    return int(request.param)
+
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -37,15 +37,17 @@ class Verdict:
     output: str
 
 
-def fuzz(seed: int, calls: int = DEFAULT_CALLS, words: int | None = None) -> Verdict:
-    """Boots the fuzzer with one seed; on one or two processors and with much or little memory, as the seed says.
+def fuzz(
+    seed: int, calls: int = DEFAULT_CALLS, words: int | None = None, processors: int | None = None
+) -> Verdict:
+    """Boots the fuzzer with one seed; with much or little memory, as the seed says.
 
-    `words` chooses the last words by their index; unset, the seed does.
+    `words` chooses the last words by their index, `processors` is one or two; what is unset, the seed decides.
     """
     guest = next(guest for guest in guests() if guest.name == "fuzzcalls")
     arguments = (str(seed), str(calls)) if words is None else (str(seed), str(calls), str(words))
     run = Run("fuzzcalls", arguments=arguments, memory=(96, 256)[seed // 2 % 2], timeout=60)
-    outcome = in_image(build_go(guest, newest_go()), run, processors=1 + seed % 2)
+    outcome = in_image(build_go(guest, newest_go()), run, processors or 1 + seed % 2)
     bad_status = outcome.status in (None, FAILURE_STATUS, TIMEOUT_STATUS, BLOCKED_STATUS)
     failed = bad_status or "panic:" in outcome.output.replace("\npanic: ", "")
     return Verdict(seed, not failed, outcome.status, outcome.output)

@@ -18,7 +18,7 @@ from tests.boot.catalogue import guests
 
 EXPECTED = "hello, standard output\nhello, standard error\nhello, runtime\n"
 MACHINES = ["pc", "q35", "microvm", "microvm,acpi=off"]
-PROCESSORS = {"default": [], "max": ["-cpu", "max"], "two": ["-smp", "2"]}
+PROCESSORS = {"default": [], "max": ["-cpu", "max"]}
 EXITS = {"plain": [], "debug-exit": ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]}
 
 
@@ -40,23 +40,26 @@ def run(image: Path, *words: str, limit: float = 40) -> tuple[str, int]:
 @pytest.mark.parametrize("exit_device", EXITS)
 @pytest.mark.parametrize("processor", PROCESSORS)
 @pytest.mark.parametrize("machine", MACHINES)
-def test_bare_qemu_starts_the_image(image: Path, machine: str, processor: str, exit_device: str) -> None:
-    assert start(image, "-machine", machine, *PROCESSORS[processor], *EXITS[exit_device]) == EXPECTED
+def test_bare_qemu_starts_the_image(
+    image: Path, machine: str, processor: str, exit_device: str, processors: int
+) -> None:
+    words = ["-machine", machine, *PROCESSORS[processor], "-smp", str(processors), *EXITS[exit_device]]
+    assert start(image, *words) == EXPECTED
 
 
 def test_the_kernels_part_of_an_image_is_small(image: Path) -> None:
     assert read_image(image).kernel_size <= 512 << 10
 
 
-def test_every_processor_model_of_a_decade_starts_it(image: Path) -> None:
+def test_every_processor_model_of_a_decade_starts_it(image: Path, processors: int) -> None:
     for model in ("qemu64", "Nehalem", "SandyBridge", "Haswell", "EPYC"):
-        assert start(image, "-machine", "q35", "-cpu", model) == EXPECTED
+        assert start(image, "-machine", "q35", "-smp", str(processors), "-cpu", model) == EXPECTED
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("mebibytes", [2, 3, 4])
-def test_too_little_memory_is_named(image: Path, machine: str, mebibytes: int) -> None:
-    words = ("-machine", machine, *EXITS["debug-exit"])
+def test_too_little_memory_is_named(image: Path, machine: str, mebibytes: int, processors: int) -> None:
+    words = ("-machine", machine, "-smp", str(processors), *EXITS["debug-exit"])
     text, status = run(image, *words, "-m", f"{mebibytes}M")
     said = re.search(r"too little memory: the image needs at least (\d+) MiB, the machine has (\d+) MiB", text)
     assert said is not None and int(said[2]) == mebibytes
@@ -64,12 +67,14 @@ def test_too_little_memory_is_named(image: Path, machine: str, mebibytes: int) -
     assert run(image, *words, "-m", f"{said[1]}M") == (EXPECTED, 0)
 
 
-def test_machine_with_much_memory_starts_it(image: Path) -> None:
-    assert start(image, "-machine", "q35", "-m", "5G") == EXPECTED
+def test_machine_with_much_memory_starts_it(image: Path, processors: int) -> None:
+    assert start(image, "-machine", "q35", "-smp", str(processors), "-m", "5G") == EXPECTED
 
 
 @pytest.mark.parametrize(("start_part", "end_part"), [(0.01, 0.3), (0.6, 1.0)])
-def test_damaged_image_is_told(image: Path, tmp_path: Path, start_part: float, end_part: float) -> None:
+def test_damaged_image_is_told(
+    image: Path, tmp_path: Path, start_part: float, end_part: float, processors: int
+) -> None:
     """Pages of the program that it touches while it starts, altered: the kernel says so and stops there."""
     data = bytearray(image.read_bytes())
     guest = next(guest for guest in guests() if guest.bare)
@@ -79,5 +84,5 @@ def test_damaged_image_is_told(image: Path, tmp_path: Path, start_part: float, e
         data[begin + offset] ^= 0x55
     damaged = tmp_path / "damaged.img"
     damaged.write_bytes(data)
-    text = start(damaged, "-machine", "microvm")
+    text = start(damaged, "-machine", "microvm", "-smp", str(processors))
     assert "goanna: the image is damaged" in text and EXPECTED.splitlines()[0] not in text

@@ -27,12 +27,12 @@ MACHINES = {
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_disk_and_random_bytes_are_found(image: Path, tmp_path: Path, machine: str) -> None:
+def test_a_disk_and_random_bytes_are_found(image: Path, tmp_path: Path, machine: str, processors: int) -> None:
     disk = tmp_path / "disk"
     with disk.open("wb") as file:
         file.truncate(SIZE)
     drive = ["-drive", f"if=none,id=d0,file={disk},format=raw,readonly=on"]
-    text = start(image, "-append", "verbose", *drive, *MACHINES[machine])
+    text = start(image, "-append", "verbose", *drive, "-smp", str(processors), *MACHINES[machine])
     assert f"goanna: disk a-disk, {SIZE} bytes, read-only\n" in text
     assert "goanna: random bytes come from the host\n" in text
     assert text.endswith(EXPECTED)

@@ -121,10 +121,9 @@ def module(tmp_path: Path, go: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
     assert (tmp_path / "m/a/testdata/input").read_text() in ("data\n", "changed")
 
 
-def goanna_test(*words: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [*GOANNA, "test", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240
-    )
+def goanna_test(processors: int, *words: str) -> tuple[int, str]:
+    command = [*GOANNA, "test", "--cpus", str(processors), *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240)
     return done.returncode, done.stdout
 
 
@@ -134,26 +133,26 @@ def verdicts(output: str) -> dict[tuple[str, str], str]:
     return {(each["Package"], each.get("Test", "")): each["Action"] for each in ends}
 
 
-def test_verdicts_are_go_tests_own(module: Path, go: str) -> None:
-    status, output = goanna_test("-json", "-count=1", "./...")
+def test_verdicts_are_go_tests_own(module: Path, go: str, processors: int) -> None:
+    status, output = goanna_test(processors, "-json", "-count=1", "./...")
     assert (module / "a/testdata/input").read_text() == "data\n"
     here = subprocess.run([go, "test", "-json", "-count=1", "./..."], capture_output=True, text=True)
     assert status == here.returncode == 1
     assert verdicts(output) == verdicts(here.stdout) and verdicts(output)[("example.com/m/a", "")] == "pass"
 
 
-def test_profiles_and_coverage_come_back(module: Path) -> None:
+def test_profiles_and_coverage_come_back(module: Path, processors: int) -> None:
     flags = ["-cover", "-coverprofile=c.out", "-cpuprofile=cpu.out", "-memprofile=mem.out", "-trace=t.out"]
-    status, output = goanna_test(*flags, "-count=1", "-bench=.", "-benchtime=10x", "./a")
+    status, output = goanna_test(processors, *flags, "-count=1", "-bench=.", "-benchtime=10x", "./a")
     assert status == 0 and "coverage: 66.7% of statements" in output and "BenchmarkTwice" in output, output
     assert "example.com/m/a/a.go:3.23,4.13 1 1" in (module / "c.out").read_text()
     for name in ("cpu.out", "mem.out", "t.out"):
         assert (module / name).stat().st_size > 0
 
 
-def test_fuzzing_keeps_what_it_finds(module: Path) -> None:
+def test_fuzzing_keeps_what_it_finds(module: Path, processors: int) -> None:
     broken = _FILES["a/a_test.go"].replace("{ Twice(n) }", '{ if n > 5 && n < 1000000 { t.Error("found") } }')
     (module / "a/a_test.go").write_text(broken)
-    status, output = goanna_test("-fuzz=FuzzTwice", "-fuzztime=30s", "-run=FuzzTwice", "./a")
+    status, output = goanna_test(processors, "-fuzz=FuzzTwice", "-fuzztime=30s", "-run=FuzzTwice", "./a")
     assert status == 1 and "--- FAIL: FuzzTwice" in output and "found" in output, output
     assert len(list((module / "a/testdata/fuzz/FuzzTwice").iterdir())) == 1

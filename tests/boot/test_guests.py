@@ -1,7 +1,7 @@
 """Every guest program prints the same and ends the same in the image as on Linux.
 
-The short form builds all guests with the newest Go, and those of `OLD_IN_SHORT` with the oldest; GOANNA_BOOT_ALL=1 is
-the long form: all of them with both, on q35 as well as microvm.
+Each is booted on one processor and on two. The short form builds all guests with the newest Go, and those of
+`OLD_IN_SHORT` with the oldest; GOANNA_BOOT_ALL=1 is the long form: all of them with both, on q35 as well as microvm.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 
 from tests.boot import toolchains
 from tests.boot.catalogue import Guest, Run, guests
+from tests.boot.conftest import PROCESSORS
 from tests.boot.normalise import normalised
 from tests.boot.running import Outcome, in_image, on_linux
 
@@ -40,17 +41,14 @@ def _cases() -> Iterator[object]:
 def _variants(guest: Guest) -> list[str]:
     if guest.language == "c":
         return ["musl", "glibc"]
-    old = guest.old_go and (LONG or guest.name in OLD_IN_SHORT)
-    return ["newest", "oldest"] if old else ["newest"]
+    return ["newest", "oldest"] if LONG or guest.name in OLD_IN_SHORT else ["newest"]
 
 
 def _machines(guest: Guest, run: Run, variant: str) -> list[tuple[str, int]]:
-    if not LONG and variant in ("oldest", "glibc"):
-        return [(run.machine, run.processors[-1])]
-    places = [(run.machine, count) for count in run.processors]
-    if LONG or (guest.name in Q35_IN_SHORT and not run.name):
+    places = [(run.machine, count) for count in PROCESSORS]
+    if LONG or (guest.name in Q35_IN_SHORT and not run.name and variant == "newest"):
         places.append(("q35", 4))
-    return list(dict.fromkeys(places))
+    return places
 
 
 @pytest.mark.parametrize(("guest", "run", "variant", "processors"), list(_cases()))

@@ -83,8 +83,8 @@ def seen(folder: Path, *words: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_what_an_image_says_is_what_the_program_sees(built: Path) -> None:
-    assert seen(built) == [
+def test_what_an_image_says_is_what_the_program_sees(built: Path, processors: int) -> None:
+    assert seen(built, "-c", str(processors)) == [
         "2026-07-01T14:00:00+02:00",
         "web 33 34 /home/web",
         "text/vcard; charset=utf-8",
@@ -100,28 +100,31 @@ def test_what_an_image_says_is_what_the_program_sees(built: Path) -> None:
     ]
 
 
-def test_a_run_may_say_otherwise(built: Path) -> None:
+def test_a_run_may_say_otherwise(built: Path, processors: int) -> None:
     flags = ["--tz", "Asia/Tokyo", "--hostname", "other", "--user", "0", "--workdir", "/", "-e", "A=b"]
-    lines = seen(built, *flags)
+    lines = seen(built, "-c", str(processors), *flags)
     assert lines[0] == "2026-07-01T21:00:00+09:00" and lines[6] == "other / b"
     assert lines[7] == '"" open data: no such file or directory' and lines[8] == "<nil>"
 
 
-def test_a_working_directory_that_is_not_there_is_said(built: Path) -> None:
+def test_a_working_directory_that_is_not_there_is_said(built: Path, processors: int) -> None:
     done = subprocess.run(
-        [*GOANNA, "run", "--workdir", "/gone", "program.img"], cwd=built, capture_output=True, text=True
+        [*GOANNA, "run", "-c", str(processors), "--workdir", "/gone", "program.img"],
+        cwd=built,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stdout) == (125, "") and "the working directory is not in the image" in done.stderr
 
 
-def test_memory_for_files_ends(built: Path, go: str) -> None:
-    (built / "fill").mkdir()
+def test_memory_for_files_ends(built: Path, go: str, processors: int) -> None:
+    (built / "fill").mkdir(exist_ok=True)
     (built / "fill/main.go").write_text(
         'package main\n\nimport (\n\t"fmt"\n\t"os"\n)\n\nfunc main() {\n\tdata := make([]byte, 1<<20)\n'
         '\tfile, _ := os.Create("/tmp/big")\n\tcount := 0\n\tfor ; count < 64; count++ {\n'
         "\t\tif _, err := file.Write(data); err != nil {\n\t\t\tfmt.Println(err)\n\t\t\tbreak\n\t\t}\n\t}\n"
         '\tfile.Close()\n\tfmt.Println(count, os.Remove("/tmp/big"), os.WriteFile("/tmp/small", data, 0o644))\n}\n'
     )
-    command = [*GOANNA, "run", "--memory-files", "8M", "--timeout", "60", "fill/main.go"]
+    command = [*GOANNA, "run", "-c", str(processors), "--memory-files", "8M", "--timeout", "60", "fill/main.go"]
     done = subprocess.run(command, cwd=built, capture_output=True, text=True, env=os.environ | {"GO111MODULE": "off"})
     assert done.stdout.splitlines() == ["write /tmp/big: no space left on device", "7 <nil> <nil>"], done.stderr

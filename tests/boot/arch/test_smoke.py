@@ -44,7 +44,6 @@ def boot(kernel, *arguments, expected=None):
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("processors", [1, 2])
 def test_it_boots_and_stops_by_the_machines_own_means(kernel, machine, processors):
     status, values = boot(kernel, "-M", machine, "-m", "8", "-smp", str(processors), "-append", "no-debug-exit")
     assert status == 0
@@ -66,8 +65,8 @@ def test_all_features_four_processors_and_memory_above_4_gib(kernel, machine):
     assert int(values["memory"], 16) > 4.99 * 2**30
 
 
-def test_the_timer_is_on_time(kernel):
-    _, values = boot(kernel, "-M", "microvm", "-m", "16", "-append", "no-debug-exit")
+def test_the_timer_is_on_time(kernel, processors):
+    _, values = boot(kernel, "-M", "microvm", "-m", "16", "-smp", str(processors), "-append", "no-debug-exit")
     assert 2_000_000 <= int(values["timer ns"], 16) < 20_000_000
 
 
@@ -78,18 +77,18 @@ def test_the_timer_is_on_time(kernel):
         ("run-direct", 14, None), ("start-code", 14, 0x100000), ("beyond", 14, None), ("overflow", 8, None),
     ],
 )  # fmt: skip
-def test_what_the_kernel_must_not_do_faults(kernel, how, vector, address):
+def test_what_the_kernel_must_not_do_faults(kernel, how, vector, address, processors):
     text = f"KERNEL FAULT {vector:016x}\n" + ("" if address is None else f"at {address:016x}\n")
-    boot(kernel, "-M", "microvm", "-m", "16", "-append", how, expected=text)
+    boot(kernel, "-M", "microvm", "-m", "16", "-smp", str(processors), "-append", how, expected=text)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_lock_that_somebody_held_does_not_keep_the_machine_on(kernel, machine):
-    status, _ = boot(kernel, "-M", machine, "-m", "16", "-append", "locks", expected="locked")
+def test_a_lock_that_somebody_held_does_not_keep_the_machine_on(kernel, machine, processors):
+    status, _ = boot(kernel, "-M", machine, "-m", "16", "-smp", str(processors), "-append", "locks", expected="locked")
     assert status == 0
 
 
-def test_a_failure_reaches_an_exit_device_that_nobody_announced(kernel):
-    exit_device = ("-device", "isa-debug-exit,iobase=0xf4,iosize=4")
-    status, _ = boot(kernel, "-M", "microvm", "-m", "16", "-append", "locks", *exit_device, expected="locked")
+def test_a_failure_reaches_an_exit_device_that_nobody_announced(kernel, processors):
+    more = ("-smp", str(processors), "-device", "isa-debug-exit,iobase=0xf4,iosize=4")
+    status, _ = boot(kernel, "-M", "microvm", "-m", "16", "-append", "locks", *more, expected="locked")
     assert status == 3 * 2 + 1
