@@ -30,6 +30,15 @@ def test_x86_64_calls() -> None:
     assert set(x86_64_returns(code, START, {START})) == {START + 8, START + 14}
 
 
+@pytest.mark.parametrize("call", [
+    "ff d3", "41 ff d4", "ff 10", "ff 50 08", "ff 90 08 01 00 00", "ff 15 00 01 00 00", "ff 14 24", "41 ff 14 24",
+    "ff 54 24 08", "ff 94 24 08 01 00 00", "ff 14 c8", "ff 14 f5 30 2c 15 80", "ff 14 25 00 10 00 00", "ff 54 c5 08",
+])  # fmt: skip
+def test_x86_64_calls_through_registers_and_memory(call: str) -> None:
+    code = bytes.fromhex(call)
+    assert START + len(code) in set(x86_64_returns(code + b"\xc3" * 8, START, set()))
+
+
 def test_arm64_calls() -> None:
     # bl .+16; blr x3; br x3; ret; bl .-16; b .+4
     code = words(0x94000004, 0xD63F0060, 0xD61F0060, 0xD65F03C0, 0x97FFFFFC, 0x14000001)

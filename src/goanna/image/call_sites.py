@@ -14,10 +14,13 @@ __all__ = ["RETURNS"]
 
 Find = Callable[[bytes, int, Container[int]], Iterator[int]]
 
-# x86-64: call to a relative address; call through a register or memory (opcode ff, modrm.reg 2).
+# x86-64: call to a relative address; call through a register or memory (opcode ff, modrm.reg 2). Where a scaled index
+# has no base register (sib.base 5 under modrm.mod 0), four bytes of address follow.
 _CALL_DIRECT = 0xE8
+_NO_BASE = b"".join(re.escape(bytes([sib])) for sib in range(5, 256, 8))
 _CALL_INDIRECT = re.compile(
-    rb"\xff(?:[\xd0-\xd7]|[\x10-\x13\x16\x17]|\x14.|[\x15\x90-\x93\x95-\x97].{4}|[\x50-\x53\x55-\x57].|\x54..|\x94.{5})",
+    rb"\xff(?:[\xd0-\xd7]|[\x10-\x13\x16\x17]|\x14(?:[" + _NO_BASE + rb"].{4}|[^" + _NO_BASE + rb"])"
+    rb"|[\x15\x90-\x93\x95-\x97].{4}|[\x50-\x53\x55-\x57].|\x54..|\x94.{5})",
     re.DOTALL,
 )
 

@@ -140,7 +140,7 @@ def put_function(function: u64) -> None:
         if len(module) != 0:
             text.byte(0x2E)
         text.put(panic_table.name(function))
-    text.byte(0x20)
+        text.byte(0x20)
 
 
 @metal

@@ -21,6 +21,7 @@ from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.memory_out import on_memory_out
 from goanna.kernel.signal.numbers import SI_KERNEL, SI_USER, SIGPIPE, SIGXFSZ
 from goanna.kernel.signal.send import send_to_process, send_to_thread
+from goanna.kernel.syscall.dispatch import put_call
 from goanna.kernel.thread.current import current, current_process, current_thread
 from goanna.kernel.thread.process import Process, tree_lock
 from goanna.kernel.thread.thread import find_in_table, frame_of
@@ -55,8 +56,8 @@ def describe_running_program(text: Text) -> None:
     text.number(u64(thread.id))
     text.put(b" at 0x")
     text.hexadecimal(frame.program_counter(), 1)
-    text.put(b", its last system call was number ")
-    text.number(frame.number() & 0xFFFF_FFFF)
+    text.put(b", its last system call was ")
+    put_call(text, frame.number() & 0xFFFF_FFFF)
     text.byte(0x0A)
 
 

@@ -7,19 +7,18 @@ from goanna.kernel.device.control import log_line
 from goanna.kernel.syscall.adapter import CallBody, adapt
 from goanna.kernel.syscall.table import BODIES
 from goanna.kernel.syscall.trace import traced_call, tracing
-from goanna.metal import Array, Atomic, Slice, constant, i64, likely, metal, static, u8, u16, u32, u64, unsafe
+from goanna.metal import Array, Atomic, constant, i64, likely, metal, static, u8, u16, u32, u64, unsafe
 
 LIMIT = max(SYSCALL_NUMBERS.values()) + 1  # numbers from here on are no calls
 
 _NAMES = [""] * LIMIT
 for _name, _number in SYSCALL_NUMBERS.items():
-    if _name not in BODIES:
-        _NAMES[_number] = _name
+    _NAMES[_number] = _name
 _STARTS = [sum(len(each) for each in _NAMES[:number]) for number in range(LIMIT + 1)]
 
-# The names of the calls that are not there, one after the other, and where each number's begins.
-MISSING_NAMES = constant(Array[u8, max(_STARTS)], "".join(_NAMES).encode())
-MISSING_STARTS = constant(Array[u16, LIMIT + 1], _STARTS)
+# The names of the calls, one after the other, and where each number's begins.
+CALL_NAMES = constant(Array[u8, max(_STARTS)], "".join(_NAMES).encode())
+NAME_STARTS = constant(Array[u16, LIMIT + 1], _STARTS)
 
 missed = static(Array[Atomic[u32], LIMIT])  # how often each number was asked for in vain
 missed_beyond = static(Atomic[u32])  # and numbers that Linux does not have
@@ -60,10 +59,14 @@ def dispatch(frame: Frame) -> None:
 on_call.set(dispatch)
 
 
-@metal
-def missing_name(number: u64) -> Slice[u8]:
-    """The name of a call that is not there; empty if Linux has none of that number."""
-    return MISSING_NAMES[u64(MISSING_STARTS[number]) : u64(MISSING_STARTS[number + 1])]
+@metal(cold=True)
+def put_call(text: Text, number: u64) -> None:
+    """A call's name, or its number if Linux has none of that number."""
+    if number < LIMIT and NAME_STARTS[number] != NAME_STARTS[number + 1]:
+        text.put(CALL_NAMES[u64(NAME_STARTS[number]) : u64(NAME_STARTS[number + 1])])
+        return
+    text.put(b"number ")
+    text.number(number)
 
 
 @metal
@@ -86,11 +89,8 @@ def report(number: u64, count: u32) -> None:
     text.put(b"not provided: ")
     if number == LIMIT:
         text.put(b"numbers that Linux does not have")
-    elif len(missing_name(number)) == 0:
-        text.put(b"number ")
-        text.number(number)
     else:
-        text.put(missing_name(number))
+        put_call(text, number)
     text.put(b", asked for ")
     text.number(u64(count))
     text.put(b" times")
