@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from goanna.kernel.arch.host import arena as host_arena
 from goanna.kernel.base.errno import EIO, EISDIR, ENOENT, ENOTDIR
-from goanna.kernel.file import erofs_source, integrity, node
+from goanna.kernel.file import integrity, node, node_pages
 from goanna.kernel.file.drive import Drive
 from goanna.kernel.file.erofs import Entry, Image, Inode
 from goanna.kernel.memory.source import PageSource, read_source
@@ -46,8 +46,19 @@ def name_of(entry: Entry, destination: Slice[u8]) -> u64:
 
 
 @metal
+def drop_node(source: Ptr[PageSource]) -> None:
+    unsafe.container(node.Node, "source", source).drop()
+
+
+@metal
 def source_of(image: Image, inode: Inode) -> Ptr[PageSource]:
-    return erofs_source.image_file(image, inode).source
+    """The file's pages as a mapping gets them, of a node that goes with the last reference."""
+    node.set_budget(1 << 30)
+    made: node.Node = node.image_node(image, inode)
+    made.source.get_page = node_pages.get_page
+    made.source.destroy = drop_node
+    made.source.references.store(1)
+    return made.source
 
 
 @metal
@@ -87,7 +98,14 @@ def mount_drive(image: Image, disk: Drive, object: u64, size: u64) -> i64:
     return image.mount(0, size)
 
 
-with hooks((integrity.on_damage, note_damage), (node.on_node_end, nothing_hangs)):
+@metal
+def none_mapped(ended: node.Node, start: u64, end: u64, private: bool) -> None:
+    pass
+
+
+with hooks(
+    (integrity.on_damage, note_damage), (node.on_node_end, nothing_hangs), (node_pages.on_pages_gone, none_mapped)
+):
     unit = jit(
         *ROOTS, Image, Inode, Entry, lookup, name_of, source_of, read_all, page_at, PageSource,
         integrity.xxh64, integrity.Integrity, damaged, Drive, mount_drive, unreadable, fetched,
@@ -101,13 +119,13 @@ class Mounted:
         size = -(-len(data) // BLOCK) * BLOCK + (1 << 20)
         self.start = 16 << 20
         self.memory = Memory(unit, self.start + size, [(0, self.start)])
-        self.memory.bytes(self.start, len(data))[:] = data
+        self.memory.map[self.start : self.start + len(data)] = bytes(data)
         self.base = self.memory.base + self.start
         self.image = unit.new(Image)
         if sums is not None:
             table = b"".join(each.to_bytes(8, "little") for each in sums)
             at = self.start + size - (1 << 16)
-            self.memory.bytes(at, len(table))[:] = table
+            self.memory.map[at : at + len(table)] = table
             assert unit.call(
                 integrity.Integrity.start, self.image.integrity, self.base, len(data), self.memory.base + at, len(sums)
             )
@@ -230,7 +248,7 @@ def test_pages_of_files_are_those_of_the_image(packed):
     content = (folder / "file-300001").read_bytes()[300_001 // BLOCK * BLOCK :]
     assert bytes(mounted.memory.bytes(last, BLOCK)) == content.ljust(BLOCK, b"\0")
     assert unit.call(page_at, source, 300_001 // BLOCK + 1) == 0
-    assert free - mounted.memory.free <= 2  # an object, and the copy of the last page
+    assert free - mounted.memory.free <= 3  # the node, its map of pages, and the copy of the last page
     unit.call(PageSource.release, source)
 
 
