@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,7 +25,17 @@ from goanna.observe.words import NAMES, SIGNALS
 
 _AT_FDCWD = -100
 _LARGEST_ERROR = 4095
+# Results that a program never sees: the call is made again, or ends as EINTR, once a signal has been delivered.
+_INTERRUPTED = {
+    number: name for name, number in vars(linux_errors).items() if name.startswith("ERESTART") and number >= 512
+}
 _ESCAPES = {0x22: '\\"', 0x5C: "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0: "\\0"}
+_O_CREAT, _O_TMPFILE, _MREMAP_NEW_ADDRESS = 0o100, 0o20000000, 2 | 4
+# Commands of fcntl without an argument: F_GETFD, F_GETFL, F_GETOWN, F_GETSIG, F_GETLEASE, F_GETPIPE_SZ, F_GET_SEALS.
+_FCNTL_BARE = frozenset([1, 3, 9, 11, 1025, 1032, 1034])
+_FUTEX_OPERATION = 0x7F
+# How many arguments these operations of futex read: WAIT, WAKE, LOCK_PI, UNLOCK_PI, TRYLOCK_PI, LOCK_PI2.
+_FUTEX_READS = {0: 4, 1: 3, 6: 4, 7: 2, 8: 2, 13: 4}
 # Calls whose result is an address.
 _GIVES_ADDRESS = frozenset(["mmap", "mremap", "brk", "shmat"])
 # A signal of which a mask says "all but these" is more readable so.
@@ -45,9 +56,24 @@ def line_of(payload: bytes) -> str:
     texts = _texts(payload, head.texts)
     name = _names().get(head.number, f"call_{head.number}")
     kinds = SIGNATURES.get(name, ANY)
+    kinds = kinds[: _count_read(name, head.arguments, len(kinds))]
     words = [_argument(kind, head.arguments[index], texts.get(index)) for index, kind in enumerate(kinds)]
     result = "?" if head.flags & control.TRACE_ENDLESS else _result(name, head.result)
     return f"{head.thread}: {name}({', '.join(words)}) = {result}"
+
+
+def _count_read(name: str, arguments: Sequence[int], count: int) -> int:
+    """How many of its `count` arguments a call reads, which may depend on one of them."""
+    if name in ("open", "openat"):
+        flags = arguments[count - 2]
+        return count if flags & (_O_CREAT | _O_TMPFILE) else count - 1
+    if name == "fcntl":
+        return 2 if arguments[1] in _FCNTL_BARE else 3
+    if name == "futex":
+        return _FUTEX_READS.get(arguments[1] & _FUTEX_OPERATION, count)
+    if name == "mremap":
+        return 5 if arguments[3] & _MREMAP_NEW_ADDRESS else 4
+    return count
 
 
 @cache
@@ -76,6 +102,8 @@ def _texts(payload: bytes, count: int) -> dict[int, _Text]:
 
 
 def _result(name: str, value: int) -> str:
+    if -value in _INTERRUPTED:
+        return f"? {_INTERRUPTED[-value]} (interrupted)"
     if -_LARGEST_ERROR <= value < 0:
         error = _error_names().get(-value, f"error {-value}")
         # This system may number errors otherwise than Linux: the text goes by the name.
@@ -108,7 +136,7 @@ def _number(kind: str, value: int) -> str:
         return str(_signed(value, 64))
     if kind == "mode":
         return f"0{value & 0xFFFF_FFFF:03o}"
-    return str(value) if kind == "size" else f"0x{value:x}"
+    return str(value) if kind == "size" or value == 0 else f"0x{value:x}"
 
 
 def _signed(value: int, bits: int) -> int:

@@ -1,0 +1,85 @@
+"""What a person sees of a running machine: system calls in words, breakpoints in kernel and program, missed calls."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.boot import toolchains
+from tests.boot.catalogue import guests
+from tests.boot.running import GOANNA
+from tests.boot.test_bare import EXPECTED
+
+# What hello says on its standard output; the other two lines go to standard error.
+PRINTED = EXPECTED.splitlines(keepends=True)[0]
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    guest = next(guest for guest in guests() if guest.bare)
+    return toolchains.build_go(guest, toolchains.newest_go())
+
+
+def test_each_call_is_told_in_words(program: Path, processors: int) -> None:
+    command = [*GOANNA, "run", "--trace", "-c", str(processors), "--timeout", "60", program]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, PRINTED)
+    for call in (
+        r'\d+: write\(1, "hello, standard output\\n", 23\) = 23',
+        r'\d+: write\(2, "hello, runtime\\n", 15\) = 15',
+        r"\d+: mmap\(NULL, 262144, PROT_READ\|PROT_WRITE, MAP_PRIVATE\|MAP_ANONYMOUS, -1, 0\) = 0x[0-9a-f]+",
+        r'\d+: openat\(AT_FDCWD, "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", O_RDONLY\) = \d+',
+        r"\d+: rt_sigaction\(SIGHUP, .*SA_RESTART.*\) = 0",
+        r"\d+: clone\(.*CLONE_VM\|CLONE_FS.*\) = \d+",
+        r"\d+: exit_group\(0\) = \?",
+    ):
+        assert re.search(f"^{call}$", done.stderr, re.MULTILINE), f"{call} is not in:\n{done.stderr}"
+    told = [line for line in done.stderr.splitlines(keepends=True) if line not in EXPECTED.splitlines(keepends=True)]
+    assert all(re.fullmatch(r"\d+: \w+\(.*\) = .+\n", line) for line in told)
+
+
+def debugged(program: Path, processors: int, steps: list[str]) -> str:
+    """What gdb says, started by the command that Goanna names, when it is told these steps."""
+    words = ["run", "--gdb", "-c", str(processors), "--timeout", "120"]
+    machine = subprocess.Popen([*GOANNA, *words, program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert machine.stderr is not None
+        lines = iter(machine.stderr.readline, "")
+        command = shlex.split(next(line for line in lines if line.startswith("  gdb ")))
+        more = ["-q", "-nx", "-batch", "-ex", "set width 0", *(word for step in steps for word in ("-ex", step))]
+        return subprocess.run(
+            [*command, *more], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90
+        ).stdout
+    finally:
+        machine.kill()
+        machine.communicate()
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
+def test_gdb_stops_in_the_program_and_in_the_kernel(program: Path, processors: int) -> None:
+    steps = ["hbreak main.main", "continue", "backtrace", "hbreak sys_write", "continue", "backtrace", "list", "kill"]
+    said = debugged(program, processors, steps)
+    assert re.search(r"#0 +main\.main \(\) at .*tests/guest/hello/main\.go:\d+", said), said
+    assert re.search(r"#1 .* in runtime\.main \(\) at .*/runtime/proc\.go:\d+", said), said
+    assert re.search(r"#0 +sys_write \(descriptor=1, .*count=23\) at .*/kernel/file/\w+\.py:\d+", said), said
+    assert re.search(r"#\d .* in dispatch \(.*\) at .*/kernel/syscall/dispatch\.py:\d+", said), said
+    assert re.search(r"#\d .* in internal/runtime/syscall.*Syscall6", said), said
+    assert re.search(r"^\d+\tdef sys_write\(", said, re.MULTILINE), said
+
+
+def test_calls_that_are_not_there_are_named(tmp_path: Path, processors: int) -> None:
+    (tmp_path / "main.go").write_text(
+        "package main\n\nimport (\n\t\"fmt\"\n\t\"syscall\"\n)\n\nfunc main() {\n"
+        "\tfor _, number := range []uintptr{425, 425, 1 << 20} {\n"
+        "\t\t_, _, err := syscall.Syscall(number, 0, 0, 0)\n\t\tfmt.Println(err)\n\t}\n}\n"
+    )
+    command = [*GOANNA, "run", "-v", "-c", str(processors), "--timeout", "60", tmp_path / "main.go"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "function not implemented\n" * 3)
+    assert "not provided: io_uring_setup, asked for 2 times\n" in done.stderr
+    assert "not provided: numbers that Linux does not have, asked for 1 times\n" in done.stderr
