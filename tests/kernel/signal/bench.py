@@ -6,6 +6,7 @@ lie.
 
 import ctypes
 import mmap
+import os
 import struct
 
 from goanna.kernel.arch import Frame
@@ -77,8 +78,8 @@ def end_process(status: u32) -> None:
 
 
 @metal
-def start(address: u64, size: u64, id: u32, count: u32) -> None:
-    """A process of that number, with `count` threads numbered from it on."""
+def start(address: u64, size: u64, id: u32, count: u32, user: u32) -> None:
+    """A process of that number and user, with `count` threads numbered from it on."""
     global current_thread
     host_arena.arena = address
     pages.add_range(0x1000, size)
@@ -86,6 +87,13 @@ def start(address: u64, size: u64, id: u32, count: u32) -> None:
     process: Process = make_process()
     process.space = space.create()
     process.id = id
+    if user != 0:
+        mine = process.credentials
+        mine.user = user
+        mine.effective_user = user
+        mine.saved_user = user
+        mine.effective = 0
+        mine.permitted = 0
     process.limits[RLIMIT_SIGPENDING].current = 1000
     for page in range(u64(MEMORY_SIZE // 4096)):
         table_map(process.space.table, MEMORY + page * 4096, pages.allocate_zeroed(), READ | WRITE)
@@ -207,10 +215,10 @@ class Bench:
         self.types = {name: [type_ for _, type_ in function.signature()[0]] for name, function in CALLS.items()}
         self.memory = mmap.mmap(-1, ROOM)
 
-    def start(self, id=1000, threads=1):
-        """Begin anew with a process of that number."""
+    def start(self, id=1000, threads=1, user=0):
+        """Begin anew with a process of that number and user."""
         self.unit.reset()
-        self.unit.call(start, ctypes.addressof(ctypes.c_char.from_buffer(self.memory)), ROOM, id, threads)
+        self.unit.call(start, ctypes.addressof(ctypes.c_char.from_buffer(self.memory)), ROOM, id, threads, user)
         self.frame, self.id = self.unit.static(frame), id
 
     def limit_pending(self, count):
@@ -253,8 +261,8 @@ class Bench:
             self.frame.returned = self.unit.call(handler_return.sys_rt_sigreturn, self.frame)
 
     def run(self, calls, id):
-        """Make the calls of a test, as the oracle does."""
-        self.start(id)
+        """Make the calls of a test, as the oracle does, whose processes are of the user who runs the tests."""
+        self.start(id, user=os.getuid())
         outcomes = []
         for each in calls:
             for offset, data in each.writes:
