@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from goanna.metal.backend import assemble, emit_object, optimize
+from goanna.metal.backend import assemble, emit_object
 from goanna.metal.errors import InternalError
 from goanna.metal.target import ARCHITECTURES, FRAME_LIMIT, kernel_target, vdso_target
 from tests.metal.ir import lookup
@@ -22,7 +22,7 @@ INDIRECT = re.compile("GOT")
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_function_and_variable_has_its_own_section(name: str, level: int, tmp_path: Path) -> None:
     target = kernel_target(name)
-    emit_object(optimize(lookup(target), target, level), target, tmp_path / "a.o", level)
+    emit_object(lookup(target), target, tmp_path / "a.o", level)
     with (tmp_path / "a.o").open("rb") as stream:
         elf = ELFFile(stream)
         assert elf["e_machine"] == MACHINES[name]
@@ -38,7 +38,7 @@ def test_kernel_code_reaches_its_variables_directly(name: str, tmp_path: Path) -
     names = {"x86_64": ENUM_RELOC_TYPE_x64, "aarch64": ENUM_RELOC_TYPE_AARCH64}.get(name, {"R_RISCV_GOT_HI20": 20})
     by_number = {number: text for text, number in names.items()}
     target = kernel_target(name)
-    emit_object(optimize(lookup(target), target), target, tmp_path / "a.o")
+    emit_object(lookup(target), target, tmp_path / "a.o")
     with (tmp_path / "a.o").open("rb") as stream:
         relocations = [
             by_number.get(each["r_info_type"], "")
@@ -56,13 +56,13 @@ def test_an_unknown_feature_is_an_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(InternalError, match="warp-drive"):
         assemble("nop\n", odd, tmp_path / "a.o")
     with pytest.raises(InternalError, match="warp-drive"):
-        emit_object(optimize("", target), odd, tmp_path / "a.o")
+        emit_object("", odd, tmp_path / "a.o")
 
 
 def test_a_module_that_llvm_refuses_is_kept_for_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(InternalError, match=r"goanna-.*\.ll") as caught:
-        optimize("define i32 @f() {\n  ret i64 0\n}\n", kernel_target("x86_64"))
+        emit_object("define i32 @f() {\n  ret i64 0\n}\n", kernel_target("x86_64"), tmp_path / "a.o")
     path = re.search(r"\((.*\.ll)\)", str(caught.value))
     assert path and "ret i64 0" in Path(path[1]).read_text()
 
@@ -73,7 +73,7 @@ def test_a_block_that_does_not_dominate_is_refused_by_the_verifier(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     text = "define i64 @f() {\n  %a = add i64 %b, 1\n  %b = add i64 1, 1\n  ret i64 %a\n}\n"
     with pytest.raises(InternalError, match="does not dominate"):
-        optimize(text, kernel_target("aarch64"))
+        emit_object(text, kernel_target("aarch64"), tmp_path / "a.o")
 
 
 def test_assembly_with_a_mistake_is_an_error(tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ define void @large() #0 {{
 attributes #0 = {{ {attributes} }}
 """
     small = text.format(size=FRAME_LIMIT - 512, attributes=target.attributes)
-    emit_object(optimize(small, target), target, tmp_path / "a.o")
+    emit_object(small, target, tmp_path / "a.o")
     large = text.format(size=FRAME_LIMIT + 512, attributes=target.attributes)
     with pytest.raises(InternalError, match=r"stack frame size .* 'large'"):
-        emit_object(optimize(large, target), target, tmp_path / "a.o")
+        emit_object(large, target, tmp_path / "a.o")
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

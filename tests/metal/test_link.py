@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from goanna.metal.backend import assemble, emit_object, optimize
+from goanna.metal.backend import assemble, emit_object
 from goanna.metal.errors import InternalError
 from goanna.metal.link import kernel_script, link, link_vdso
 from goanna.metal.target import ARCHITECTURES, kernel_target, vdso_target
@@ -20,7 +20,7 @@ PHYSICAL = {"x86_64": 0x200000, "aarch64": 0x40200000, "riscv64": 0x80200000}
 def linked(name: str, folder: Path, boot: str = BOOT, **options: Any) -> Path:
     """The path of a small kernel."""
     target = kernel_target(name)
-    emit_object(optimize(lookup(target), target), target, folder / "kernel.o")
+    emit_object(lookup(target), target, folder / "kernel.o")
     assemble(boot, target, folder / "boot.o")
     script = kernel_script(target, VIRTUAL, PHYSICAL[name])
     link([folder / "boot.o", folder / "kernel.o"], script, folder / "kernel.elf", **options)
@@ -119,7 +119,7 @@ define i64 @__vdso_pick(i64 %i) #0 {{
 }}
 attributes #0 = {{ {target.attributes} }}
 """
-    emit_object(optimize(text, target), target, tmp_path / "vdso.o")
+    emit_object(text, target, tmp_path / "vdso.o")
     link_vdso([tmp_path / "vdso.o"], tmp_path / "vdso.so", {"LINUX_2.6": ["__vdso_pick"]})
     with (tmp_path / "vdso.so").open("rb") as stream:
         elf = ELFFile(stream)
@@ -142,6 +142,6 @@ define i64 @__vdso_count() #0 {{
 }}
 attributes #0 = {{ {target.attributes} }}
 """
-    emit_object(optimize(text, target), target, tmp_path / "vdso.o")
+    emit_object(text, target, tmp_path / "vdso.o")
     with pytest.raises(InternalError, match="data"):
         link_vdso([tmp_path / "vdso.o"], tmp_path / "vdso.so", {"LINUX_2.6": ["__vdso_count"]})

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.metal import runtime
-from goanna.metal.backend import assemble, emit_object, optimize
+from goanna.metal.backend import assemble, emit_object
 from goanna.metal.host_engine import HostModule
 from goanna.metal.target import host_target, kernel_target
 
@@ -82,7 +82,7 @@ def test_the_loops_do_not_become_calls_of_themselves(name: str, tmp_path: Path) 
     from elftools.elf.elffile import ELFFile
 
     target = kernel_target(name)
-    emit_object(optimize(runtime.memory_ir(target), target), target, tmp_path / "a.o")
+    emit_object(runtime.memory_ir(target), target, tmp_path / "a.o")
     with (tmp_path / "a.o").open("rb") as stream:
         elf = ELFFile(stream)
         assert not [each for each in elf.iter_sections("SHT_RELA") if each.name.startswith(".rela.text")]

@@ -1,12 +1,13 @@
-"""From IR text to object files: llvmlite verifies and optimises, the clang inside the ziglang wheel emits.
+"""From IR text to machine code. Ahead of time the clang inside the ziglang wheel does all of it, in a process of its
+own; for the JIT llvmlite does, in this one. Both are LLVM of the same release.
 
-Two tools, because llvmlite's LLVM has an assembly parser for x86 alone and ziglang has no optimiser that can be told
-which passes to run. They speak bitcode of the same LLVM release.
+clang, because llvmlite's LLVM has an assembly parser for x86 alone, and takes half as long again.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from functools import cache
@@ -18,12 +19,18 @@ import ziglang
 from .errors import InternalError
 from .target import Target
 
-__all__ = ["assemble", "emit_object", "machine", "optimize", "parse", "run_passes", "zig"]
+__all__ = ["assemble", "emit_object", "machine", "parse", "run_passes", "zig"]
 
 
 # LLVM's measure of a callee that is worth a copy at each call. Its own 225 makes the kernel a third larger, and an
 # emulator translate more, for a tenth less work in the longest paths.
 INLINING = 75
+
+# The beginning of what a module defines or declares for others, without the intrinsics.
+_DEFINED = re.compile(r"^define (?!internal |private |hidden )", re.MULTILINE)
+_DECLARED = re.compile(r"^declare (?!hidden |[^@\n]*@llvm\.)", re.MULTILINE)
+_VARIABLE = re.compile(r'^(@(?:[\w.$]+|"[^"\n]*") = )(?!internal |private |external |hidden )', re.MULTILINE)
+_OUTSIDE = re.compile(r'^(@(?:[\w.$]+|"[^"\n]*") = external )(?!hidden )', re.MULTILINE)
 
 
 @cache
@@ -68,11 +75,16 @@ def parse(ir_text: str, target: Target) -> llvm.ModuleRef:
         module = llvm.parse_assembly(text)
         module.verify()
     except RuntimeError as error:
-        descriptor, path = tempfile.mkstemp(suffix=".ll", prefix="goanna-")
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        raise InternalError(f"LLVM refuses the module ({path}):\n{error}") from None
+        raise InternalError(f"LLVM refuses the module ({_kept(text)}):\n{error}") from None
     return module
+
+
+def _kept(text: str) -> str:
+    """The path of a file with a text that LLVM refuses."""
+    descriptor, path = tempfile.mkstemp(suffix=".ll", prefix="goanna-")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    return path
 
 
 def run_passes(module: llvm.ModuleRef, target: Target, level: int) -> None:
@@ -84,21 +96,15 @@ def run_passes(module: llvm.ModuleRef, target: Target, level: int) -> None:
     builder.getModulePassManager().run(module, builder)
 
 
-def optimize(ir_text: str, target: Target, level: int = 2) -> bytes:
-    """Verify and optimise IR text, and give it back as bitcode.
-
-    Symbols become hidden, so that code reaches them directly and not through a table of addresses; in the vDSO, which
-    exports what it defines, only those that it doesn't. Raises InternalError if LLVM refuses the text.
-    """
-    module = parse(ir_text, target)
-    for values in (module.functions, module.global_variables):
-        for value in values:
-            local = value.linkage in (llvm.Linkage.internal, llvm.Linkage.private)
-            exported = target.profile == "vdso" and not value.is_declaration
-            if not local and not exported and not value.name.startswith("llvm."):
-                value.visibility = "hidden"
-    run_passes(module, target, level)
-    return bytes(module.as_bitcode())
+def _hidden(ir_text: str, target: Target) -> str:
+    """The text with hidden symbols, so that code reaches them directly and not through a table of addresses; in the
+    vDSO, which exports what it defines, only those that it doesn't."""
+    text = _DECLARED.sub("declare hidden ", ir_text)
+    text = _OUTSIDE.sub(r"\1hidden ", text)
+    if target.profile != "vdso":
+        text = _DEFINED.sub("define hidden ", text)
+        text = _VARIABLE.sub(r"\1hidden ", text)
+    return text
 
 
 def _machine_flags(target: Target) -> list[str]:
@@ -110,19 +116,25 @@ def _machine_flags(target: Target) -> list[str]:
     return flags
 
 
-def emit_object(bitcode: bytes, target: Target, out_path: str | os.PathLike[str], level: int = 2) -> None:
-    """Make an object file of optimised bitcode: a section for each function and variable, frame pointers kept.
+def emit_object(ir_text: str, target: Target, out_path: str | os.PathLike[str], level: int = 2) -> None:
+    """Make an object file of IR text: verified, optimised as `run_passes` does, frame pointers kept, a section for each
+    function and variable, and no symbol that other objects could put one of theirs in place of.
 
-    Raises InternalError if clang fails or warns.
+    The text must not name a triple or data layout of its own. Raises InternalError if clang fails or warns; it names a
+    file with the whole text.
     """
     flags = [
-        "clang", "-cc1", *_machine_flags(target), "-emit-obj", "-disable-llvm-passes", f"-O{level}",
+        "clang", "-cc1", *_machine_flags(target), "-emit-obj", f"-O{level}", "-mllvm", f"-inline-threshold={INLINING}",
         f"-mcmodel={target.code_model}", "-mrelocation-model", target.relocation, "-mframe-pointer=all",
         "-ffunction-sections", "-fdata-sections", "-Wno-override-module",
     ]  # fmt: skip
     if target.relocation == "pic":
         flags += ["-pic-level", "2"]
-    run_zig([*flags, "-o", os.fspath(out_path), "-x", "ir", "-"], bitcode)
+    text = target.header + _hidden(ir_text, target)
+    try:
+        run_zig([*flags, "-o", os.fspath(out_path), "-x", "ir", "-"], text.encode())
+    except InternalError as error:
+        raise InternalError(f"LLVM refuses the module ({_kept(text)}):\n{error}") from None
 
 
 def assemble(text: str, target: Target, out_path: str | os.PathLike[str]) -> None:

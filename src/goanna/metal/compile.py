@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .backend import emit_object, optimize
+from .backend import emit_object
 from .target import Target
 from .unit import Trap, Unit
 
@@ -22,5 +22,5 @@ def compile_object(
     mistakes of the modules.
     """
     unit = Unit(target, roots, debug=debug)
-    emit_object(optimize(unit.ir(), target, level), target, path, level)
+    emit_object(unit.ir(), target, path, level)
     return unit.traps

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from .backend import assemble, emit_object, optimize
+from .backend import assemble, emit_object
 from .target import Target
 
 __all__ = ["runtime_object"]
@@ -327,4 +327,4 @@ def runtime_object(target: Target, out_path: str | os.PathLike[str]) -> None:
     if target.name == "x86_64":
         assemble(ASSEMBLY_X86_64, target, out_path)
     else:
-        emit_object(optimize(memory_ir(target), target), target, out_path)
+        emit_object(memory_ir(target), target, out_path)
