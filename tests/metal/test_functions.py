@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from goanna.metal import Array, Fn, TypeVar, constant, hook, i64, jit, metal, struct, u8, u32, u64, unsafe
+from goanna.metal import Array, Fn, TypeVar, constant, hook, i64, jit, metal, sizeof, struct, u8, u32, u64, unsafe
 from tests.metal.failing import fails
 
 T = TypeVar("T")
@@ -28,6 +28,32 @@ def generic_calls() -> tuple[u32, i64, u8]:
 
 def test_generic_functions(run):
     assert run(generic_calls) == (9, -2, 0)
+
+
+def pair_of(kind):
+    @struct
+    class Pair:
+        first: kind
+        second: kind
+
+    return Pair
+
+
+SmallPair, LargePair = pair_of(u8), pair_of(u64)
+
+
+@metal
+def first_of(pair: T) -> u64:
+    return u64(pair.first) + sizeof(T)
+
+
+@metal
+def pairs() -> tuple[u64, u64]:
+    return first_of(SmallPair(first=3, second=4)), first_of(LargePair(first=1 << 40, second=5))
+
+
+def test_a_generic_function_of_two_structures_of_one_name(run):
+    assert run(pairs) == (3 + 2, (1 << 40) + 16)
 
 
 @metal
