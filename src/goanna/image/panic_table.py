@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from elftools.elf.elffile import ELFFile
 
 from goanna.image.call_sites import RETURNS
+from goanna.image.line_table import line_rows
 from goanna.image.panic_packing import Site, pack
 
 _TRAP = struct.Struct("<QI")
@@ -57,14 +58,14 @@ class _Table:
         return found
 
     def return_sites(self) -> dict[int, Site]:
-        rows = sorted(_lines(self.elf))
-        starts = [row[0] for row in rows]
+        rows = sorted(line_rows(self.elf))
+        starts = [row.address for row in rows]
         found = {}
         for address in sorted(self.returns()):
             # The call itself is before the address it returns to.
             index = bisect.bisect_left(starts, address) - 1
-            if index >= 0 and rows[index][2] > 0:
-                found[address] = _site(rows[index][1], rows[index][2], "")
+            if index >= 0 and rows[index].line > 0:
+                found[address] = _site(rows[index].file, rows[index].line, "")
         return found
 
     def returns(self) -> Iterator[int]:
@@ -89,34 +90,3 @@ def _functions(elf: Any) -> Iterator[tuple[int, str]]:
     for symbol in symbols.iter_symbols():
         if symbol["st_info"]["type"] == "STT_FUNC" and start <= symbol["st_value"] < end:
             yield symbol["st_value"], symbol.name
-
-
-def _lines(elf: Any) -> Iterator[tuple[int, str, int]]:
-    """Address, file and line of each row of the line table; line 0 where a sequence of rows ends."""
-    if not elf.has_dwarf_info():
-        return
-    dwarf = elf.get_dwarf_info()
-    for unit in dwarf.iter_CUs():
-        program = dwarf.line_program_for_CU(unit)
-        if program is None:
-            continue
-        names = _file_names(program)
-        for entry in program.get_entries():
-            state = entry.state
-            if state is not None:
-                file = names.get(state.file, "")
-                yield state.address, file, 0 if state.end_sequence or not file else state.line
-
-
-def _file_names(program: Any) -> dict[int, str]:
-    """The files that a line program numbers, with their folders (DWARF 5, 6.2.4: from 0 on; before it, from 1 on)."""
-    header = program.header
-    modern = header["version"] >= 5
-    folders = [each.decode(errors="replace") for each in header["include_directory"]]
-    names = {}
-    for number, entry in enumerate(header["file_entry"], start=0 if modern else 1):
-        name = entry.name.decode(errors="replace")
-        index = entry.dir_index - (0 if modern else 1)
-        folder = folders[index] if 0 <= index < len(folders) else ""
-        names[number] = name if name.startswith("/") or not folder else f"{folder}/{name}"
-    return names
