@@ -3,7 +3,7 @@
 import errno
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from goanna.kernel.arch import Frame
@@ -45,8 +45,8 @@ def child(frame: Frame) -> None:
     assert frame.result() == 0, "clone gives 0 in the child"
     own = current().id
     told, _ = get(u32, CHILD_TID + u64(own) * 16)
-    results[u64(own)] = i64(frame.stack_pointer())
-    results[16 + u64(own)] = i64(thread_pointer()) << 32 | i64(told)
+    results[u64(own)] = i64.wrap(frame.stack_pointer())
+    results[16 + u64(own)] = i64(thread_pointer() & 0x7FFF_FFFF) << 32 | i64(told)
     pass_user()
     sys_exit(0)
 
@@ -212,6 +212,8 @@ def test_a_thread_pointer_outside_of_user_memory_is_refused(machine):
 
 
 @settings(max_examples=200, deadline=None)
+@example(flags=PLAIN | SETTLS, stack=2**31, place=0)
+@example(flags=PLAIN, stack=2**64 - 16, place=0)
 @given(flags=st.integers(0, 2**64 - 1), stack=st.integers(0, 2**64 - 1), place=st.integers(0, 2**64 - 1))
 def test_any_flags_are_answered(machine, flags, stack, place):
     assert clone(machine, flags | PARENT_SETTID | CHILD_SETTID, stack, place, place, stack) in (
