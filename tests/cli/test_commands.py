@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from goanna.cli.main import main
-from goanna.failure import Failure
+from goanna.failure import CannotRun, Failure
 from goanna.image.reading import read_image
 from goanna.kernel.build import BuiltKernel
 from goanna.machine import qemu
@@ -168,6 +168,22 @@ def test_image_cut_short_or_altered_is_refused(goanna: Goanna) -> None:
         Path("altered.img").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         status, _, errors = goanna("run", "altered.img")
         assert status == 126 and "altered" in errors and "bundle" in errors
+
+
+def test_no_byte_of_an_image_changes_unseen(goanna: Goanna) -> None:
+    goanna("build", program(programs.elf(code=b"\xf4" * 20_000)))
+    whole = Path("program.img").read_bytes()
+    covered = bytearray(len(whole))
+    for each in read_image(Path("program.img")).segments:
+        covered[each.offset : each.offset + each.file_size] = b"\1" * each.file_size
+    covered[:0x40] = b"\1" * 0x40  # the ELF header
+    changed = Path("changed.img")
+    for at in range(0, len(whole), 61):
+        if not covered[at]:
+            continue  # between the parts, nobody looks
+        changed.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with pytest.raises(CannotRun, match=r"altered|no ELF|not an ELF|cut short|corrupt|image of|no image"):
+            read_image(changed)
 
 
 def test_image_is_not_built_into_an_image(goanna: Goanna) -> None:

@@ -2,7 +2,7 @@
 
 The kernel's segments are taken over as linked, without symbols; the parts that layout.py places follow as segments of
 their own, and the kernel's `image_header` is filled in. A note of Goanna's own says where that header is, so that the
-tools recognise an image.
+tools recognise an image, and ends with a checksum of what no other one covers: the file's headers and the kernel.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from goanna.program.elf import PT_LOAD, PT_NOTE, READ, Segment, parse_segments
 
 NOTE_NAME = b"Goanna\0\0"
 NOTE_TYPE = 1
-NOTE = struct.Struct("<III8sQ")
+NOTE = struct.Struct("<III8sQQ")
+_NOTE_CONTENT = 16
+CHECKSUM = struct.Struct("<Q")
 _FILE_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 
@@ -95,17 +97,19 @@ class _Image:
             stream.seek(offset)
             stream.write(data)
         stream.seek(0)
-        stream.write(headers)
+        stream.write(headers + CHECKSUM.pack(kernel_checksum(headers, kernel_parts)))
 
     def _placed(self) -> tuple[bytes, list[int]]:
-        """The ELF header with all that stands in the first page, and the offset in the file of each loaded part."""
+        """The ELF header with all that stands in the first page, less the checksum at its end; and the offset in the
+        file of each loaded part.
+        """
         layout = self.layout
         loads = list(self.loads)
         # The kernel's own mapping of its image reaches no further than the kernel; the parts are read through the
         # direct map, so their addresses are their physical ones.
         for place in (layout.panic_table, layout.boot, layout.checksums, layout.roots, layout.bundle):
             loads.append(Segment(PT_LOAD, READ, 0, place.address, place.address, place.size, place.size, PAGE))
-        own_note = NOTE.pack(len(NOTE_NAME), 8, NOTE_TYPE, NOTE_NAME, self.kernel.header_address)
+        own_note = NOTE.pack(len(NOTE_NAME), _NOTE_CONTENT, NOTE_TYPE, NOTE_NAME, self.kernel.header_address, 0)
         count = len(loads) + len(self.notes) + 1
         note_at = _FILE_HEADER.size + count * _PROGRAM_HEADER.size
         offset, offsets, lines = PAGE, [], []
@@ -124,7 +128,7 @@ class _Image:
         headers = header + b"".join(lines) + own_note
         if len(headers) > PAGE:
             raise Failure(f"{self.kernel.elf}: the kernel has {len(self.loads)} segments, too many for an image")
-        return headers, offsets
+        return headers[: -CHECKSUM.size], offsets
 
     def _moved(self, note: Segment, offsets: list[int]) -> int:
         """Where a kernel's note stands in the image: inside the loaded segment that holds it."""
@@ -165,6 +169,14 @@ def _program_header(segment: Segment, offset: int) -> bytes:
         segment.kind, segment.flags, offset, segment.address, segment.physical, segment.file_size, segment.memory_size,
         segment.alignment,
     )  # fmt: skip
+
+
+def kernel_checksum(headers: bytes, parts: Iterable[bytes]) -> int:
+    """The xxh64 of the file's headers, up to this very number, and of the kernel's parts."""
+    whole = xxhash.xxh64(headers)
+    for part in parts:
+        whole.update(part)
+    return whole.intdigest()
 
 
 def checksums(data: bytes) -> bytes:

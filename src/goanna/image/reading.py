@@ -5,6 +5,7 @@ Says what is wrong before a machine starts for nothing.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,16 @@ from typing import Any
 import xxhash
 
 from goanna.failure import CannotRun
-from goanna.image.elf import NOTE, NOTE_NAME, NOTE_TYPE, checksums
+from goanna.image.elf import CHECKSUM, NOTE, NOTE_NAME, NOTE_TYPE, checksums, kernel_checksum
 from goanna.kernel.shared.boot import WORKING_MEMORY, BootInformation, ImageHeader
 from goanna.layouts import packed, size_of, unpacked
 from goanna.program.elf import PT_LOAD, PT_NOTE, Segment, parse_segments, read_whole
 
+# Whatever the length of its content is, which has changed with the versions.
+_OWN_NOTE = re.compile(
+    re.escape(struct.pack("<I", len(NOTE_NAME))) + b".{4}" + re.escape(struct.pack("<I", NOTE_TYPE) + NOTE_NAME),
+    re.DOTALL,
+)
 _ADVICE = "Build it again, or copy it again from where it is whole."
 
 
@@ -44,11 +50,7 @@ class Image:
 def is_image(path: Path) -> bool:
     """Whether an ELF file is one of our images, be it whole or not. Raises OSError."""
     with path.open("rb") as stream:
-        return _note() in stream.read(4096)
-
-
-def _note() -> bytes:
-    return struct.pack("<III8s", len(NOTE_NAME), 8, NOTE_TYPE, NOTE_NAME)
+        return _OWN_NOTE.search(stream.read(4096)) is not None
 
 
 def read_image(path: Path) -> Image:
@@ -65,7 +67,9 @@ class _Reader:
         return CannotRun(f"{self.path}: was altered: {what}", _ADVICE)
 
     def image(self) -> Image:
-        header = self.header()
+        note = self.note()
+        header = self.header(note)
+        self.check_kernel(note, header.panic_table.address)
         boot = self.part(header.boot, "boot information")
         table = self.part(header.checksums, "checksum table")
         roots = self.part(header.roots, "checksum table's own checksums")
@@ -95,8 +99,8 @@ class _Reader:
             end=header.image_end,
         )
 
-    def header(self) -> Any:
-        address = self.header_address()
+    def header(self, note: Segment) -> Any:
+        address, _ = self.note_numbers(note)
         data = self.at(address, size_of(ImageHeader))
         header = unpacked(ImageHeader, data) if data is not None else None
         blank = unpacked(ImageHeader, packed(ImageHeader))
@@ -109,12 +113,27 @@ class _Reader:
             )
         return header
 
-    def header_address(self) -> int:
+    def note(self) -> Segment:
+        """Goanna's own note."""
         for each in self.segments:
-            raw = self.data[each.offset : each.offset + each.file_size]
-            if each.kind == PT_NOTE and len(raw) == NOTE.size and raw.startswith(_note()):
-                return int(NOTE.unpack(raw)[4])
+            if each.kind == PT_NOTE and _OWN_NOTE.match(self.data, each.offset, each.offset + each.file_size):
+                if each.file_size != NOTE.size:
+                    raise CannotRun(
+                        f"{self.path}: is an image of another version of Goanna", "Build it again with this Goanna."
+                    )
+                return each
         raise CannotRun(f"{self.path}: is no image of Goanna's", "Build one with: goanna build PROGRAM")
+
+    def note_numbers(self, note: Segment) -> tuple[int, int]:
+        """The image header's address, and the checksum of the file's headers and the kernel."""
+        *_, address, checksum = NOTE.unpack_from(self.data, note.offset)
+        return address, checksum
+
+    def check_kernel(self, note: Segment, end: int) -> None:
+        headers = self.data[: note.offset + note.file_size - CHECKSUM.size]
+        parts = [self.data[each.offset : each.offset + each.file_size] for each in self.kernel_segments(end)]
+        if kernel_checksum(headers, parts) != self.note_numbers(note)[1]:
+            raise self.altered("its kernel isn't what was written")
 
     def at(self, address: int, size: int) -> bytes | None:
         """The bytes that are loaded at a physical address, if the image holds them all."""
@@ -139,7 +158,11 @@ class _Reader:
             raise self.altered(f"block {wrong + 1} of {len(table) // 8} of its bundle isn't what was written")
 
     def kernel_size(self, end: int) -> int:
-        return sum(each.file_size for each in self.segments if each.kind == PT_LOAD and each.physical < end)
+        return sum(each.file_size for each in self.kernel_segments(end))
+
+    def kernel_segments(self, end: int) -> list[Segment]:
+        """What is loaded below an address: the kernel, where that is the next part's."""
+        return [each for each in self.segments if each.kind == PT_LOAD and each.physical < end]
 
 
 def _text(boot: bytes, text: Any) -> bytes:
