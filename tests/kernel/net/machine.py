@@ -50,7 +50,7 @@ def content(unit, packet):
 def free(unit):
     """Bytes of buffers that are neither given out nor kept ready, as a negative number: 0 if all came back."""
     kept = unit.static(packets.kept)
-    ready = sum(each.count[size] * (256, 2048, 16384)[size] for each in kept for size in (0, 1, 2))
+    ready = sum(each.count[size] * (320, 2048, 16384)[size] for each in kept for size in (0, 1, 2))
     return ready - unit.get(packets.in_use)
 
 

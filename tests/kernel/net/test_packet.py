@@ -72,7 +72,7 @@ def test_buffers_are_distinct_limited_and_come_back(size):
     held = []
     while packet := make(unit, b"x", size, 0):
         held.append(packet)
-    bytes_each = (256, 2048, 16384)[size]
+    bytes_each = (320, 2048, 16384)[size]
     assert len(held) == len(set(held)) == (1 << 20) // bytes_each
     for packet in held:
         unit.call(packets.drop, packet)

@@ -31,6 +31,10 @@ def text(address):
     return ipaddress.IPv6Address(address.high << 64 | address.low)
 
 
+def ip_parse(version, data, found):
+    return unit.call(version.parse, edge.slice(data), len(data), found)
+
+
 def ones(data):
     total = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
@@ -100,15 +104,15 @@ def test_ip4(identification, fragment, traffic, hops, protocol, source, target, 
     )  # fmt: skip
     assert data[:10] == expected[:10] and data[12:20] == expected[12:]
     whole, found = bytes(data) + rest, unit.new(ip4.Header)
-    assert unit.call(ip4.parse, edge.slice(whole), found) and bytes(found) == bytes(header)
-    assert unit.call(ip4.parse, edge.slice(whole + b"padding"), found)
-    assert not unit.call(ip4.parse, edge.slice(whole[:-1]), found)
+    assert ip_parse(ip4, whole, found) and bytes(found) == bytes(header)
+    assert ip_parse(ip4, whole + b"padding", found)
+    assert not ip_parse(ip4, whole[:-1], found)
     place = damaged % size & ~1
     old = struct.unpack_from(">H", whole, place)[0]
     if (old ^ by) % 0xFFFF != old % 0xFFFF:
         wrong = bytearray(whole)
         struct.pack_into(">H", wrong, place, old ^ by)
-        assert not unit.call(ip4.parse, edge.slice(wrong), found)
+        assert not ip_parse(ip4, wrong, found)
 
 
 @pytest.mark.parametrize(
@@ -147,14 +151,14 @@ def test_ip6(traffic, flow, following, hops, source, target, rest):
     first = 6 << 28 | traffic << 20 | flow
     data = struct.pack(">IHBB", first, len(rest), following, hops) + source.packed + target.packed + rest
     header = unit.new(ip6.Header)
-    assert unit.call(ip6.parse, edge.slice(data), header)
+    assert ip_parse(ip6, data, header)
     assert (header.traffic, header.flow, header.next, header.hops) == (traffic, flow, following, hops)
     assert (text(header.source), text(header.target), header.payload_length) == (source, target, len(rest))
     out = bytearray(40)
     unit.call(ip6.write, out, header)
     assert out + rest == data
-    assert not unit.call(ip6.parse, edge.slice(data[:-1]), header)
-    assert not unit.call(ip6.parse, edge.slice(b"\x40" + data[1:]), header)
+    assert not ip_parse(ip6, data[:-1], header)
+    assert not ip_parse(ip6, b"\x40" + data[1:], header)
 
 
 def chain(*headers):
@@ -224,11 +228,14 @@ def test_any_bytes_are_a_chain_within_the_packet(body, first):
 @given(st.binary(max_size=130), st.sampled_from([133, 134, 135, 136, 137]))
 def test_any_bytes_are_read_within_the_packet(body, kind):
     for parse, out in (
-        (ethernet.parse, ethernet.Frame), (arp.parse, arp.Arp), (ip4.parse, ip4.Header), (ip6.parse, ip6.Header),
+        (ethernet.parse, ethernet.Frame), (arp.parse, arp.Arp), 
         (icmp.parse, icmp.Message), (discovery.parse, discovery.Discovery), (discovery.parse_router, discovery.Router),
     ):  # fmt: skip
         for data in (body, bytes([kind]) + body, bytes([kind, 0]) + body, b"\x45" + body):
             unit.call(parse, edge.slice(data), unit.new(out))
+    for version in (ip4, ip6):
+        for data in (body, b"\x45" + body, b"\x60" + body):
+            ip_parse(version, data, unit.new(version.Header))
     unit.call(udp.parse, edge.slice(body), len(body), unit.new(udp.Datagram))
     unit.call(ip4.parse_options, edge.slice(bytes(20) + body[:40]), unit.new(ip4.Options))
 

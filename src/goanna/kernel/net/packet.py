@@ -9,6 +9,7 @@ from goanna.kernel.arch import MAXIMUM_PROCESSORS, PAGE_SIZE, physical, processo
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.objects import Cache
+from goanna.kernel.net.checksum import joined, summed
 from goanna.metal import (
     Array,
     Atomic,
@@ -44,13 +45,14 @@ __all__ = [
     "reserve",
     "set_limit",
     "view",
+    "views",
 ]
 
 SHORT, BUFFER, CHUNK = 0, 1, 2  # sizes
-HEADROOM = 128  # in front of what is sent: virtio 12 + Ethernet and VLAN 18 + IPv6 40 + TCP 60, less what never meets
+HEADROOM = 128  # in front of what is sent: virtio 12, Ethernet and VLAN 18, IPv6 40, a fragment header 8, TCP up to 50
 CHUNK_ORDER = 2
 METADATA = 128
-SHORT_ROOM = 256 - METADATA
+SHORT_ROOM = 320 - METADATA
 BUFFER_ROOM = 2048 - METADATA
 CHUNK_ROOM = (PAGE_SIZE << CHUNK_ORDER) - METADATA
 KEPT = (128, 128, 8)  # of each size, by each processor
@@ -192,6 +194,22 @@ class Packet:
                 drop(following)
         return True
 
+    def summed(self, offset: u32) -> u64:
+        """The sum (see checksum.py) of the bytes from `offset` on, folded; there is at least that much."""
+        total: u64 = 0
+        done: u64 = 0
+        each: Ptr[Packet] = self
+        while each is not None:
+            if offset >= each.length:
+                offset -= each.length
+            else:
+                part = each.bytes()[u64(offset) : u64(each.length)]
+                total = joined(total, summed(part), done)
+                done += len(part)
+                offset = 0
+            each = each.more
+        return total
+
     def copy_out(self, offset: u32, target: Slice[u8]) -> None:
         """Copy bytes of the packet from `offset` on; there are as many."""
         done: u64 = 0
@@ -269,7 +287,7 @@ def set_limit(bytes: u64) -> None:
 @metal(inline=True)
 def memory_of(size: u64) -> u64:
     """The bytes of a buffer of a size."""
-    return 256 if size == SHORT else (2048 if size == BUFFER else PAGE_SIZE << CHUNK_ORDER)
+    return 320 if size == SHORT else (2048 if size == BUFFER else PAGE_SIZE << CHUNK_ORDER)
 
 
 @metal
@@ -399,4 +417,29 @@ def view(packet: Packet, offset: u32, count: u32) -> Ptr[Packet]:
     result.start = offset
     result.length = count
     result.total = count
+    return result
+
+
+@metal
+def views(packet: Packet, offset: u32, count: u32) -> Ptr[Packet]:
+    """A packet that shows `count` bytes of this one, all its buffers, from `offset` behind its first byte on."""
+    assert u64(offset) + u64(count) <= u64(packet.total) and count != 0, "a view of what a packet does not have"
+    each: Packet = packet
+    while offset >= each.length:
+        offset -= each.length
+        each = each.more
+    step = min(count, each.length - offset)
+    result = view(each, each.start + offset, step)
+    last = result
+    while last is not None and step < count:
+        each = each.more
+        part = min(count - step, each.length)
+        last.more = view(each, each.start, part)
+        last = last.more
+        step += part
+    if last is None and result is not None:
+        drop(result)
+        return None
+    if result is not None:
+        result.total = count
     return result

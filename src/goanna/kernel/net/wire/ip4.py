@@ -57,15 +57,16 @@ class Options:
 
 
 @metal
-def parse(data: Slice[u8], header: Header) -> bool:
-    """Read and check a header. `data` may be longer than the packet, not shorter. False: drop it (RFC 1122 3.2.1)."""
+def parse(data: Slice[u8], total: u32, header: Header) -> bool:
+    """Read and check a header that lies in `data` whole. `total` bytes came, which may be more than the packet has, not
+    fewer. False: drop it (RFC 1122 3.2.1)."""
     if unlikely(len(data) < HEADER):
         return False
     header.header_length = u32(data[0] & 15) * 4
     header.total_length = u32(get16(data, 2))
     if unlikely(data[0] >> 4 != 4 or header.header_length < HEADER or header.total_length < header.header_length):
         return False
-    if unlikely(u64(header.total_length) > len(data)):
+    if unlikely(header.total_length > total or u64(header.header_length) > len(data)):
         return False
     if unlikely(finish(summed(data[0 : u64(header.header_length)])) != 0):
         return False

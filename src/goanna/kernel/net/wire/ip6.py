@@ -56,8 +56,9 @@ class Chain:
 
 
 @metal
-def parse(data: Slice[u8], header: Header) -> bool:
-    """Read and check the fixed header. `data` may be longer than the packet, not shorter. False: drop it."""
+def parse(data: Slice[u8], total: u32, header: Header) -> bool:
+    """Read and check the fixed header. `total` bytes came, which may be more than the packet has, not fewer. False:
+    drop it."""
     if unlikely(len(data) < HEADER or data[0] >> 4 != 6):
         return False
     first = get32(data, 0)
@@ -68,7 +69,7 @@ def parse(data: Slice[u8], header: Header) -> bool:
     header.hops = data[7]
     header.source.load(data[8:24])
     header.target.load(data[24:40])
-    return u64(header.payload_length) + HEADER <= len(data)
+    return header.payload_length + HEADER <= total
 
 
 @metal

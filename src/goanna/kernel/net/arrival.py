@@ -1,0 +1,47 @@
+"""What the layers know of a packet that came in: filled in by IP, read by all above."""
+
+from goanna.kernel.net.address import Address
+from goanna.kernel.net.interface import Interface, Target
+from goanna.metal import Fn, Ptr, hook, struct, u8, u16, u32, u64
+
+__all__ = ["Arrival", "Report", "on_tcp_error", "on_udp_error"]
+
+
+@struct
+class Arrival:
+    """A packet's way in."""
+
+    interface: Ptr[Interface]
+    now: u64  # ns
+    source: Address
+    target: Address
+    to: Target
+    six: bool
+    protocol: u8
+    hops: u8  # TTL or hop limit that was left
+    traffic: u8
+
+
+@struct
+class Report:
+    """An ICMP error about a packet that we sent."""
+
+    local: Address  # what it was sent from and to
+    remote: Address
+    local_port: u16
+    remote_port: u16
+    sequence: u32  # TCP: of the packet
+    reporter: Address
+    now: u64
+    six: bool
+    kind: u8  # of ICMP or ICMPv6
+    code: u8
+    error: u32  # errno
+    hard: bool  # it will not be better by waiting (RFC 1122 4.2.3.9); never believed of TCP connections (RFC 5927)
+    mtu: u32  # of "packet too big"; 0: another error
+
+
+# Whoever has the socket that the packet was from takes the error. True: there is such a socket, and the packet may be
+# its own; then a new path MTU is believed.
+on_tcp_error = hook(Fn[[Report], bool])
+on_udp_error = hook(Fn[[Report], bool])
