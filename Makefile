@@ -1,13 +1,14 @@
 # One word a task. `make demo` and `make test` start from a bare Debian or Ubuntu machine; see README.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap bootstrap-tests demo test lint unit boot boot-all fuzz bench fidelity fidelity-quick clean
+.PHONY: help bootstrap bootstrap-tests demo test lint unit boot boot-all fuzz fuzz-metal bench fidelity fidelity-quick clean
 
 # The tools that bootstrap put into .venv come first; a Go of the user's own is found if the wheel isn't there.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/local/go/bin
 
 WORKERS ?= 2
 FUZZ_SEEDS ?= 200
+EXAMPLES ?= 5000
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
@@ -38,6 +39,9 @@ boot-all: bootstrap-tests ## every guest program with both Go versions, on q35 a
 
 fuzz: bootstrap ## random system calls, FUZZ_SEEDS seeds (default 200)
 	python -m tests.boot.fuzz --seeds $(FUZZ_SEEDS)
+
+fuzz-metal: bootstrap-tests ## generated programs for the compiler, EXAMPLES of each kind (default 5000)
+	GOANNA_METAL_EXAMPLES=$(EXAMPLES) pytest -q -n $(WORKERS) tests/metal/test_generated*.py tests/metal/test_miscompiles.py
 
 bench: bootstrap ## measure, print the table, write benchmarks/results.json and benchmarks/results.svg
 	python -m benchmarks

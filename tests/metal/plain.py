@@ -47,6 +47,12 @@ class Number(int):
     def __invert__(self):
         return self.wrap(~int(self))
 
+    def __neg__(self):
+        return type(self)(-int(self))
+
+    def negated(self):
+        return self.wrap(-int(self))
+
 
 for each in MATH:
     setattr(Number, f"__{each}__", lambda self, other, each=each: self.combine(each, other))
@@ -128,7 +134,7 @@ NAMES = NUMBERS | {
 }  # fmt: skip
 
 
-class _Wrapping(ast.NodeTransformer):
+class Wrapping(ast.NodeTransformer):
     """The operators written inside of wrapping(...), and they alone, become calls that wrap."""
 
     def __init__(self):
@@ -148,13 +154,19 @@ class _Wrapping(ast.NodeTransformer):
         method = ast.Attribute(node.left, "combine", ast.Load())
         return ast.Call(method, [ast.Constant(SIGNS[type(node.op)]), node.right, ast.Constant(True)], [])
 
+    def visit_UnaryOp(self, node):
+        self.generic_visit(node)
+        if not self.depth or not isinstance(node.op, ast.USub) or isinstance(node.operand, ast.Constant):
+            return node
+        return ast.Call(ast.Attribute(node.operand, "negated", ast.Load()), [], [])
+
 
 def evaluate(source, function, types_and_values):
     """What the function gives, as an int; None if a check of metal would stop it. `import` lines are left out."""
     tree = ast.parse(source)
     tree.body = [node for node in tree.body if not isinstance(node, ast.ImportFrom)]
     names = dict(NAMES)
-    exec(compile(ast.fix_missing_locations(_Wrapping().visit(tree)), "<plain>", "exec"), names)
+    exec(compile(ast.fix_missing_locations(Wrapping().visit(tree)), "<plain>", "exec"), names)
     try:
         return int(names[function](*(NUMBERS[kind](value) for kind, value in types_and_values)))
     except Failed:

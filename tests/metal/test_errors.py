@@ -168,6 +168,25 @@ def test_returning_what_lives_in_the_frame_is_refused(tmp_path):
     assert "lives in the frame" in found.message
 
 
+@pytest.mark.parametrize(
+    ("body", "result"),
+    [
+        ("scratch = Array[u8, 4]()\nreturn scratch[1:2]", "Slice[u8]"),
+        ("scratch = Array[u8, 4]()\nreturn scratch", "Slice[u8]"),
+        ("part = Array[u8, 4]()[0:2]\nreturn part", "Slice[u8]"),
+        ("each: Ptr[Point] = Point(x=1)\nreturn each", "Ptr[Point]"),
+        ("return q if a == 1 else Point(x=1)", "Point"),
+        ("point = Point(x=1)\nreturn pointer(point.x)", "Ptr[u32]"),
+        ("return a, Array[u8, 4]()[0:2]", "tuple[u32, Slice[u8]]"),
+        ("return (last := Point(x=1))", "Point"),
+        ("for each in Array[Point, 2]():\n    return each\nreturn q", "Point"),
+    ],
+)
+def test_nothing_that_refers_to_the_frame_is_returned(tmp_path, body, result):
+    (found,) = diagnostics(tmp_path, function(body, result=result))
+    assert "lives in the frame" in found.message
+
+
 def test_a_parameter_without_type_is_reported(tmp_path):
     (found,) = diagnostics(tmp_path, "@metal\ndef f(a) -> None:\n    pass\n")
     assert "parameter 'a' has no type" in found.message

@@ -4,18 +4,15 @@ CPython runs the same text over the names of plain.py; the JIT's result at O0 an
 included.
 """
 
-import importlib.util
 from itertools import count
 
-import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from goanna.metal import CheckFailed, jit
 from goanna.metal import types as metal_types
+from tests.metal.generated import TYPES, agrees, generated
 from tests.metal.plain import evaluate
 
-TYPES = ["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64"]
 NUMBERS = count()
 
 FRAME = """from goanna.metal import *
@@ -171,27 +168,8 @@ def programs(draw):
     return source, kind, (draw(value), draw(value), draw(st.integers(0, 8)))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("generated")
-
-
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@generated(25)
 @given(programs())
-def test_generated_statements_do_what_python_does(folder, program):
+def test_generated_statements_do_what_python_does(program):
     source, kind, values = program
-    path = folder / f"statements{next(NUMBERS)}.py"
-    path.write_text(source)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    expected = evaluate(source, "f", zip((kind, kind, "u8"), values, strict=True))
-    for level in (0, 2):
-        unit = jit(module.f, optimize=level)
-        try:
-            result = unit.call(module.f, *values)
-        except CheckFailed:
-            result = None
-        assert result == expected, source
+    agrees(source, values, evaluate(source, "f", zip((kind, kind, "u8"), values, strict=True)))

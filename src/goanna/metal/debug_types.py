@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from functools import singledispatchmethod
 from typing import Protocol
 
+from .identity import identity, reachable_target
 from .structure import StructType
 from .types import (
     ArrayType,
@@ -49,14 +49,14 @@ class TypeNodes:
         """The node of a type as it lies in memory."""
         # Composed types are made anew by each subscription with a quoted name, so their names identify them, with the
         # address of the structure inside, for structures of one name exist in several modules.
-        key = (type(type_).__name__, _identity(type_))
+        key = (type(type_).__name__, identity(type_))
         if key not in self._written:
             self._written[key] = self._nodes.reserve()
             self._write(type_, self._written[key])
         return self._written[key]
 
     def _pointer(self, target: Type | None) -> int:
-        key = ("pointer", None if target is None else (type(target).__name__, _identity(target)))
+        key = ("pointer", None if target is None else (type(target).__name__, identity(target)))
         if key not in self._written:
             number = self._written[key] = self._nodes.reserve()
             base = "null" if target is None else f"!{self.memory(target)}"
@@ -130,7 +130,7 @@ class TypeNodes:
 
     @_write.register
     def _(self, type_: PtrType, number: int) -> None:
-        target = _target(type_)
+        target = reachable_target(type_)
         base = "null" if target is None else f"!{self.memory(target)}"
         self._nodes.write(number, f"!DIDerivedType(tag: DW_TAG_pointer_type, baseType: {base}, size: 64)")
 
@@ -154,32 +154,3 @@ class TypeNodes:
 
 def _flag(value: bool) -> str:
     return "true" if value else "false"
-
-
-def _target(pointer: PtrType) -> Type | None:
-    """What a pointer points to, or None if that is in a module that nothing has imported: then no code looks into it,
-    and debug information is no reason to import it."""
-    path = pointer._target
-    if isinstance(path, str) and "." in path and path.rpartition(".")[0] not in sys.modules:
-        return None
-    return pointer.target
-
-
-def _identity(type_: Type) -> object:
-    """Equal for equal types: the object for those with a name of their own, the structure of the others."""
-    match type_:
-        case PtrType():
-            target = _target(type_)
-            return ("ptr", None if target is None else _identity(target))
-        case ArrayType():
-            return ("array", type_.length, _identity(type_.element))
-        case SliceType():
-            return ("slice", _identity(type_.element))
-        case CellType():
-            return (type_.kind, _identity(type_.inner))
-        case TupleType():
-            return tuple(map(_identity, type_.elements))
-        case FnType():
-            parameters, result = type_.signature
-            return (tuple(map(_identity, parameters)), _identity(result))
-    return id(type_)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from .debug import DebugInfo
 from .errors import CompileErrors, Diagnostic, MetalError
 from .function import Constant, Hook, MetalFunction, Static
+from .identity import identity
 from .initializer import Initializer
 from .lower.body import lower
 from .structure import StructType
@@ -174,7 +175,7 @@ class Unit:
     def reference(self, function: MetalFunction, bindings: dict[str, Any]) -> str:
         """The symbol of a function, which is compiled if it is not yet."""
         bound = {name: type_ for name, type_ in bindings.items()}
-        key = (function, tuple((name, _identity(type_)) for name, type_ in sorted(bound.items())))
+        key = (function, tuple((name, identity(type_)) for name, type_ in sorted(bound.items())))
         if key not in self.instances:
             symbol = function.symbol
             if bound:
@@ -307,23 +308,3 @@ class Unit:
 def ctypes_bytes(value: Any) -> bytes | None:
     """The bytes of a host structure, or None."""
     return bytes(value) if isinstance(value, (ctypes.Structure, ctypes.Union, ctypes.Array)) else None
-
-
-def _identity(type_: Any) -> Any:
-    """A key that two types have in common if and only if they are `same`, as long as somebody keeps them: structures
-    of one name are two types."""
-    match type_:
-        case PtrType():
-            return PtrType, _identity(type_.target)
-        case ArrayType():
-            return ArrayType, type_.length, _identity(type_.element)
-        case SliceType():
-            return SliceType, _identity(type_.element)
-        case CellType():
-            return CellType, type_.kind, _identity(type_.inner)
-        case TupleType():
-            return TupleType, tuple(map(_identity, type_.elements))
-        case FnType():
-            parameters, result = type_.signature
-            return FnType, tuple(map(_identity, (*parameters, result)))
-    return id(type_)

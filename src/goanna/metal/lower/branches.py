@@ -120,7 +120,7 @@ class Branches(Calls):
             self.error(call, "the step of a range is a constant that is not 0")
         known = self.locals.get(node.target.id)
         want = known.type if known is not None else None
-        operands = [self.expression(each, want) for each in call.args[:2]]
+        operands = [self.settled(self.expression(each, want), each) for each in call.args[:2]]
         if len(operands) == 1:
             operands = [Const(0), *operands]
         types = [self.rvalue(each, call).type for each in operands if not isinstance(each, Const)]
@@ -159,7 +159,8 @@ class Branches(Calls):
         """Over the elements of an array or slice: structures by reference, scalars by copy."""
         if not isinstance(target, ast.Name) or not (counter_name is None or isinstance(counter_name, ast.Name)):
             self.error(node, "the loop variable is a name")
-        _, element, address, length, _, align = self.sequence(self.expression(source), source)
+        value, element, address, length, _, align = self.sequence(self.expression(source), source)
+        owned = self.in_frame(value) and element.aggregate
         counter = self.alloca(u64)
         self.emit(f"store i64 0, ptr {counter}")
         head, body, again, after = (self.new_label(each) for each in ("for", "body", "next", "after"))
@@ -170,7 +171,7 @@ class Branches(Calls):
         loop = Loop(after, again, len(self.exits), [set(outside)])
         self.start(body)
         place = Place(element, self.element(address, element, now), align)
-        self.assign_name(target, self.read(place), node)
+        self.assign_name(target, self.read(place), node, owned)
         if isinstance(counter_name, ast.Name):
             self.assign_name(counter_name, Value(u64, now), node)
         self.loops.append(loop)

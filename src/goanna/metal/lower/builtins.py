@@ -40,12 +40,7 @@ INTEGER_INTRINSICS = {
 class Builtins(Places):
     """One method a builtin, found by its name."""
 
-    frame_values: set[str]
     hint: str = ""
-
-    def __init__(self, unit: Any, instance: Any) -> None:
-        super().__init__(unit, instance)
-        self.frame_values = set()
 
     def type_argument(self, argument: Operand | ast.expr, node: ast.AST) -> Type:
         """An argument that is a type."""
@@ -108,7 +103,7 @@ class Builtins(Places):
         """min and max of two or more."""
         if len(node.args) < 2:
             self.error(node, "two values or more are needed here")
-        operands = [self.expression(each) for each in node.args]
+        operands = [self.settled(self.expression(each), each) for each in node.args]
         if all(isinstance(each, Const) for each in operands):
             return Const((min if least else max)(each.value for each in operands if isinstance(each, Const)))
         type_ = next(self.rvalue(each, node).type for each in operands if not isinstance(each, Const))
@@ -205,7 +200,7 @@ class Builtins(Places):
     def overflowing(self, name: str, node: ast.Call) -> Operand:
         """add_overflows and its kin: the wrapped result and whether it wrapped."""
         first, second = self.arguments(node, 2)
-        operand = self.expression(first)
+        operand = self.settled(self.expression(first), first)
         right = self.expression(second, getattr(operand, "type", None))
         if isinstance(operand, Const):
             b = self.rvalue(right, second)
@@ -236,17 +231,17 @@ class Builtins(Places):
         first, second = self.arguments(node, 2)
         operand = self.expression(first)
         if isinstance(operand, (Value, Place)) and isinstance(operand.type, SliceType):
-            self.copy_elements(self.rvalue(operand, first), second, node)
+            destination = self.rvalue(operand, first)
+            self.copy_elements(destination, self.rvalue(self.expression(second), second), second, node)
             return Value(void, "")
         target = self.reference(first)
         source = self.value(second, target.type)
         self.copy_bytes(target.text, source.text, target.type.size, target.type.alignment)
         return Value(void, "")
 
-    def copy_elements(self, destination: Value, source: ast.expr, node: ast.AST) -> None:
+    def copy_elements(self, destination: Value, origin: Value, source: ast.expr, node: ast.AST) -> None:
         """Copy between slices of one length; they may overlap."""
         element = getattr(destination.type, "element", u8)
-        origin = self.rvalue(self.expression(source), source)
         other = getattr(origin.type, "element", None)
         if other is None or not same(other, element):
             self.error(source, f"expected {destination.type}, found {origin.type}")
@@ -270,6 +265,8 @@ class Builtins(Places):
     def do_pointer(self, node: ast.Call) -> Operand:
         (argument,) = self.arguments(node, 1)
         operand = self.expression(argument)
+        if isinstance(operand, Place) and operand.frame:
+            self.frame_values.add(operand.address)
         if isinstance(operand, Value) and operand.type.aggregate:
             return Value(pointer_to(operand.type), operand.text)
         if not isinstance(operand, Place) or operand.space != "ptr" or isinstance(argument, ast.Name):

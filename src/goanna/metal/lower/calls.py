@@ -93,8 +93,8 @@ class Calls(Builtins):
         if missing:
             self.error(node, f"{name} needs {', '.join(map(repr, missing))}")
         bindings: dict[str, Any] = {}
-        texts = []
-        for parameter, template in parameters:
+        texts: dict[str, str] = {}
+        for parameter, template in self.in_order(parameters, given):
             argument = given[parameter]
             where = argument if isinstance(argument, ast.expr) else node
             if isinstance(template, TypeParameter):
@@ -109,13 +109,22 @@ class Calls(Builtins):
                     self.error(where, f"expected {template}, found {have.type}")
                 want, operand = self.unit.substitute(template, bindings), have
             value = self.coerce(operand, want, where)
-            texts.append(f"{want.llvm} {value.text}")
+            texts[parameter] = f"{want.llvm} {value.text}"
         result = self.unit.substitute(result, bindings)
         if self.unit.has_variables(result):
             self.error(node, f"the type of the result of {name} is not known here")
         symbol = self.unit.reference(function, bindings)
         self.at(node)
-        return self.finish_call(symbol, texts, result)
+        return self.finish_call(symbol, [texts[each] for each, _ in parameters if each in texts], result)
+
+    def in_order(
+        self, parameters: list[tuple[str, Any]], given: dict[str, Operand | ast.expr]
+    ) -> list[tuple[str, Any]]:
+        """The parameters in the order in which their arguments are written, which is the one they are evaluated in.
+        Types come first: the others' types may depend on them."""
+        types = dict(parameters)
+        written = [each for each in given if not isinstance(types[each], TypeParameter)]
+        return [(each, types[each]) for each in [*(each for each in types if each not in written), *written]]
 
     def finish_call(self, symbol: str, texts: list[str], result: Type) -> Value:
         """Emit the call instruction."""
@@ -285,7 +294,8 @@ class Calls(Builtins):
         if unknown:
             self.error(node, f"{type_} has no field {unknown[0]!r}")
         values: list[tuple[Any, Value]] = []
-        for name, field in type_.fields.items():
+        for name in [*given, *(each for each in type_.fields if each not in given)]:
+            field = type_.fields[name]
             want = self.wanted_in(field.type)
             if isinstance(want, CellType):
                 want = want.inner
@@ -355,7 +365,8 @@ class Calls(Builtins):
             old = self.from_memory(inner, self.op(f"extractvalue {{{memory}, i1}} {pair}, 0"))
             done = self.op(f"extractvalue {{{memory}, i1}} {pair}, 1")
             return self.pack(TupleType([inner, bool_type]), [old.text, done])
-        if isinstance(inner, PtrType) and name != "exchange":
+        bitwise = isinstance(inner, BoolType) and name in ("and_", "or_", "xor")
+        if not isinstance(inner, IntType) and name != "exchange" and not bitwise:
             self.error(node, f"{name} works on integers, not on {inner}")
         return self.from_memory(
             inner,

@@ -39,7 +39,7 @@ class Converter(Emitter):
                 self.poisoned()
             return operand
         if isinstance(operand, Place):
-            return self.read(operand)
+            return self.mark_frame(self.read(operand), self.in_frame(operand))
         if isinstance(operand, Bound):
             self.error(node, "a method is not a value", "call it, or name it through its structure: Type.method")
         known = self.natural_type(operand.value)
@@ -49,6 +49,22 @@ class Converter(Emitter):
             hint = 'bytes are written b"..."' if isinstance(operand.value, str) else ""
             self.error(node, f"{operand.value!r} is not a value that exists at run time", hint)
         return self.coerce(operand, known, node)
+
+    def in_frame(self, operand: Operand) -> bool:
+        """Whether an operand refers to this function's own frame."""
+        if isinstance(operand, Place):
+            return operand.holds or (operand.frame and operand.type.aggregate)
+        return isinstance(operand, Value) and operand.text in self.frame_values
+
+    def mark_frame(self, value: Value, in_frame: bool) -> Value:
+        """Remember of a value that it refers to the frame, if its type can refer to anything."""
+        if in_frame and (value.type.aggregate or isinstance(value.type, (PtrType, SliceType, TupleType))):
+            self.frame_values.add(value.text)
+        return value
+
+    def settled(self, operand: Operand, node: ast.AST) -> Operand:
+        """An operand that what is evaluated after it can't change: a place is read now, as Python does."""
+        return self.rvalue(operand, node) if isinstance(operand, Place) else operand
 
     def natural_type(self, value: object) -> Type | None:
         """The type a compile-time object has by itself, if it has one."""
@@ -126,7 +142,7 @@ class Converter(Emitter):
         if isinstance(have, PtrType) and want.aggregate and same(have.target, want):
             return self.not_null(value, node)
         if isinstance(have, ArrayType) and isinstance(want, SliceType) and same(have.element, want.element):
-            return self.array_slice(value)
+            return self.mark_frame(self.array_slice(value), self.in_frame(value))
         if isinstance(have, TupleType) and isinstance(want, TupleType) and len(have.elements) == len(want.elements):
             parts = [
                 self.coerce(Value(each, self.op(f"extractvalue {have.llvm} {value.text}, {i}")), target, node)

@@ -31,6 +31,7 @@ class Emitter:
         self.locals: dict[str, Local] = {}
         self.assigned: set[str] = set()
         self.wrapping = 0
+        self.frame_values: set[str] = set()  # operands that refer to this function's own frame
         self.scope = 0
         self.location = ""
         self.node: ast.AST | None = None
@@ -94,6 +95,13 @@ class Emitter:
         if self.reachable:
             self.lines.append(f"  br i1 {condition}, label %{yes}, label %{no}{weight}{self.location}")
         self.reachable = False
+
+    def put_after(self, start: int, end: int) -> None:
+        """Move the lines from `start` to `end` behind those written since. A target is compiled before the value, for
+        its type tells what the literals in the value are, but runs after it, as in Python."""
+        moved = self.lines[start:end]
+        del self.lines[start:end]
+        self.lines += moved
 
     def alloca(self, type_: Type, count: str = "") -> str:
         """Memory in the frame for one `type_`."""

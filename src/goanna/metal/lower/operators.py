@@ -189,7 +189,7 @@ class Operators(Converter):
 
     def compare(self, node: ast.Compare) -> Operand:
         """Comparisons, chained ones too; each operand is evaluated once, in order, as far as needed."""
-        left = self.expression(node.left)
+        left = self.settled(self.expression(node.left), node.left)
         if len(node.ops) == 1:
             return self.compare_two(node.ops[0], left, node.comparators[0], node)[0]
         slot, end = self.temporary(), self.new_label("chain")
@@ -212,7 +212,7 @@ class Operators(Converter):
         if isinstance(op, (ast.In, ast.NotIn)):
             return self.member(op, left, node, whole), left
         want = left.type if isinstance(left, Value) else getattr(left, "type", None)
-        right = self.expression(node, want)
+        right = self.settled(self.expression(node, want), node)
         if isinstance(op, (ast.Is, ast.IsNot)):
             return self.identity(isinstance(op, ast.Is), left, right, whole), right
         if isinstance(left, Const) and isinstance(right, Const):
@@ -288,7 +288,8 @@ class Operators(Converter):
     def member(self, op: ast.cmpop, left: Operand, node: ast.expr, whole: ast.AST) -> Operand:
         """`x in (A, B)`: a comparison with each."""
         if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
-            options: list[Operand] = [self.expression(each, getattr(left, "type", None)) for each in node.elts]
+            hint = getattr(left, "type", None)
+            options: list[Operand] = [self.settled(self.expression(each, hint), each) for each in node.elts]
         else:
             constant = self.expression(node)
             if not isinstance(constant, Const) or not isinstance(constant.value, (tuple, list, set, frozenset, range)):
@@ -364,7 +365,8 @@ class Operators(Converter):
         self.emit(f"store {value.type.llvm} {other.text}, ptr {slot}")
         self.start(end)
         self.assigned = before
-        return Value(value.type, self.op(f"load {value.type.llvm}, ptr {slot}"))
+        owned = self.in_frame(value) or self.in_frame(other)
+        return self.mark_frame(Value(value.type, self.op(f"load {value.type.llvm}, ptr {slot}")), owned)
 
     def pointer_slot(self) -> str:
         """Memory in the frame for one address."""

@@ -38,7 +38,7 @@ class Places(Operators):
             case ast.Call():
                 return self.call(self.expression(node.func), node)
             case ast.BinOp():
-                left = self.expression(node.left, want)
+                left = self.settled(self.expression(node.left, want), node.left)
                 shift = isinstance(node.op, (ast.LShift, ast.RShift))
                 hint = None if shift else getattr(left, "type", None) or want
                 right = self.expression(node.right, hint)
@@ -55,8 +55,12 @@ class Places(Operators):
             case ast.Tuple():
                 return self.tuple_of(node, want)
             case ast.NamedExpr():
-                value = self.rvalue(self.expression(node.value, want), node)
-                self.assign_name(node.target, value, node)
+                known = self.locals.get(node.target.id)
+                hint = known.type if known is not None else want
+                operand = self.expression(node.value, hint)
+                literal = isinstance(operand, Const) and hint is not None
+                value = self.coerce(operand, hint, node) if literal else self.rvalue(operand, node)  # type: ignore[arg-type]
+                self.assign_name(node.target, value, node, self.in_frame(value))
                 return value
         refused = {
             ast.Lambda: "a lambda", ast.ListComp: "a comprehension", ast.SetComp: "a comprehension",
@@ -69,8 +73,8 @@ class Places(Operators):
             hint = f"a local array is Array[u64, {len(node.elts)}](), say; a table is a constant() at the top level"
         self.error(node, f"metal has no place for {what}", hint)
 
-    def assign_name(self, target: ast.Name, value: Value, node: ast.AST) -> None:
-        """Give a local its value."""
+    def assign_name(self, target: ast.Name, value: Value, node: ast.AST, owned: bool = False) -> None:
+        """Give a local its value; `owned` says that it refers to the frame."""
         raise NotImplementedError
 
     def value(self, node: ast.expr, want: Type) -> Value:
@@ -84,7 +88,9 @@ class Places(Operators):
         wanted: list[Type | None] = list(want.elements) if isinstance(want, TupleType) else [None] * len(node.elts)
         if len(wanted) != len(node.elts):
             self.error(node, f"expected {len(wanted)} values, found {len(node.elts)}")
-        operands = [self.expression(each, hint) for each, hint in zip(node.elts, wanted, strict=True)]
+        operands = [
+            self.settled(self.expression(each, hint), each) for each, hint in zip(node.elts, wanted, strict=True)
+        ]
         if want is None and all(isinstance(each, Const) for each in operands):
             return Const(tuple(each.value for each in operands if isinstance(each, Const)))
         values = [
@@ -92,7 +98,8 @@ class Places(Operators):
             for operand, hint, each in zip(operands, wanted, node.elts, strict=True)
         ]
         type_ = want if isinstance(want, TupleType) else TupleType([each.type for each in values])
-        return self.pack(type_, [each.text for each in values])
+        owned = any(map(self.in_frame, values))
+        return self.mark_frame(self.pack(type_, [each.text for each in values]), owned)
 
     def name(self, node: ast.Name) -> Operand:
         """A local, or what the name stands for in the module."""
@@ -104,7 +111,7 @@ class Places(Operators):
                 return Place(
                     local.type, self.op(f"load ptr, ptr {local.slot}"), local.type.alignment, frame=local.owned
                 )
-            return Place(local.type, local.slot, max(local.type.alignment, 1))
+            return Place(local.type, local.slot, max(local.type.alignment, 1), holds=local.owned)
         if node.id in self.function.code.co_varnames and node.id not in self.instance.bindings:
             if node.id in self.unit_poison():
                 self.poisoned()
@@ -152,8 +159,9 @@ class Places(Operators):
             if name == "value" and not type_.target.aggregate:
                 target = self.not_null(self.rvalue(base, node), node)
                 return Place(type_.target, target.text, type_.target.alignment)
+            owned = self.in_frame(base)
             target = self.not_null(self.rvalue(base, node), node)
-            base, type_ = Place(type_.target, target.text, type_.target.alignment), type_.target
+            base, type_ = Place(type_.target, target.text, type_.target.alignment, frame=owned), type_.target
         if isinstance(type_, CellType) and name in CELL_METHODS.get(type_.kind, ()):
             return Bound(base, name)
         if isinstance(type_, StructType):
@@ -251,7 +259,7 @@ class Places(Operators):
 
     def index(self, base: Operand, node: ast.Subscript) -> Place:
         """One element, its index checked."""
-        _, element, address, length, readonly, align = self.sequence(base, node.value)
+        value, element, address, length, readonly, align = self.sequence(base, node.value)
         operand = self.expression(node.slice, u64)
         if isinstance(operand, Const) and isinstance(operand.value, int):
             if operand.value < 0:
@@ -261,7 +269,7 @@ class Places(Operators):
         index = self.index_value(operand, node.slice)
         if not (length.isdigit() and index.isdigit()):
             self.check(self.op(f"icmp ult i64 {index}, {length}"), "index out of range", node)
-        return Place(element, self.element(address, element, index), align, readonly)
+        return Place(element, self.element(address, element, index), align, readonly, frame=self.in_frame(value))
 
     def index_value(self, operand: Operand, node: ast.AST) -> str:
         """An index as i64: any unsigned integer serves."""
@@ -289,7 +297,7 @@ class Places(Operators):
         """A part of an array or slice: start <= end <= length, checked."""
         if range_.step is not None:
             self.error(node, "a slice has no step")
-        _, element, address, length, _, _ = self.sequence(base, node)
+        value, element, address, length, _, _ = self.sequence(base, node)
         low = self.index_value(self.expression(range_.lower, u64), range_.lower) if range_.lower else "0"
         high = self.index_value(self.expression(range_.upper, u64), range_.upper) if range_.upper else length
         if high != length and not (high.isdigit() and length.isdigit() and int(high) <= int(length)):
@@ -297,4 +305,5 @@ class Places(Operators):
         if low != "0" and not (low.isdigit() and high.isdigit() and int(low) <= int(high)):
             self.check(self.op(f"icmp ule i64 {low}, {high}"), "slice start past its end", node)
         start = self.element(address, element, low)
-        return self.make_slice(slice_of(element), start, high if low == "0" else self.op(f"sub i64 {high}, {low}"))
+        count = high if low == "0" else self.op(f"sub i64 {high}, {low}")
+        return self.mark_frame(self.make_slice(slice_of(element), start, count), self.in_frame(value))

@@ -144,20 +144,17 @@ class Statements(Branches):
             return None
         if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Slice):
             return self.assign_slice(target, node)
+        start = len(self.lines)
         place = self.place(target)
+        end = len(self.lines)
         if isinstance(place.type, CellType) and place.type.aggregate:
             method = "store" if place.type.kind == "Atomic" else "write"
             self.error(node, f"{place.type} is written by a method", f"`.{method}(value)`")
         value = self.value(node.value, self.wanted_in(place.type))
+        self.put_after(start, end)
         self.at(node)
         self.write(place, value, target)
         return None
-
-    def in_frame(self, operand: Operand) -> bool:
-        """Whether an operand is a structure of this frame."""
-        return (isinstance(operand, Place) and operand.frame) or (
-            isinstance(operand, Value) and operand.text in self.frame_values
-        )
 
     def place(self, target: ast.expr) -> Place:
         """The place left of an assignment."""
@@ -254,10 +251,11 @@ class Statements(Branches):
             self.error(node, f"{len(value.type.elements)} values for {len(target.elts)} names")
         for index, (type_, each) in enumerate(zip(value.type.elements, target.elts, strict=True)):
             part = Value(type_, self.op(f"extractvalue {value.type.llvm} {value.text}, {index}"))
+            self.mark_frame(part, value.text in self.frame_values)
             if isinstance(each, ast.Name) and each.id == "_":
                 continue
             if isinstance(each, ast.Name):
-                self.assign_name(each, part, each)
+                self.assign_name(each, part, each, self.in_frame(part))
             else:
                 place = self.place(each)
                 self.write(place, self.coerce(part, self.wanted_in(place.type), each), each)
@@ -265,12 +263,16 @@ class Statements(Branches):
     def assign_slice(self, target: ast.Subscript, node: ast.Assign) -> None:
         """`destination[i:j] = source`: equal lengths, overlap allowed."""
         assert isinstance(target.slice, ast.Slice)
+        start = len(self.lines)
         base = self.expression(target.value)
         _, _, _, _, readonly, _ = self.sequence(base, target.value)
         if readonly or (isinstance(base, Const)):
             self.error(target, "this is read-only")
         destination = self.slice_range(base, target.slice, target)
-        self.copy_elements(destination, node.value, node)
+        end = len(self.lines)
+        source = self.rvalue(self.expression(node.value), node.value)
+        self.put_after(start, end)
+        self.copy_elements(destination, source, node.value, node)
 
     def augmented(self, node: ast.AugAssign) -> None:
         """`target op= value`; the target's place is evaluated once."""
@@ -294,11 +296,11 @@ class Statements(Branches):
             if node.value is None:
                 self.error(node, f"this function gives {self.result}")
             operand = self.expression(node.value, self.result)
-            if self.in_frame(operand) and (self.result.aggregate or isinstance(self.result, PtrType)):
+            if self.in_frame(operand):
                 self.error(
                     node.value,
                     "this lives in the frame of the function and ends with it",
-                    "fill in one that the caller has",
+                    "fill in one of the caller's; if it refers to something else by now, give that a name of its own",
                 )
             value = self.coerce(operand, self.result, node.value)
             self.run_exits(0)

@@ -27,6 +27,7 @@ class Place:
     readonly: bool = False
     space: str = "ptr"
     frame: bool = False  # lies in this function's own frame
+    holds: bool = False  # a pointer or slice that refers to this function's own frame
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Local:
     name: str
     type: Type
     slot: str
-    owned: bool = False  # refers to a structure in this frame
+    owned: bool = False  # refers to something in this frame
 
 
 POISON = object()
