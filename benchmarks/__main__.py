@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import building, counting, startup
+from benchmarks import building, counting, files, startup
 from benchmarks.programs import PROJECT
 from benchmarks.result import Measurement, print_table, write_json, write_picture
 from goanna.machine.qemu import find_qemu
@@ -28,7 +28,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Measurement]]] = {
     "size": startup.sizes,
     "clock": counting.clock_readings,
     "counts": counting.instruction_counts,
-    "files": counting.file_counts,
+    "files": files.file_costs,
     "building": building.build_times,
 }
 

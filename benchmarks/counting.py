@@ -57,33 +57,6 @@ def instruction_counts(folder: Path) -> Iterator[Measurement]:
             yield Measurement(group, text, float("nan"), "", target, "not measured: the machine did not get that far")
 
 
-FILE_NAMES = {
-    "open-read-close": "open, read and close of a file of 4 KiB",
-    "stat": "stat",
-    "stat-missing": "stat of a name that isn't there",
-    "walk-file": "a walk of many files, each",
-    "make-write-remove": "make, write, close and remove a file",
-    "write-page": "write to a new file, each 4 KiB",
-    "read-page": "read of a large file, each 4 KiB",
-    "pipe": "100 bytes through a pipe",
-    "eventfd-epoll": "an eventfd's wake-up of epoll",
-}
-
-
-def file_counts(folder: Path) -> Iterator[Measurement]:
-    """What files cost, exactly, beside the comparison Linux: no more than there is the target."""
-    program = programs.files(folder)
-    ours = _counts(Machine(programs.image(program)))
-    try:
-        theirs = _counts(linux_machine(program, folder))
-        missing = ""
-    except PeerUnavailable as reason:
-        theirs, missing = {}, f"Linux not measured: {str(reason).splitlines()[0]}"
-    for name, text in FILE_NAMES.items():
-        note = f"Linux: {theirs[name]:,}" if name in theirs else missing
-        yield Measurement("guest instructions, files", text, ours.get(name, float("nan")), "", theirs.get(name), note)
-
-
 def _counts(machine: Machine) -> dict[str, int]:
     text = output(machine.command("microvm", 256, *COUNTING), limit=120)
     return {name: int(value) for name, value in re.findall(r"^([a-z-]+) (\d+)\r?$", text, re.MULTILINE)}

@@ -55,7 +55,7 @@ def counts(folder: Path) -> Path:
 @cache
 def files(folder: Path) -> Path:
     """guest/files.c."""
-    subprocess.run([*_ZIG, "-o", folder / "files", GUEST / "files.c"], check=True)
+    subprocess.run([*_ZIG, "-pthread", "-o", folder / "files", GUEST / "files.c"], check=True)
     return folder / "files"
 
 
