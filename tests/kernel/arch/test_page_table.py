@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.kernel.arch.x86_64 import page_table as pt
+from goanna.kernel.arch.x86_64 import table_range
 from goanna.kernel.arch.x86_64.layout import USER_TOP, direct_map_base
 from goanna.metal import CheckFailed, fill, jit, metal, static, u8, u64, unsafe, wrapping
 from tests.kernel.hooks import filled
@@ -46,7 +47,8 @@ def unit():
     with filled((pt.table_page_allocate, allocate), (pt.table_page_free, free)):
         return jit(
             pt.table_create, pt.table_destroy, pt.table_map, pt.table_map_huge, pt.table_unmap, pt.table_protect,
-            pt.table_lookup, pt.table_split_huge, pt.table_next, pt.table_trim, pt.make_entry, pt.kernel_table,
+            pt.table_lookup, pt.table_split_huge, pt.table_next, pt.make_entry, pt.kernel_table,
+            table_range.table_trim, table_range.table_take, table_range.table_share, table_range.table_drop,
             direct_map_base, next_page, pages_left, freed,
         )  # fmt: skip
 
@@ -75,7 +77,14 @@ class Machine:
         return ctypes.c_uint64.from_address(self.start + page).value
 
     def __getattr__(self, name):
-        return lambda *arguments: self.unit.call(getattr(pt, f"table_{name}"), self.table, *arguments)
+        function = getattr(pt, f"table_{name}", None) or getattr(table_range, f"table_{name}")
+        return lambda *arguments: self.unit.call(function, self.table, *arguments)
+
+    def another(self):
+        """A second table of the same machine."""
+        table = self.unit.new(pt.PageTable)
+        assert self.unit.call(pt.table_create, table)
+        return table
 
     @property
     def used(self):
@@ -175,6 +184,81 @@ def test_trim_takes_out_the_tables_of_a_range_and_no_others(unit):
     machine.unmap(0x1000)
     assert trim(0, USER_TOP) == 3
     assert machine.used - 1 == 7  # the root stays
+
+
+def entries(count):
+    return (ctypes.c_uint64 * count)()
+
+
+def test_take_gives_the_entries_of_a_range_in_pieces(unit):
+    machine = Machine(unit)
+    addresses = [0x1000, 0x3000, HUGE - PAGE, HUGE, 1 << 39, USER_TOP - PAGE]
+    for index, address in enumerate(addresses):
+        machine.map(address, (index + 1) * PAGE, 3)
+    machine.map_huge(2 * HUGE, 8 * HUGE, 1)
+    taken = entries(3)
+    assert machine.take(0, USER_TOP, taken) == (3, 0x1000, HUGE)
+    assert [entry & pt.ADDRESS for entry in taken] == [PAGE, 2 * PAGE, 3 * PAGE]
+    assert machine.take(HUGE, USER_TOP - PAGE, taken) == (3, HUGE, (1 << 39) + PAGE)
+    assert [entry & pt.ADDRESS for entry in taken] == [4 * PAGE, 8 * HUGE, 5 * PAGE]
+    assert taken[1] & pt.HUGE
+    assert machine.take(0, USER_TOP - PAGE, taken) == (0, USER_TOP - PAGE, USER_TOP - PAGE)
+    assert machine.next(0, USER_TOP) == USER_TOP - PAGE
+
+
+def test_take_of_a_part_of_a_large_page_is_an_error(unit):
+    machine = Machine(unit)
+    machine.map_huge(2 * HUGE, 8 * HUGE, 1)
+    with pytest.raises(CheckFailed, match="a part of a large page"):
+        machine.take(2 * HUGE + PAGE, 3 * HUGE, entries(1))
+    with pytest.raises(CheckFailed, match="a part of a large page"):
+        machine.take(2 * HUGE, 3 * HUGE - PAGE, entries(1))
+
+
+def test_share_maps_pages_in_both_and_lets_neither_write(unit):
+    machine = Machine(unit)
+    for address, protection in ((0x1000, 3), (0x2000, 1), (0x3000, 0), (1 << 39, 7)):
+        machine.map(address, address // 16 + PAGE, protection)
+    other = machine.another()
+    shared = entries(8)
+    assert machine.share(other, 0x1000, USER_TOP, shared) == (4, USER_TOP, True)
+    for address, protection in ((0x1000, 1), (0x2000, 1), (0x3000, 0), (1 << 39, 5)):
+        expected = unit.call(pt.make_entry, address // 16 + PAGE, protection)
+        assert machine.lookup(address) == unit.call(pt.table_lookup, other, address) == expected
+        assert expected in list(shared)
+
+
+def test_share_stops_at_a_large_page_and_where_memory_or_room_is_out(unit):
+    machine = Machine(unit)
+    machine.map(0x1000, 0x5000, 3)
+    machine.map(HUGE - PAGE, 0x6000, 3)
+    machine.map_huge(HUGE, 8 * HUGE, 3)
+    machine.map(1 << 39, 0x7000, 3)
+    other = machine.another()
+    assert machine.share(other, 0, USER_TOP, entries(1)) == (1, 0x2000, True)
+    assert machine.share(other, 0x2000, USER_TOP, entries(9)) == (1, HUGE, True)
+    unit.set(pages_left, 2)
+    assert machine.share(other, 2 * HUGE, USER_TOP, entries(9)) == (0, 1 << 39, False)
+
+
+def test_drop_frees_the_tables_of_each_range_with_the_last_that_needs_them(unit):
+    machine = Machine(unit)
+    ranges = [
+        (0x1000, 0x3000), (0x5000, 0x6000), (HUGE, 3 * HUGE), (1 << 30, (1 << 30) + PAGE),
+        (1 << 39, (1 << 39) + PAGE), (3 << 39, (5 << 39) + HUGE), (USER_TOP - PAGE, USER_TOP),
+    ]  # fmt: skip
+    for start, end in ranges:
+        for address in (start, end - PAGE):
+            machine.map(address, 0x9000, 1)
+            machine.unmap(address)
+    assert machine.table.tables == machine.used - 1
+    for (start, end), above in zip(ranges, [low for low, _ in ranges[1:]] + [2**64 - 1], strict=True):
+        before = machine.freed
+        machine.drop(start, end, above)
+        assert (machine.freed > before) == (end != 0x3000)
+    assert machine.table.tables == 0
+    machine.destroy()
+    assert machine.freed == machine.used
 
 
 ADDRESSES = st.sampled_from([0x1000, 0x2000, 0x1FF000, HUGE, HUGE + PAGE, 1 << 30, (1 << 39) - PAGE, USER_TOP - PAGE])

@@ -10,7 +10,6 @@ up between pieces. A processor that waits for it answers TLB flushes meanwhile (
 from goanna.kernel.arch import (
     HUGE_SIZE,
     PAGE_SHIFT,
-    PAGE_SIZE,
     USER_TOP,
     WRITE,
     PageTable,
@@ -19,11 +18,11 @@ from goanna.kernel.arch import (
     interrupt_window,
     table_create,
     table_destroy,
+    table_drop,
     table_lookup,
-    table_next,
     table_split_huge,
+    table_take,
     table_trim,
-    table_unmap,
     tlb_flush,
     tlb_flush_tables,
     virtual,
@@ -57,6 +56,7 @@ __all__ = [
 MAXIMUM_AREAS = 65530  # Linux vm.max_map_count
 UNLIMITED = 0xFFFF_FFFF_FFFF_FFFF
 BATCH = 64  # pages whose TLB entries are flushed at once
+HUGE_PAGES = HUGE_SIZE >> PAGE_SHIFT
 DIRECTORY_SIZE = 1 << 30  # bytes that one page of 2 MiB entries serves
 PIECE = 1024  # pages dropped before the lock is given up
 
@@ -157,17 +157,35 @@ def release(space: AddressSpace) -> None:
 
 @metal
 def destroy(space: AddressSpace) -> None:
-    """Take an address space down. Nobody else has it."""
-    while True:
-        doomed = Doomed()
-        with space.lock:
-            result = clear_step(space, 0, USER_TOP, doomed)
-        bury(doomed)
-        if result == 0:
-            break
-        interrupt_window()
+    """Take an address space down. Nobody else has it, and no processor remembers its pages."""
+    doomed = Doomed()
+    area = space.areas.first()
+    while area is not None:
+        give_up_pages(space, area)
+        area.next = doomed.first
+        doomed.first = area
+        area = space.areas.after(area)
+    area = space.areas.first()
+    while area is not None:
+        above = space.areas.after(area)
+        table_drop(space.table, area.start, area.end, u64(UNLIMITED) if above is None else above.start)
+        area = above
+    bury(doomed)
     table_destroy(space.table)
     spaces.free(space)
+
+
+@metal
+def give_up_pages(space: AddressSpace, area: Area) -> None:
+    """Release the pages of an area whose address space has come to its end."""
+    entries = unsafe.uninitialized(Array[u64, BATCH])
+    address = area.start
+    while address < area.end:
+        count, _, address = table_take(space.table, address, area.end, entries)
+        for index in range(count):
+            pages.release(entry_physical(entries[index]))
+        if count == BATCH:
+            interrupt_window()
 
 
 @metal
@@ -311,35 +329,6 @@ def split_entry(space: AddressSpace, address: u64, entry: u64) -> i64:
     return 0
 
 
-@struct
-class Gather:
-    """Pages whose entries are gone, until no processor can still reach them."""
-
-    count: u64
-    low: u64  # range of addresses to flush
-    high: u64
-    pages: Array[u64, BATCH]
-
-    def add(self, space: AddressSpace, address: u64, size: u64, physical: u64) -> None:
-        """Take a page that was mapped at `address`."""
-        if self.count == BATCH:
-            self.flush(space)
-        if self.count == 0:
-            self.low = address
-        self.high = address + size
-        self.pages[self.count] = physical
-        self.count += 1
-
-    def flush(self, space: AddressSpace) -> None:
-        """Flush, then release the pages."""
-        if self.count == 0:
-            return
-        tlb_flush(space.table, self.low, (self.high - self.low) >> PAGE_SHIFT)
-        for index in range(self.count):
-            pages.release(self.pages[index])
-        self.count = 0
-
-
 @metal
 def discard(space: AddressSpace, start: u64, end: u64, most: u64) -> u64:
     """Drop the pages in [start, end), at most about `most` of them; the address reached. The lock is held.
@@ -347,27 +336,21 @@ def discard(space: AddressSpace, start: u64, end: u64, most: u64) -> u64:
     A 2 MiB page that is only partly inside must have been split before.
     """
     space.changes += 1
-    gather = unsafe.uninitialized(Gather)
-    gather.count = 0
+    entries = unsafe.uninitialized(Array[u64, BATCH])
     dropped: u64 = 0
     address = start
-    while dropped < most:
-        address = table_next(space.table, address, end)
-        if address >= end:
+    while dropped < most and address < end:
+        count, low, address = table_take(space.table, address, end, entries)
+        if count == 0:
             break
-        entry = table_unmap(space.table, address)
-        size: u64 = PAGE_SIZE
-        if entry_huge(entry):
-            size = HUGE_SIZE
-            assert address % HUGE_SIZE == 0 and end - address >= HUGE_SIZE, "a part of a 2 MiB page was dropped"
-        physical = entry_physical(entry)
-        if counted(physical):
-            space.committed -= size >> PAGE_SHIFT
-        gather.add(space, address, size, physical)
-        address += size
-        dropped += 1
-    gather.flush(space)
-    return min(address, end)
+        tlb_flush(space.table, low, (address - low) >> PAGE_SHIFT)
+        for index in range(count):
+            physical = entry_physical(entries[index])
+            if counted(physical):
+                space.committed -= HUGE_PAGES if entry_huge(entries[index]) else u64(1)
+            pages.release(physical)
+        dropped += count
+    return address
 
 
 @metal

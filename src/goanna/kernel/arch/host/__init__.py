@@ -103,6 +103,7 @@ from goanna.kernel.arch.host.signal_frame import (
     signal_frame_pop,
     signal_frame_push,
 )
+from goanna.kernel.arch.host.table_range import table_drop, table_share, table_take
 from goanna.kernel.arch.host.user import (
     on_page_fault,
     user_compare_exchange32,
@@ -216,6 +217,7 @@ __all__ = [
     "switch_context",
     "table_create",
     "table_destroy",
+    "table_drop",
     "table_lookup",
     "table_map",
     "table_map_huge",
@@ -225,8 +227,10 @@ __all__ = [
     "table_protect",
     "table_rest",
     "table_resume",
+    "table_share",
     "table_split_huge",
     "table_switch",
+    "table_take",
     "table_trim",
     "table_unmap",
     "take_work",

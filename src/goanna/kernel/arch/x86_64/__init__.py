@@ -64,7 +64,6 @@ from .page_table import (
     table_page_free,
     table_protect,
     table_split_huge,
-    table_trim,
     table_unmap,
 )
 from .park import kick, park_begin
@@ -73,6 +72,7 @@ from .processor import MAXIMUM_PROCESSORS, processor_count, processor_index
 from .signal_frame import MINIMUM_SIGNAL_STACK, call_restart_by, signal_frame_pop, signal_frame_push
 from .smp import processor_main, processor_start, send_reschedule, start_processors
 from .start import boot_start, main
+from .table_range import table_drop, table_share, table_take, table_trim
 from .thread_register import get_user_gs, set_thread_pointer, set_user_gs, thread_pointer
 from .tlb import PATIENCE, park, park_end, pause, table_rest, table_resume, table_switch, tlb_flush, tlb_flush_tables
 from .trap import (
@@ -220,6 +220,7 @@ __all__ = [
     "switch_context",
     "table_create",
     "table_destroy",
+    "table_drop",
     "table_lookup",
     "table_map",
     "table_map_huge",
@@ -229,8 +230,10 @@ __all__ = [
     "table_protect",
     "table_rest",
     "table_resume",
+    "table_share",
     "table_split_huge",
     "table_switch",
+    "table_take",
     "table_trim",
     "table_unmap",
     "take_work",

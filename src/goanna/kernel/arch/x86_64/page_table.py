@@ -14,7 +14,6 @@ __all__ = [
     "PageTable", "early_table_page", "entry_accessed", "entry_dirty", "entry_huge", "entry_physical", "entry_writable",
     "kernel_table", "make_entry", "slot_of", "table_create", "table_destroy", "table_lookup", "table_map",
     "table_map_huge", "table_next", "table_page_allocate", "table_page_free", "table_protect", "table_split_huge",
-    "table_trim",
     "table_unmap",
 ]  # fmt: skip
 
@@ -50,6 +49,7 @@ class PageTable:
     active: Atomic[u64]  # the processors that run on it, a bit each
     resting: Atomic[u64]  # those of them that idle: they forget what changed before they run a program again
     changes: Atomic[u64]  # flushes that concerned more than one processor
+    tables: u64  # pages of tables below the top one, so that its end need not look for them
 
 
 kernel_table = static(PageTable)  # the kernel half alone; what every table copies its upper half from
@@ -164,6 +164,30 @@ def slot_of(root: u64, address: u64, level: u64, create: bool, inner: u64) -> u6
 
 
 @metal
+def make_slot(table: PageTable, address: u64, level: u64) -> u64:
+    """Where the entry for a user address in the table of `level` lies, in tables that are made where they are missing.
+
+    0: no page was left. A larger page on the way is an error of the caller's.
+    """
+    page = table.root
+    at: u64 = 3
+    while at > level:
+        where = slot(page, address, at)
+        entry = unsafe.load(u64, where)
+        if entry & PRESENT == 0:
+            made = new_table()
+            if made == 0:
+                return 0
+            table.tables += 1
+            entry = made | INNER
+            unsafe.store(u64, where, entry)
+        assert entry & HUGE == 0, "a large page is in the way of a page table"
+        page = entry & ADDRESS
+        at -= 1
+    return slot(page, address, level)
+
+
+@metal
 def table_create(table: PageTable) -> bool:
     """Make an empty address space. False: no page was left."""
     root = new_table()
@@ -176,6 +200,7 @@ def table_create(table: PageTable) -> bool:
     table.active.store(0)
     table.resting.store(0)
     table.changes.store(0)
+    table.tables = 0
     return True
 
 
@@ -185,8 +210,9 @@ def table_destroy(table: PageTable) -> None:
     release.
     """
     assert table.active.load() == 0, "a page table that is in use can't be destroyed"
-    for index in range(u64(0), u64(KERNEL_HALF)):
-        free_below(unsafe.load(u64, virtual(table.root) + index * 8), 2)
+    if table.tables != 0:
+        for index in range(u64(0), u64(KERNEL_HALF)):
+            free_below(unsafe.load(u64, virtual(table.root) + index * 8), 2)
     table_page_free(table.root)
     table.root = 0
 
@@ -209,7 +235,7 @@ def table_map(table: PageTable, address: u64, page: u64, protection: u32) -> boo
     assert address < USER_TOP, "not a user address"
     where = small_slot(table.root, address)
     if where == 0:
-        where = slot_of(table.root, address, 0, True, INNER)
+        where = make_slot(table, address, 0)
         if where == 0:
             return False
     unsafe.store(u64, where, make_entry(page, protection))
@@ -223,7 +249,7 @@ def table_map_huge(table: PageTable, address: u64, page: u64, protection: u32) -
     An empty table of small pages that is in the way is freed, after all processors that may remember it were told.
     """
     assert address < USER_TOP and (address | page) & (HUGE_SIZE - 1) == 0, "not an address for a large page"
-    where = slot_of(table.root, address, 1, True, INNER)
+    where = make_slot(table, address, 1)
     if where == 0:
         return False
     old = unsafe.load(u64, where)
@@ -232,6 +258,7 @@ def table_map_huge(table: PageTable, address: u64, page: u64, protection: u32) -
     if old & PRESENT != 0:
         forget_table(table, address)
         table_page_free(old & ADDRESS)
+        table.tables -= 1
     return True
 
 
@@ -308,6 +335,7 @@ def table_split_huge(table: PageTable, address: u64) -> bool:
     for index in range(u64(0), u64(ENTRIES)):
         small[index] = first + index * PAGE_SIZE
     unsafe.store(u64, where, made | INNER)
+    table.tables += 1
     return True
 
 
@@ -332,42 +360,3 @@ def table_next(table: PageTable, start: u64, end: u64) -> u64:
             page = entry & ADDRESS
             level -= 1
     return end
-
-
-@metal
-def table_trim(table: PageTable, start: u64, end: u64) -> u64:
-    """Take out the tables that serve nothing but addresses in [start, end), in which nothing is mapped any more.
-
-    They come back as a chain: physical address of the first, in the first word of each that of the next, 0 at the end.
-    Processors may still remember where they were: they are to be freed after a flush.
-    """
-    return trim(table.root, 3, 0, start, min(end, u64(USER_TOP) + PAGE_SIZE), 0)
-
-
-@metal
-def trim(page: u64, level: u64, base: u64, start: u64, end: u64, chain: u64) -> u64:
-    """The same below one table, whose first entry is for `base`; put before `chain`."""
-    size = u64(1) << (12 + 9 * level)
-    index = (max(start, base) - base) // size
-    while index < ENTRIES and base + index * size < end:
-        low = base + index * size
-        where = virtual(page) + index * 8
-        entry = unsafe.load(u64, where)
-        index += 1
-        if entry & PRESENT != 0 and entry & HUGE == 0:
-            if level > 1:
-                chain = trim(entry & ADDRESS, level - 1, low, start, end, chain)
-            if low >= start and low + size <= end and empty(entry & ADDRESS):
-                unsafe.store(u64, where, 0)
-                unsafe.store(u64, virtual(entry & ADDRESS), chain)
-                chain = entry & ADDRESS
-    return chain
-
-
-@metal
-def empty(page: u64) -> bool:
-    """Whether a table has no entry."""
-    for entry in unsafe.slice(u64, virtual(page), ENTRIES):
-        if entry != 0:
-            return False
-    return True
