@@ -37,6 +37,8 @@ def on_linux(program: Path, run: Run) -> Outcome:
 def goanna_command(program: Path, run: Run, processors: int) -> list[str]:
     """The command line that boots the program as the run asks."""
     words = ["run", "-m", f"{run.memory}M", "-c", str(processors), "--machine", run.machine]
+    if os.getuid() != 0:  # the same rights as on Linux
+        words += ["--user", f"{os.getuid()}:{os.getgid()}"]
     for key, value in run.environment.items():
         words += ["-e", f"{key}={value}"]
     return [*GOANNA, *words, str(program), "--", *run.arguments]
@@ -59,6 +61,7 @@ def _outcome(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        umask=0o022,
     )
     assert process.stdin is not None and process.stdout is not None
     stopped = threading.Event()

@@ -62,7 +62,8 @@ def debugged(program: Path, processors: int, steps: list[str]) -> str:
 
 @pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
 def test_gdb_stops_in_the_program_and_in_the_kernel(program: Path, processors: int) -> None:
-    steps = ["hbreak main.main", "continue", "backtrace", "hbreak sys_write", "continue", "backtrace", "list", "kill"]
+    steps = ["set backtrace past-main on", "hbreak main.main", "continue", "backtrace"]
+    steps += ["hbreak sys_write", "continue", "backtrace", "list", "kill"]
     said = debugged(program, processors, steps)
     assert re.search(r"#0 +main\.main \(\) at .*tests/guest/hello/main\.go:\d+", said), said
     assert re.search(r"#1 .* in runtime\.main \(\) at .*/runtime/proc\.go:\d+", said), said

@@ -103,7 +103,7 @@ def build_c(guest: Guest, libc: str) -> Path:
         if not program.exists():
             _clear(folder)
             partial = folder / "partial"
-            flags = ["-O1", "-Wall", "-Werror", "-fno-sanitize=all", "-pthread", *guest.build]
+            flags = ["-O1", "-Wall", "-Werror", "-Wno-unused-result", "-fno-sanitize=all", "-pthread", *guest.build]
             if libc == "glibc":
                 flags.remove("-fno-sanitize=all")
             done = subprocess.run([*command, *flags, "-o", partial, source], capture_output=True, text=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from goanna.failure import Failure
 from goanna.image.panic_packing import Site, pack
-from goanna.image.panic_table import panic_table
+from goanna.image.panic_table import _site, panic_table
 from goanna.kernel.shared.panic_table import LINE_SHIFT, NOT_FOUND, PanicTable
 from goanna.metal import jit
 from goanna.metal.compile import compile_object
@@ -34,6 +34,11 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
 @pytest.fixture(scope="module")
 def table(linked: tuple[Path, list[Any]]) -> bytes:
     return panic_table(*linked)
+
+
+@pytest.mark.parametrize("home", ["/home/ann/goanna/src", "/usr/lib/python3.12/site-packages", "/src/goanna/goanna"])
+def test_files_are_named_from_the_package_on(home: str) -> None:
+    assert _site(f"{home}/goanna/kernel/boot/start.py", 7, "") == Site("kernel/boot/start.py", 7, "")
 
 
 @pytest.fixture(scope="module")

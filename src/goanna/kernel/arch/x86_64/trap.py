@@ -23,7 +23,7 @@ from goanna.metal import (
 from .cpu import halt_forever, read_cr2
 from .descriptor import EMERGENCY_STACK, VECTORS, set_gate
 from .frame import AT_FRAME, NO_CALLER, Frame
-from .layout import USER_TOP
+from .layout import LOWEST_KERNEL_ADDRESS, PAGE_SIZE, USER_TOP
 
 __all__ = [
     "EXECUTE", "READ", "WRITE", "before_user", "ending", "on_kernel_fault", "on_page_fault", "on_reschedule",
@@ -32,7 +32,7 @@ __all__ = [
 
 READ, WRITE, EXECUTE = 1, 2, 4
 
-NMI, DOUBLE_FAULT, PAGE_FAULT, MACHINE_CHECK = 2, 8, 14, 18
+NMI, DOUBLE_FAULT, GENERAL_PROTECTION, PAGE_FAULT, MACHINE_CHECK = 2, 8, 13, 14, 18
 BREAKPOINT, OVERFLOW = 3, 4
 FIRST_INTERRUPT = 32  # vectors from here to TIMER are the lines of the interrupt controllers
 LINES = 24  # that have the vectors from FIRST_INTERRUPT on; further ones and messages get theirs from FIRST_FREE on
@@ -138,7 +138,11 @@ def page_fault(frame: Frame, address: u64) -> None:
     code = frame.code
     access: u32 = EXECUTE if code & 16 != 0 else WRITE if code & 2 != 0 else READ
     if frame.from_user():
-        on_page_fault(frame, address, access)
+        if USER_TOP + PAGE_SIZE <= address < LOWEST_KERNEL_ADDRESS:
+            # No address at all. Processors say so by another exception; the emulation of QEMU 8.2 does not.
+            on_user_fault(frame, GENERAL_PROTECTION, 0, 0)
+        else:
+            on_page_fault(frame, address, access)
         return
     go_on = fixup(frame.rip)
     if go_on == 0 or address >= USER_TOP or code & 8 != 0:
