@@ -4,7 +4,8 @@ Fields of a guest.toml:
 
     bare = true          the guest that the bare-QEMU tests boot, too
     build = ["-flag"]    further flags of go build
-    language = "c"       the program is main.c, built by zig (musl) and, where there is one, by gcc (glibc)
+    language = "c"       the program is main.c, built by zig (musl) and, where there is one, by gcc (glibc, fixed and as
+                         a position-independent program)
 
     [[run]]              once for each way to run it:
     name = "self"        what the test is called; "" if there is but one

@@ -21,6 +21,8 @@ from tests.boot.running import Outcome, in_image, on_linux
 
 LONG = os.environ.get("GOANNA_BOOT_ALL") == "1"
 OLD_IN_SHORT = {"hello", "goroutines", "garbage", "preempt", "signals", "pie"}
+# In the short form, these C programs are also linked as position-independent ones.
+PIE_IN_SHORT = {"c_startup"}
 # In the short form, these guests are booted on q35 with four processors as well.
 Q35_IN_SHORT = {"hello", "goroutines", "timers"}
 
@@ -40,7 +42,7 @@ def _cases() -> Iterator[object]:
 
 def _variants(guest: Guest) -> list[str]:
     if guest.language == "c":
-        return ["musl", "glibc"]
+        return ["musl", "glibc", "glibc-pie"] if LONG or guest.name in PIE_IN_SHORT else ["musl", "glibc"]
     return ["newest", "oldest"] if LONG or guest.name in OLD_IN_SHORT else ["newest"]
 
 

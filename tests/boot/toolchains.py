@@ -88,6 +88,7 @@ def build_go(guest: Guest, go: Path) -> Path:
 C_COMPILERS = {
     "musl": [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-musl", "-static"],
     "glibc": ["gcc", "-static"],
+    "glibc-pie": ["gcc", "-static-pie", "-fPIE"],
 }
 
 
@@ -104,10 +105,10 @@ def build_c(guest: Guest, libc: str) -> Path:
             _clear(folder)
             partial = folder / "partial"
             flags = ["-O1", "-Wall", "-Werror", "-Wno-unused-result", "-fno-sanitize=all", "-pthread", *guest.build]
-            if libc == "glibc":
+            if libc != "musl":
                 flags.remove("-fno-sanitize=all")
             done = subprocess.run([*command, *flags, "-o", partial, source], capture_output=True, text=True)
-            if done.returncode != 0 and libc == "glibc" and "cannot find -l" in done.stderr:
+            if done.returncode != 0 and libc != "musl" and "cannot find -l" in done.stderr:
                 raise Unavailable("gcc is here, but not the static C library (libc6-dev)")
             if done.returncode != 0:
                 raise RuntimeError(done.stderr)
