@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from goanna.image.layout import Wishes
 from goanna.image.reading import Image
-from goanna.kernel.shared.boot import FLAG_CONTROL, FLAG_DEBUG_EXIT, FLAG_TRACE, FLAG_VERBOSE
+from goanna.kernel.shared.boot import FLAG_CONTROL, FLAG_DEBUG_EXIT, FLAG_PORTS, FLAG_TOGETHER, FLAG_TRACE, FLAG_VERBOSE
+from goanna.machine.output import ERROR, OUTPUT, same_file
 
 _SEED_SIZE = 32
 
@@ -28,7 +29,10 @@ def runner_information(
     own; `tree` is the path of the tree that is put beside the image, `returns` are the paths of
     what is to come back.
     """
-    flags = FLAG_CONTROL | FLAG_DEBUG_EXIT | (FLAG_TRACE if trace else 0) | (FLAG_VERBOSE if verbose else 0)
+    flags = FLAG_CONTROL | FLAG_PORTS | FLAG_DEBUG_EXIT
+    if same_file(OUTPUT, ERROR):
+        flags |= FLAG_TOGETHER
+    flags |= (FLAG_TRACE if trace else 0) | (FLAG_VERBOSE if verbose else 0)
     words = None if arguments is None else [image.program, *(os.fsencode(each) for each in arguments)]
     try:
         return (wishes or Wishes()).packed(

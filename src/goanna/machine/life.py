@@ -35,7 +35,12 @@ _PATIENCE = 3
 # Seconds for QEMU to go once it should: after the program's end was told, after `quit`, after SIGKILL.
 _GRACE = 2.0
 _CHUNK = 1 << 16
+# So many chunks a socket never holds.
+_DEPTH = 64
 _STDERR_KEPT = 1 << 16
+
+# What connects us with QEMU: the fields of qemu.Ports.
+_PORTS = ("serial_console", "serial_control", "commands", "console", "errors", "control")
 
 # timeout(1)'s status for a program that was stopped because its time was up.
 TIMEOUT_STATUS = 124
@@ -55,6 +60,24 @@ class Start:
     verbose: bool = False
     trace: Callable[[bytes], str] | None = None
     returns: Sequence[bytes] = ()
+
+
+@dataclass
+class Road:
+    """Our ends of a way by which console and control channel come: the serial ports, or those of the virtio console.
+    Without a port for errors, they are records of the control channel.
+    """
+
+    console: socket.socket
+    control: socket.socket
+    errors: socket.socket | None
+    records: RecordReader = field(default_factory=RecordReader)
+    error_records: RecordReader = field(default_factory=RecordReader)
+
+    @property
+    def ends(self) -> list[socket.socket]:
+        """All ends."""
+        return [end for end in (self.console, self.errors, self.control) if end is not None]
 
 
 @dataclass
@@ -79,13 +102,14 @@ class _Life:
     def __init__(self, qemu: Qemu, start: Start) -> None:
         self.qemu, self.start = qemu, start
         self.told = _Told()
-        self.records = RecordReader()
         self.output = Output()
         self.returned = Returned(start.returns)
         self.messages = bytearray()  # QEMU's own standard error
         self.signals_seen: Counter[int] = Counter()
         self.deadline: float | None = None
-        self.source: int | None = None  # standard input, while it is listened to
+        self.input: Input | None = None  # once the guest listens
+        self.control: socket.socket | None = None
+        self.watched: dict[int, tuple[int, Callable[[], None]]] = {}  # what the selector has: events, and what to do
         self.selector = selectors.PollSelector()  # epoll refuses regular files, which standard input may be
 
     def run(self) -> int:
@@ -93,17 +117,19 @@ class _Life:
             information = Path(folder, "boot")
             information.write_bytes(self.start.information)
             wakeups = stack.enter_context(_caught_signals())
-            pairs = [socket.socketpair() for _ in range(3)]
-            for ours, theirs in pairs:
+            pairs = {each: socket.socketpair() for each in _PORTS}
+            for ours, theirs in pairs.values():
                 stack.callback(ours.close)
                 stack.callback(theirs.close)
-            self.console, self.control, self.commands = (ours for ours, _ in pairs)
-            self.input = Input(self.console)
-            console, channel, commands = (theirs.fileno() for _, theirs in pairs)
-            self.process = self.spawn(information, Ports(console=console, control=channel, commands=commands))
+            self.commands = pairs["commands"][0]
+            serial = Road(console=pairs["serial_console"][0], control=pairs["serial_control"][0], errors=None)
+            virtio = Road(console=pairs["console"][0], control=pairs["control"][0], errors=pairs["errors"][0])
+            self.roads = (serial, virtio)
+            ports = Ports(**{each: theirs.fileno() for each, (_, theirs) in pairs.items()})
+            self.process = self.spawn(information, ports)
             stack.callback(self.returned.forget)
             stack.callback(self.make_sure_it_ended)
-            for _, theirs in pairs:
+            for _, theirs in pairs.values():
                 theirs.close()
             self.follow(wakeups)
             return self.verdict()
@@ -124,57 +150,102 @@ class _Life:
             raise Failure(f"{self.qemu.path}: can't be started: {error.strerror}") from None
 
     def follow(self, wakeups: int) -> None:
-        """Carry everything until QEMU has closed its ends."""
+        """Carry everything until QEMU has closed its ends and what it said has been written."""
         assert self.process.stderr is not None
-        for channel in (self.console, self.control):
-            channel.setblocking(False)
         messages = self.process.stderr.fileno()
         os.set_blocking(messages, False)
-        self.selector.register(self.console, selectors.EVENT_READ, self.read_ports)
-        self.selector.register(self.control, selectors.EVENT_READ, self.read_ports)
-        self.selector.register(messages, selectors.EVENT_READ, self.read_messages)
-        self.selector.register(wakeups, selectors.EVENT_READ, lambda: self.take_signals(wakeups))
-        self.open_ends = {self.console.fileno(), self.control.fileno(), messages}
+        self.ends = {messages: self.read_messages}
+        for road in self.roads:
+            for end in road.ends:
+                end.setblocking(False)
+                self.ends[end.fileno()] = self.read_roads
         if self.start.timeout is not None:
             self.deadline = time.monotonic() + self.start.timeout
-        while self.open_ends:
-            self.prepare_input()
+        while self.goes_on():
+            self.watch({wakeups: (selectors.EVENT_READ, lambda: self.take_signals(wakeups)), **self.wishes()})
             left = None if self.deadline is None else self.deadline - time.monotonic()
             if left is not None and left <= 0:
                 self.out_of_time()
                 continue
-            for key, mask in self.selector.select(left):
-                if mask & selectors.EVENT_WRITE:
-                    self.input.send()
-                if mask & selectors.EVENT_READ:
-                    key.data()
+            for key, _ in self.selector.select(left):
+                if key.fd in self.watched:
+                    self.watched[key.fd][1]()
 
-    def prepare_input(self) -> None:
-        """Listen to standard input while there is room for it, and to the console's readiness while bytes wait."""
-        if not self.told.listening or self.console.fileno() not in self.open_ends:
-            return
-        source = self.input.source if self.input.wants_more() else None
-        if source != self.source:
-            if self.source is not None:
-                self.selector.unregister(self.source)
-            if source is not None:
-                self.selector.register(source, selectors.EVENT_READ, self.input.take)
-            self.source = source
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.input.pending else 0)
-        self.selector.modify(self.console, events, self.read_ports)
+    def goes_on(self) -> bool:
+        """Whether anything may still come, or is still to be written. Who stopped the machine doesn't wait for a reader
+        that takes nothing.
+        """
+        if not self.ends:
+            self.output.settle()
+            self.flush()
+        return bool(self.ends or (self.output.busy and not self.told.stopped))
+
+    def wishes(self) -> dict[int, tuple[int, Callable[[], None]]]:
+        """What to wait for now. While much is kept for a slow reader of our output, the guest's is left to wait."""
+        read, write = selectors.EVENT_READ, selectors.EVENT_WRITE
+        found: dict[int, tuple[int, Callable[[], None]]] = {each: (write, self.flush) for each in self.output.busy}
+        full = self.output.full
+        found |= {end: (read, action) for end, action in self.ends.items() if not (full and end in self.bulk)}
+        if self.input is None or self.input.console.fileno() not in self.ends:
+            return found
         if self.input.ended():
             self.send(input_end_record(self.input.count))
+        if self.input.pending:
+            console = self.input.console.fileno()
+            reading = found.get(console, (0, self.read_roads))
+            found[console] = (reading[0] | write, self.move_input)
+        elif self.input.wants_more():
+            assert self.input.source is not None
+            found[self.input.source] = (read, self.input.take)
+        return found
 
-    def read_ports(self) -> None:
-        # The console first: a record that the guest sent before these bytes is then there to be read, so that Output
-        # can put what both channels carry into the guest's order.
-        printed = self.receive(self.console)
-        for record in self.records.feed(self.receive(self.control)):
-            self.heed(record)
-        self.output_console(printed)
+    def watch(self, wanted: dict[int, tuple[int, Callable[[], None]]]) -> None:
+        """Have the selector wait for this."""
+        for descriptor in self.watched.keys() - wanted.keys():
+            self.selector.unregister(descriptor)
+        for descriptor, (events, _) in wanted.items():
+            if descriptor not in self.watched:
+                self.selector.register(descriptor, events)
+            elif self.watched[descriptor][0] != events:
+                self.selector.modify(descriptor, events)
+        self.watched = wanted
+
+    @property
+    def bulk(self) -> set[int]:
+        """The ends by which the program's output comes."""
+        return {end.fileno() for road in self.roads for end in (road.console, road.errors) if end is not None}
+
+    def move_input(self) -> None:
+        """The console takes input, or gives output."""
+        assert self.input is not None
+        self.input.send()
+        self.read_roads()
+
+    def read_roads(self) -> None:
+        """Read what there is. Of each way the console first: a record that the guest sent before these bytes is then
+        there to be read, so that Output can put what both channels carry into the guest's order.
+        """
+        full = self.output.full
+        for road in self.roads:
+            printed = b"" if full else self.receive(road.console)
+            if road.errors is not None and not full:
+                self.read_errors(road, road.errors)
+            for record in road.records.feed(self.receive(road.control)):
+                self.heed(record, road)
+            self.output.console(printed)
+        self.flush()
+
+    def read_errors(self, road: Road, channel: socket.socket) -> None:
+        """Read all that was sent before the bytes of the console that were just read."""
+        for _ in range(_DEPTH):
+            data = self.receive(channel)
+            if not data:
+                return
+            for record in road.error_records.feed(data):
+                self.heed(record, road)
 
     def receive(self, channel: socket.socket) -> bytes:
-        if channel.fileno() not in self.open_ends:
+        if channel.fileno() not in self.ends:
             return b""
         try:
             data = channel.recv(_CHUNK)
@@ -183,13 +254,12 @@ class _Life:
         except ConnectionResetError:
             data = b""
         if not data:
-            self.open_ends.discard(channel.fileno())
-            self.selector.unregister(channel)
+            del self.ends[channel.fileno()]
         return data
 
-    def output_console(self, data: bytes) -> None:
+    def flush(self) -> None:
         try:
-            self.output.console(data)
+            self.output.flush()
         except BrokenPipeError:
             self.stop("", _BROKEN_OUTPUT_STATUS)
 
@@ -197,19 +267,18 @@ class _Life:
         assert self.process.stderr is not None
         data = os.read(self.process.stderr.fileno(), _CHUNK)
         if not data:
-            self.open_ends.discard(self.process.stderr.fileno())
-            self.selector.unregister(self.process.stderr.fileno())
+            del self.ends[self.process.stderr.fileno()]
         if len(self.messages) < _STDERR_KEPT:
             self.messages += data
         if self.start.verbose:
             self.output.error(data)
 
-    def heed(self, record: Record) -> None:
+    def heed(self, record: Record, road: Road) -> None:
         """Do what a record of the guest says. Unknown kinds are of a later kernel, and left alone."""
         payload = record.payload
         try:
             if record.kind == control.LISTENING:
-                self.told.listening = True
+                self.listen(road)
             elif record.kind == control.EXIT:
                 self.ended(unpacked(control.Exit, payload).status & 0xFF)
             elif record.kind == control.DEATH:
@@ -238,6 +307,12 @@ class _Life:
         except ValueError:
             raise Failure(f"the kernel sent a record of kind {record.kind} that is too short", "") from None
 
+    def listen(self, road: Road) -> None:
+        """The guest takes input from now on, and records, by the road on which it said so."""
+        self.told.listening = True
+        self.control = road.control
+        self.input = Input(road.console)
+
     def ended(self, status: int) -> None:
         self.told.status = status
         self.hurry(_GRACE)
@@ -250,7 +325,8 @@ class _Life:
     def send(self, data: bytes) -> None:
         # A full socket means a guest that stopped listening long ago.
         with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
-            self.control.send(data)
+            if self.control is not None:
+                self.control.send(data)
 
     def take_signals(self, wakeups: int) -> None:
         for number in os.read(wakeups, _CHUNK):
@@ -293,7 +369,6 @@ class _Life:
             self.process.wait(_GRACE)
 
     def verdict(self) -> int:
-        self.output.finish()
         if self.told.status is not None:
             return self.told.status
         said = self.messages.decode(errors="replace").strip()

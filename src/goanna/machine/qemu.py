@@ -1,4 +1,4 @@
-"""Finds QEMU and writes its command line: the machine, its two serial ports, what the runner tells the kernel.
+"""Finds QEMU and writes its command line: the machine, its ports, what the runner tells the kernel.
 
 Starting and watching the process is life.py's.
 """
@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from goanna.failure import Failure
-from goanna.kernel.shared.boot import TREE_DISK
+from goanna.kernel.shared.boot import CONSOLE_PORT, CONTROL_PORT, ERROR_PORT, TREE_DISK
 
 PROGRAM = "qemu-system-x86_64"
 # The first release whose microvm has what the kernel uses (ACPI, 7.2 of Debian 12 and 6.2 of Ubuntu 22.04 are tested
@@ -21,7 +21,8 @@ PROGRAM = "qemu-system-x86_64"
 OLDEST = (6, 2)
 HOW_TO_GET_QEMU = "Install it with: apt-get install qemu-system-x86 ipxe-qemu"
 
-# The machine's ports, as on every PC: COM1 is the console, COM2 the control channel.
+# The machine's serial ports, as on every PC: COM1 is the console, COM2 the control channel, until the kernel has
+# started the ports of the virtio console that take their place.
 _CONTROL_PORT = "iobase=0x2f8,irq=3,index=1"
 _EXIT_PORT = "isa-debug-exit,iobase=0xf4,iosize=0x04"
 # The name under which the kernel finds the runner's boot information (fw_cfg: opt/ is the user's part of the names).
@@ -85,16 +86,22 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Descriptors that QEMU inherits: its ends of the console, the control channel and its own command socket."""
+    """Descriptors that QEMU inherits: its ends of both serial ports, of its own command socket, and of the virtio
+    console's ports.
+    """
 
-    console: int
-    control: int
+    serial_console: int
+    serial_control: int
     commands: int
+    console: int
+    errors: int
+    control: int
 
     @property
-    def all(self) -> tuple[int, int, int]:
-        """The three, for subprocess's pass_fds."""
-        return (self.console, self.control, self.commands)
+    def all(self) -> tuple[int, ...]:
+        """All of them, for subprocess's pass_fds."""
+        serial = (self.serial_console, self.serial_control)
+        return (*serial, self.commands, self.console, self.errors, self.control)
 
 
 def processor_model(accelerator: str) -> str:
@@ -116,8 +123,9 @@ def command_line(qemu: Qemu, image: Path, boot_information: Path, settings: Sett
         "-cpu", processor_model(settings.accelerator),
         "-m", f"{settings.memory // 1024}k",
         "-smp", str(settings.processors),
-        "-chardev", f"socket,id=console,fd={ports.console}", "-serial", "chardev:console",
-        "-chardev", f"socket,id=control,fd={ports.control}", "-device", f"isa-serial,chardev=control,{_CONTROL_PORT}",
+        "-chardev", f"socket,id=com1,fd={ports.serial_console}", "-serial", "chardev:com1",
+        "-chardev", f"socket,id=com2,fd={ports.serial_control}", "-device", f"isa-serial,chardev=com2,{_CONTROL_PORT}",
+        *_virtio_console(ports, settings.machine),
         "-chardev", f"socket,id=commands,fd={ports.commands}", "-mon", "chardev=commands,mode=control",
         "-device", _EXIT_PORT,
         "-fw_cfg", f"name={BOOT_FILE},file={_escaped(boot_information)}",
@@ -130,12 +138,26 @@ def command_line(qemu: Qemu, image: Path, boot_information: Path, settings: Sett
     return words
 
 
+def _virtio_console(ports: Ports, machine: MachineType) -> list[str]:
+    named = [(CONSOLE_PORT, ports.console), (ERROR_PORT, ports.errors), (CONTROL_PORT, ports.control)]
+    words = ["-device", f"virtio-serial-{_bus(machine)},max_ports={len(named) + 1}"]
+    for number, (name, descriptor) in enumerate(named, 1):
+        words += [
+            "-chardev", f"socket,id=port{number},fd={descriptor}",
+            "-device", f"virtserialport,chardev=port{number},name={name.decode()},nr={number}",
+        ]  # fmt: skip
+    return words
+
+
+def _bus(machine: MachineType) -> str:
+    return "device" if machine is MachineType.MICROVM else "pci"
+
+
 def _disk(path: Path, serial: str, machine: MachineType) -> list[str]:
     # A read-only virtio disk that many machines may share, hence no lock on the file.
-    bus = "device" if machine is MachineType.MICROVM else "pci"
     return [
         "-drive", f"if=none,id={serial},format=raw,readonly=on,file.locking=off,file={_escaped(path)}",
-        "-device", f"virtio-blk-{bus},drive={serial},serial={serial}",
+        "-device", f"virtio-blk-{_bus(machine)},drive={serial},serial={serial}",
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ class Input:
     """The bytes between a descriptor and the console's socket, which doesn't block."""
 
     def __init__(self, console: socket.socket, source: int = _SOURCE) -> None:
-        self._console = console
+        self.console = console
         self.source: int | None = source if _is_open(source) else None
         self.pending = b""
         self.count = 0
@@ -38,7 +38,7 @@ class Input:
     def send(self) -> None:
         """Hand on what the console takes now."""
         try:
-            self.pending = self.pending[self._console.send(self.pending) :]
+            self.pending = self.pending[self.console.send(self.pending) :]
         except BlockingIOError:
             return
         except (BrokenPipeError, ConnectionResetError):

@@ -40,8 +40,18 @@ def nothing() -> None:
 
 
 @metal
-def drop_bytes(data: Slice[u8]) -> None:
+def no_room(stream: u64, wanted: u64) -> Slice[u8]:
+    return unsafe.slice(u8, 0, 0)
+
+
+@metal
+def drop_bytes(stream: u64, count: u64) -> None:
     pass
+
+
+@metal
+def always(stream: u64) -> bool:
+    return True
 
 
 @metal
@@ -246,7 +256,9 @@ def console_thread(number: u64) -> None:
     global mistakes
     if number == 1:
         for index in range(records):
-            while not console.console_receive(u8.wrap(index)):
+            byte = Array[u8, 1]()
+            byte[0] = u8.wrap(index)
+            while console.console_receive(byte) == 0:
                 spend(1_000_000)
             pass_user()
         console.console_input_end(records)
@@ -272,8 +284,10 @@ def machine():
     hooks = [
         (pipe.on_broken_pipe, nothing),
         (description.on_entry_release, tree.release_entry),
-        (console.console_output, drop_bytes),
-        (console.console_error, drop_bytes),
+        (console.stream_reserve, no_room),
+        (console.stream_send, drop_bytes),
+        (console.stream_ready, always),
+        (console.stream_wait, always),
         (console.console_input_wanted, nothing),
     ]
     roots = [pipe_thread, counter_thread, epoll_thread, console_thread]

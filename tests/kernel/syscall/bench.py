@@ -53,6 +53,7 @@ record_count = static(u64)
 broken_pipes = static(u64)
 size_limits = static(u64)
 ended = static(u32)
+stream_room = static(Array[u8, 256])
 
 
 @metal
@@ -63,10 +64,35 @@ def keep_output(data: Slice[u8]) -> None:
 
 
 @metal
-def keep_record(data: Slice[u8]) -> None:
+def keep_record(first: Slice[u8], second: Slice[u8], third: Slice[u8]) -> None:
+    keep_piece(first)
+    keep_piece(second)
+    keep_piece(third)
+
+
+@metal
+def keep_piece(data: Slice[u8]) -> None:
     global record_count
     records[record_count : record_count + len(data)] = data
     record_count += len(data)
+
+
+@metal
+def room_of(stream: u64, wanted: u64) -> Slice[u8]:
+    return stream_room[:]
+
+
+@metal
+def send_room(stream: u64, count: u64) -> None:
+    if stream == console.ERROR_STREAM:
+        control.error_output(stream_room[0:count])
+    else:
+        control.output(stream_room[0:count])
+
+
+@metal
+def always(stream: u64) -> bool:
+    return True
 
 
 @metal
@@ -129,8 +155,10 @@ HOOKS = (
     (control.control_port_write, keep_record),
     (control.on_signal, ignore_number),
     (control.on_input_end, console.console_input_end),
-    (console.console_output, control.output),
-    (console.console_error, control.error_output),
+    (console.stream_reserve, room_of),
+    (console.stream_send, send_room),
+    (console.stream_ready, always),
+    (console.stream_wait, always),
     (console.console_input_wanted, no_input_wanted),
     (integrity.on_damage, no_damage),
     (pipe.on_broken_pipe, note_broken_pipe),

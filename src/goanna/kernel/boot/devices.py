@@ -12,10 +12,13 @@ from goanna.kernel.arch import (
 )
 from goanna.kernel.base import log
 from goanna.kernel.base.text import Text
+from goanna.kernel.boot.ports import console_device
+from goanna.kernel.boot.settings import settings
 from goanna.kernel.device.control import log_line
 from goanna.kernel.device.pci import Function, find_functions
 from goanna.kernel.device.registers import IN_MEMORY
 from goanna.kernel.device.virtio.block import BLOCK_DEVICE, LONGEST_NAME, SECTOR, Disk, disk_interrupt
+from goanna.kernel.device.virtio.console import CONSOLE_DEVICE, console_interrupt
 from goanna.kernel.device.virtio.device import Device
 from goanna.kernel.device.virtio.entropy import ENTROPY_DEVICE, EntropySource
 from goanna.kernel.device.virtio.mmio import MMIO_SIZE, find_mmio
@@ -23,7 +26,8 @@ from goanna.kernel.device.virtio.pci import connect_messages, find_pci
 from goanna.kernel.device.virtio.queue import Part
 from goanna.kernel.file.drive import CLUSTER, Drive
 from goanna.kernel.random.pool import stir_bytes
-from goanna.metal import Array, Ptr, Slice, copy, fill, i64, metal, sizeof, static, u8, u32, u64, unsafe
+from goanna.kernel.shared.boot import FLAG_PORTS, FLAG_VIRTIO_CONSOLE
+from goanna.metal import Array, Fn, Ptr, Slice, copy, fill, i64, metal, sizeof, static, u8, u32, u64, unsafe
 
 __all__ = ["disk_drive", "find_disk", "start_devices"]
 
@@ -51,7 +55,25 @@ def driver_state(kind: u32) -> Ptr[Device]:
         return disks[disk_count].device
     if kind == ENTROPY_DEVICE and entropy_source.device.transport is None:
         return entropy_source.device
+    if kind == CONSOLE_DEVICE and console_wanted() and console_device.device.transport is None:
+        return console_device.device
     return None
+
+
+@metal
+def console_wanted() -> bool:
+    """Whether a virtio console is to be used if there is one."""
+    return settings.flags & (FLAG_PORTS | FLAG_VIRTIO_CONSOLE) != 0
+
+
+@metal
+def interrupt_of(kind: u32) -> tuple[Fn[[u64], None], u64]:
+    """What the next device of a kind calls when it interrupts, and with what; None: it is never to."""
+    if kind == BLOCK_DEVICE:
+        return disk_interrupt, unsafe.address(disks[disk_count])
+    if kind == CONSOLE_DEVICE:
+        return console_interrupt, unsafe.address(console_device)
+    return None, 0
 
 
 @metal
@@ -64,8 +86,8 @@ def mmio_device(address: u64, line: u32) -> None:
     if place is None:
         return
     copy(place, found)
-    disk = found.kind == BLOCK_DEVICE
-    if not disk or route_interrupt(line, False, False, disk_interrupt, unsafe.address(disks[disk_count])):
+    function, argument = interrupt_of(found.kind)
+    if function is None or route_interrupt(line, False, False, function, argument):
         start(found.kind)
 
 
@@ -79,8 +101,9 @@ def pci_function(function: Function) -> None:
     if place is None:
         return
     copy(place, found)
-    if found.kind == BLOCK_DEVICE:
-        address, data = allocate_message(disk_interrupt, unsafe.address(disks[disk_count]))
+    handler, argument = interrupt_of(found.kind)
+    if handler is not None:
+        address, data = allocate_message(handler, argument)
         if address == 0 or not connect_messages(place, function, kernel_map_device, address, data):
             return
     start(found.kind)
@@ -98,6 +121,9 @@ def start(kind: u32) -> None:
             describe(disk)
         elif log.verbose:
             log_line(b"goanna: a disk can't be started")
+    elif kind == CONSOLE_DEVICE:
+        if not console_device.start(settings.flags & FLAG_PORTS != 0):
+            log_line(b"goanna: the virtio console can't be used, so the serial ports are")
     elif entropy_source.start():
         words = Array[u8, FRESH]()
         count = entropy_source.read(words)

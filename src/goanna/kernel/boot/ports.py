@@ -1,27 +1,46 @@
-"""Joins the machine's serial ports to the console and the control channel: output by polling, input by interrupt."""
+"""Joins the program's streams and the control channel to the machine's ports: those of a virtio console where the
+runner gave one or the command line asks for it, else the serial ports, output by polling and input by interrupt.
 
-from goanna.kernel.arch import CONSOLE_LINE, CONTROL_LINE, console_port, control_port, route_interrupt
+Which it is, is decided before the program's first byte and does not change, so that no stream is ever on two ways.
+"""
+
+from goanna.kernel.arch import CONSOLE_LINE, CONTROL_LINE, console_port, control_port, ending, route_interrupt
+from goanna.kernel.boot.settings import settings
 from goanna.kernel.device.control import (
+    ERROR_HEAD,
+    LONGEST_ERROR,
     console_port_write,
     control_port_write,
     control_receive,
+    count_output,
     error_output,
+    head_of_errors,
     on_input_end,
     open_channel,
     output,
 )
+from goanna.kernel.device.virtio.console import Console
+from goanna.kernel.device.virtio.port import Port, nobody_receives
 from goanna.kernel.file.console import (
-    console_error,
+    ERROR_STREAM,
+    OUTPUT_STREAM,
+    STREAMS,
     console_input_end,
     console_input_wanted,
-    console_output,
     console_receive,
+    stream_has_room,
+    stream_ready,
+    stream_reserve,
+    stream_send,
+    stream_wait,
 )
-from goanna.metal import Array, Slice, metal, static, struct, u8, u64
+from goanna.kernel.shared.boot import FLAG_TOGETHER
+from goanna.metal import Array, Ptr, Slice, metal, static, struct, u8, u64, unsafe
 
-__all__ = ["drain_ports", "open_ports"]
+__all__ = ["console_device", "drain_ports", "finish_streams", "open_ports"]
 
 BURST = 64  # bytes taken from a port at once
+CHUNK = 256  # bytes sent to a serial port at once
 
 
 @struct
@@ -33,41 +52,146 @@ class Held:
     count: u64
 
 
+@struct
+class Chunk:
+    """Bytes on their way to a serial port. A lock of the stream's protects them."""
+
+    bytes: Array[u8, CHUNK]
+
+
 _held = static(Held)
+_chunks = static(Array[Chunk, STREAMS])
+console_device = static(Console)  # started at boot, if it is there
+
+
+@metal
+def port_of(stream: u64) -> Ptr[Port]:
+    """The port of a virtio console that carries a stream of output; None: there is none."""
+    return console_device.errors if stream == ERROR_STREAM else console_device.console
 
 
 @console_port_write.set
 @metal
 def write_console_port(data: Slice[u8]) -> None:
-    """Bytes to the console's port."""
-    console_port().write_all(data)
+    """The kernel's bytes, or the program's where they have no port: to the console."""
+    port = console_device.console
+    if port is not None:
+        write_line(port, data)
+    else:
+        console_port().write_all(data)
+
+
+@metal
+def write_line(port: Port, data: Slice[u8]) -> None:
+    """Put the kernel's bytes among the program's. Once the machine ends, locks may be held by who was stopped."""
+    none = data[0:0]
+    if ending():
+        port.write_unlocked(data, none, none)
+        return
+    with port.output_lock:
+        port.write_unlocked(data, none, none)
 
 
 @control_port_write.set
 @metal
-def write_control_port(data: Slice[u8]) -> None:
-    """Bytes to the control channel's port."""
-    control_port().write_all(data)
+def write_control_port(first: Slice[u8], second: Slice[u8], third: Slice[u8]) -> None:
+    """A record, to the control channel's port."""
+    port = console_device.control
+    if port is not None:
+        port.write_unlocked(first, second, third)
+        return
+    control_port().write_all(first)
+    control_port().write_all(second)
+    control_port().write_all(third)
 
 
-console_output.set(output)
-console_error.set(error_output)
 on_input_end.set(console_input_end)
+
+
+@metal
+def ahead_of(stream: u64) -> Ptr[Port]:
+    """The port from which the host must have taken everything before more goes to a stream. Standard error says how
+    much output stands before it; the other way round, output has to wait."""
+    if stream == ERROR_STREAM or settings.flags & FLAG_TOGETHER == 0:
+        return None
+    return console_device.errors
+
+
+@stream_reserve.set
+@metal
+def reserve(stream: u64, wanted: u64) -> Slice[u8]:
+    """Room for the next bytes of a stream."""
+    port = port_of(stream)
+    if port is None:
+        return _chunks[stream].bytes[:]
+    ahead = ahead_of(stream)
+    if ahead is not None and not ahead.idle():
+        return unsafe.slice(u8, 0, 0)
+    if stream != ERROR_STREAM:
+        return port.reserve(wanted)
+    room = port.reserve(wanted + ERROR_HEAD)
+    return room[ERROR_HEAD : min(len(room), ERROR_HEAD + LONGEST_ERROR)] if len(room) != 0 else room
+
+
+@stream_send.set
+@metal
+def send(stream: u64, count: u64) -> None:
+    """Send what was put into the room."""
+    port = port_of(stream)
+    if port is not None:
+        if stream != ERROR_STREAM:
+            count_output(count)
+            port.send(count)
+        elif count != 0:
+            head_of_errors(count, port.reserved_room()[0:ERROR_HEAD])
+            port.send(count + ERROR_HEAD)
+    elif stream == ERROR_STREAM:
+        error_output(_chunks[stream].bytes[0:count])
+    else:
+        output(_chunks[stream].bytes[0:count])
+
+
+@stream_ready.set
+@metal
+def ready(stream: u64) -> bool:
+    """Whether there is room now."""
+    port = port_of(stream)
+    ahead = ahead_of(stream)
+    return (port is None or port.has_room()) and (ahead is None or ahead.idle())
+
+
+@stream_wait.set
+@metal
+def wait(stream: u64) -> bool:
+    """Sleep until there may be room."""
+    port = port_of(stream)
+    ahead = ahead_of(stream)
+    return (ahead is None or ahead.finish(True)) and (port is None or port.wait_for_room())
+
+
+@metal
+def console_room() -> None:
+    """The console's port has room again."""
+    stream_has_room(OUTPUT_STREAM)
+
+
+@metal
+def error_room() -> None:
+    """The port of errors has room again, and output that waited for it perhaps, too."""
+    stream_has_room(ERROR_STREAM)
+    stream_has_room(OUTPUT_STREAM)
 
 
 @metal
 def pass_on() -> bool:
     """Give the console what is held for it; whether all found room."""
-    while _held.next < _held.count:
-        if not console_receive(_held.bytes[_held.next]):
-            return False
-        _held.next += 1
-    return True
+    _held.next += console_receive(_held.bytes[_held.next : _held.count])
+    return _held.next == _held.count
 
 
 @metal
 def console_arrived(argument: u64) -> None:
-    """The console's port has input. While the console is full the port's own buffer keeps it."""
+    """The console's serial port has input. While the console is full the port's own buffer keeps it."""
     port = console_port()
     while pass_on():
         _held.next = 0
@@ -80,19 +204,22 @@ def console_arrived(argument: u64) -> None:
 @console_input_wanted.set
 @metal
 def console_has_room() -> None:
-    """The program has read: let the port interrupt again, which it does at once for what it holds."""
+    """The program has read: go on with what arrived. A serial port interrupts at once for what it holds."""
+    port = console_device.console
+    if port is not None:
+        port.resume()
+        return
     console_arrived(0)
     console_port().interrupt_on_receive(True)
 
 
 @metal
 def control_arrived(argument: u64) -> None:
-    """The control channel's port has input."""
+    """The control channel's serial port has input."""
     chunk = Array[u8, BURST]()
     while True:
         count = control_port().receive(chunk)
-        for byte in chunk[0:count]:
-            control_receive(byte)
+        control_receive(chunk[0:count])
         if count == 0:
             return
 
@@ -100,17 +227,54 @@ def control_arrived(argument: u64) -> None:
 @metal
 def open_ports(control: bool) -> None:
     """Take input from now on. `control`: there is a control channel. At boot, once the first process is there."""
-    console_port().interrupt_on_receive(True)
-    route_interrupt(CONSOLE_LINE, False, False, console_arrived, 0)
+    console = console_device.console
+    if console is not None:
+        console.receive = console_receive
+        console.on_room = console_room
+        console.offer_input(1)
+    else:
+        console_port().interrupt_on_receive(True)
+        route_interrupt(CONSOLE_LINE, False, False, console_arrived, 0)
+    errors = console_device.errors
+    if errors is not None:
+        errors.receive = nobody_receives
+        errors.on_room = error_room
     if control:
+        open_control()
+
+
+@metal
+def open_control() -> None:
+    """Take records from the runner, and say so."""
+    port = console_device.control
+    if port is not None:
+        port.receive = control_receive
+        port.offer_input(1)
+    else:
         control_port().interrupt_on_receive(True)
         route_interrupt(CONTROL_LINE, False, False, control_arrived, 0)
-        open_channel()
+    open_channel()
+
+
+@metal
+def finish_streams() -> None:
+    """Sleep until the runner has taken all that the program wrote. On a thread, before its end is told."""
+    console = console_device.console
+    if console is not None:
+        console.finish(False)
+    errors = console_device.errors
+    if errors is not None:
+        errors.finish(False)
 
 
 @metal
 def drain_ports(control: bool) -> None:
-    """Wait until all that was written has left the machine, which is about to stop."""
-    console_port().drain()
-    if control:
+    """Wait on the spot until all that was written has left the machine, which is about to stop."""
+    if console_device.console is not None:
+        console_device.console.drain()
+    else:
+        console_port().drain()
+    if console_device.control is not None:
+        console_device.control.drain()
+    elif control:
         control_port().drain()

@@ -2,11 +2,12 @@
 
 The command line is words between blanks, `key=value` or `key`: `trace`, `verbose`, `processors=N`, `memory=SIZE`,
 `stack=SIZE`, `files=N`, `filespace=SIZE` (memory that files may take), `hostname=NAME`, `program=PATH`,
-`directory=PATH`, `env.KEY=VALUE`. Sizes take K, M or G. What follows a word `--` are the program's arguments, in place
-of the image's. Words that are not known are counted, so that a verbose start can say so.
+`directory=PATH`, `console=virtio` (a virtio console in place of the serial port), `env.KEY=VALUE`. Sizes take K, M or
+G. What follows a word `--` are the program's arguments, in place of the image's. Words that are not known are counted,
+so that a verbose start can say so.
 """
 
-from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_USER, FLAG_VERBOSE, BootInformation
+from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_USER, FLAG_VERBOSE, FLAG_VIRTIO_CONSOLE, BootInformation
 from goanna.metal import Array, Slice, metal, static, struct, u8, u32, u64
 
 __all__ = ["Settings", "settings", "take_command_line", "take_information"]
@@ -127,6 +128,9 @@ def take_word(word: Slice[u8]) -> bool:
         return True
     if word == b"verbose":
         settings.flags |= FLAG_VERBOSE
+        return True
+    if word == b"console=virtio":
+        settings.flags |= FLAG_VIRTIO_CONSOLE
         return True
     if starts_with(word, b"hostname="):
         settings.hostname = word[9:]

@@ -27,7 +27,7 @@ from goanna.kernel.base.panic import fail, set_panic_table
 from goanna.kernel.base.text import Text
 from goanna.kernel.boot.devices import disk_drive, find_disk, start_devices
 from goanna.kernel.boot.first import start_first_process
-from goanna.kernel.boot.ports import drain_ports, open_ports
+from goanna.kernel.boot.ports import drain_ports, finish_streams, open_ports
 from goanna.kernel.boot.returns import send_returns
 from goanna.kernel.boot.settings import settings, take_command_line, take_information
 from goanna.kernel.boot.standing import mount_tree
@@ -256,6 +256,7 @@ def first_process_ended(status: u32) -> None:
     """The first process ended with a wait status: tell the runner and stop."""
     if settings.flags & FLAG_VERBOSE != 0:
         report_missed()
+    finish_streams()
     send_returns()
     killer = status & 0x7F
     result = 128 + killer

@@ -3,6 +3,8 @@
 Without a channel (a bare hypervisor, a real machine) everything goes to the console: errors where output goes, the
 kernel's words as lines. The records are those of shared/control.py; the bytes move through `port_write` hooks, so that
 this file knows no device. May be called with any lock held but its own, from interrupts too.
+
+Where standard output and error have ports of their own (boot/ports.py), this file only counts what goes there.
 """
 
 from goanna.kernel.base.lock import SpinLock
@@ -29,14 +31,18 @@ from goanna.kernel.shared.control import (
     ReturnFile,
     Signal,
 )
-from goanna.metal import Array, Fn, Slice, hook, metal, sizeof, static, struct, u8, u16, u32, u64, unsafe
+from goanna.metal import Array, Atomic, Fn, Slice, hook, metal, sizeof, static, struct, u8, u16, u32, u64, unsafe
 
 __all__ = [
+    "ERROR_HEAD",
+    "LONGEST_ERROR",
     "console_port_write",
     "console_position",
     "control_port_write",
     "control_receive",
+    "count_output",
     "error_output",
+    "head_of_errors",
     "log_line",
     "memory_out",
     "on_input_end",
@@ -53,11 +59,13 @@ __all__ = [
 ]
 
 console_port_write = hook(Fn[[Slice[u8]], None])
-control_port_write = hook(Fn[[Slice[u8]], None])
+control_port_write = hook(Fn[[Slice[u8], Slice[u8], Slice[u8]], None])  # three pieces of one record
 on_signal = hook(Fn[[u32], None])  # the host wants the program to get this signal; in the port's interrupt
 on_input_end = hook(Fn[[u64], None])  # how many bytes of input there are in all; in the port's interrupt
 
 LONGEST = 64  # bytes of a payload that the host may send
+ERROR_HEAD = sizeof(RecordHeader) + sizeof(Output)
+LONGEST_ERROR = MAXIMUM_PAYLOAD - sizeof(Output)  # bytes of standard error in one record
 
 
 @struct
@@ -68,9 +76,9 @@ class Receiver:
     count: u64
 
 
-_lock = static(SpinLock)  # protects both ports' output and _position
+_lock = static(SpinLock)  # protects both ports' output
 _present = static(bool)
-_position = static(u64)  # bytes written to the console
+_position = static(Atomic[u64])  # bytes written to the console
 _receiver = static(Receiver)  # the port's interrupt alone
 
 
@@ -91,16 +99,30 @@ def open_channel() -> None:
 @metal
 def console_position() -> u64:
     """How many bytes were written to the console so far."""
-    with _lock:
-        return _position
+    return _position.load()
+
+
+@metal
+def count_output(count: u64) -> None:
+    """Bytes are about to be written to the console by another way."""
+    _position.add(count)
+
+
+@metal
+def head_of_errors(count: u64, head: Slice[u8]) -> None:
+    """What stands before `count` bytes of standard error on a way of their own: fills the first ERROR_HEAD bytes."""
+    header = unsafe.at(RecordHeader, unsafe.address(head))
+    header.kind = ERROR_OUTPUT
+    header.reserved = 0
+    header.length = u16(count + sizeof(Output))
+    unsafe.store(u64, unsafe.address(head) + sizeof(RecordHeader), console_position(), unaligned=True)
 
 
 @metal
 def output(data: Slice[u8]) -> None:
     """Standard output of the program."""
-    global _position
     with _lock:
-        _position += len(data)
+        count_output(len(data))
         console_port_write(data)
 
 
@@ -111,7 +133,7 @@ def error_output(data: Slice[u8]) -> None:
         output(data)
         return
     with _lock:
-        head = Output(position=_position)
+        head = Output(position=console_position())
         send_locked(ERROR_OUTPUT, unsafe.slice(u8, unsafe.address(head), sizeof(Output)), data)
 
 
@@ -127,9 +149,7 @@ def send_locked(kind: u8, head: Slice[u8], tail: Slice[u8]) -> None:
     """`send` with the lock held."""
     rest = min(len(tail), MAXIMUM_PAYLOAD - len(head))
     header = RecordHeader(kind=kind, length=u16(len(head) + rest))
-    control_port_write(unsafe.slice(u8, unsafe.address(header), sizeof(RecordHeader)))
-    control_port_write(head)
-    control_port_write(tail[0:rest])
+    control_port_write(unsafe.slice(u8, unsafe.address(header), sizeof(RecordHeader)), head, tail[0:rest])
 
 
 @metal
@@ -206,17 +226,25 @@ def trace_record(payload: Slice[u8]) -> None:
 
 
 @metal
-def control_receive(byte: u8) -> bool:
-    """A byte from the host. Records that are unknown or too long are skipped. Always True: it is never refused."""
+def control_receive(data: Slice[u8]) -> u64:
+    """Bytes from the host, of which none is ever refused. Records that are unknown or too long are skipped."""
+    for byte in data:
+        control_byte(byte)
+    return len(data)
+
+
+@metal
+def control_byte(byte: u8) -> None:
+    """A byte from the host."""
     receiver = _receiver
     if receiver.count < len(receiver.bytes):
         receiver.bytes[receiver.count] = byte
     receiver.count += 1
     if receiver.count < sizeof(RecordHeader):
-        return True
+        return
     header = unsafe.at(RecordHeader, unsafe.address(receiver.bytes))
     if receiver.count < sizeof(RecordHeader) + u64(header.length):
-        return True
+        return
     receiver.count = 0
     payload = unsafe.address(receiver.bytes) + sizeof(RecordHeader)
     if header.kind == SIGNAL and u64(header.length) == sizeof(Signal):
@@ -225,4 +253,3 @@ def control_receive(byte: u8) -> bool:
             on_signal(number)
     elif header.kind == INPUT_END and u64(header.length) == sizeof(InputEnd):
         on_input_end(unsafe.load(u64, payload, unaligned=True))
-    return True

@@ -13,12 +13,18 @@ __all__ = [
     "BOOT_MAGIC",
     "BOOT_VERSION",
     "CHECKSUM_BLOCK",
+    "CONSOLE_PORT",
+    "CONTROL_PORT",
+    "ERROR_PORT",
     "FIRMWARE_MEMORY",
     "FLAG_CONTROL",
     "FLAG_DEBUG_EXIT",
+    "FLAG_PORTS",
+    "FLAG_TOGETHER",
     "FLAG_TRACE",
     "FLAG_USER",
     "FLAG_VERBOSE",
+    "FLAG_VIRTIO_CONSOLE",
     "IMAGE_MAGIC",
     "IMAGE_VERSION",
     "WORKING_MEMORY",
@@ -37,6 +43,9 @@ HEADER_SIZE = 144  # bytes of ImageHeader
 FIXED_SIZE = 184  # bytes of BootInformation before the string area
 CHECKSUM_BLOCK = 4096  # bytes of the bundle under one entry of the checksum table: a page, checked when it is mapped
 
+# The names of the three ports of a virtio console between runner and kernel: standard input and output; records of
+# standard error; the control channel.
+CONSOLE_PORT, ERROR_PORT, CONTROL_PORT = b"goanna.console", b"goanna.error", b"goanna.control"
 TREE_DISK = b"goanna-tree"  # the serial number of the disk with the tree that stands beside the image, if it has one
 
 # Bytes of a machine's memory beyond the end of the image: what the kernel and the smallest program take while they run
@@ -49,6 +58,9 @@ FLAG_VERBOSE = 2  # the kernel says what it does
 FLAG_CONTROL = 4  # the control channel's port is there
 FLAG_DEBUG_EXIT = 8  # isa-debug-exit is there
 FLAG_USER = 16  # `user` and `group` are said
+FLAG_PORTS = 32  # the named ports of a virtio console are there
+FLAG_TOGETHER = 128  # standard output and error are one file on the other side: bytes of one never overtake the other's
+FLAG_VIRTIO_CONSOLE = 64  # a virtio console is used where there is one, by whatever name
 
 
 @struct
