@@ -22,7 +22,7 @@ from goanna.metal import (
 
 from .cpu import halt_forever, read_cr2
 from .descriptor import EMERGENCY_STACK, VECTORS, set_gate
-from .frame import AT_FRAME, NO_CALLER, Frame
+from .frame import AT_FRAME, KERNEL_DATA, NO_CALLER, Frame
 from .layout import LOWEST_KERNEL_ADDRESS, PAGE_SIZE, USER_TOP
 
 __all__ = [
@@ -243,7 +243,9 @@ def _stub(vector: int) -> str:
 
 STUBS = NO_CALLER + "".join(_stub(vector) for vector in range(VECTORS))
 
-# The frame's cs is at 24 behind the pushed vector, at 144 once all registers are pushed.
+# The frame's cs is at 24 behind the pushed vector, at 144 once all registers are pushed. A trap out of user mode leaves
+# the stack segment null, a call leaves the kernel's: nothing here looks at it, but an emulator keeps a translation of
+# the kernel for each, so both get the same.
 COMMON = f"""
     .cfi_signal_frame
     {NO_CALLER}
@@ -258,6 +260,8 @@ COMMON = f"""
     clac
 2:  testb $3, 144(%rsp)
     je 3f
+    movl ${KERNEL_DATA}, %eax
+    movl %eax, %ss
     xorl %ebp, %ebp
 3:  movq %rsp, %rdi
     call {{handler}}
