@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from goanna.kernel.arch import Frame
 from goanna.kernel.arch.host import frame as host_frame
 from goanna.kernel.arch.host.machine import thread_pointer
+from goanna.kernel.arch.host.processors import simulated_time
 from goanna.kernel.memory.user import copy_out, get, put
 from goanna.kernel.thread import affinity_calls as calls
 from goanna.kernel.thread.clone import CloneArguments, sys_clone, sys_clone3, sys_set_tid_address
@@ -19,7 +20,7 @@ from goanna.kernel.thread.identity_calls import sys_getcpu, sys_getpid, sys_getp
 from goanna.kernel.thread.membarrier import sys_membarrier
 from goanna.kernel.thread.thread import threads
 from goanna.metal import Array, i32, i64, metal, static, u8, u32, u64
-from tests.kernel.thread.simulation import USER_PAGE, Simulation, frame, pass_user
+from tests.kernel.thread.simulation import USER_PAGE, Simulation, frame, pass_user, spend
 
 VM, FS, FILES, SIGHAND, PIDFD = 0x100, 0x200, 0x400, 0x800, 0x1000
 VFORK, PARENT, THREAD, NEWNS, SYSVSEM = 0x4000, 0x8000, 0x10000, 0x20000, 0x40000
@@ -69,6 +70,25 @@ def make_children(number: u64) -> None:
                 break
             sys_futex(place, 0, value, 0, 0, 0)
             pass_user()
+
+
+@metal
+def compute_and_make(number: u64) -> None:
+    """Compute for 20 ms, start a thread, and compute on: when did the thread begin?"""
+    host_frame.program = child_in_time
+    spend(20_000_000)
+    sys_clone(frame, PLAIN, 0x5000, 0, 0, 0)
+    results[0] = i64(simulated_time)
+    for _ in range(20):
+        spend(100_000)
+        pass_user()
+    results[1] = i64(simulated_time)
+
+
+@metal
+def child_in_time(frame: Frame) -> None:
+    results[2] = i64(simulated_time)
+    sys_exit(0)
 
 
 @metal
@@ -152,9 +172,16 @@ def barriers(number: u64) -> None:
 @pytest.fixture(scope="module")
 def machine():
     return Simulation(
-        make_children, clone_once, clone3_once, identity, scheduling, barriers, results, count, arguments, bytes_, size,
-        threads.in_use,
+        make_children, compute_and_make, clone_once, clone3_once, identity, scheduling, barriers, results, count,
+        arguments, bytes_, size, threads.in_use,
     )  # fmt: skip
+
+
+def test_a_new_thread_does_not_take_the_processor_from_its_maker_at_once(machine):
+    """It starts level with its maker: what that one has run before is no head start for it."""
+    machine.run(compute_and_make, 1)
+    made, computed, began = list(machine.unit.static(results))[:3]
+    assert computed - made == 2_000_000 and began >= computed
 
 
 @settings(max_examples=50, deadline=None)

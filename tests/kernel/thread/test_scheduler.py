@@ -13,7 +13,7 @@ from goanna.kernel.thread import affinity_calls as calls
 from goanna.kernel.thread.current import current, current_process
 from goanna.kernel.thread.exit import end_process
 from goanna.kernel.thread.process import tree_lock
-from goanna.kernel.thread.queue import NICE_WEIGHTS, SLICE
+from goanna.kernel.thread.queue import LEAST, NICE_WEIGHTS, SLICE
 from goanna.kernel.thread.scheduler import interrupt, running_time
 from goanna.kernel.thread.thread import WORK_SIGNAL, deliver_signals, find_thread, release_thread, threads
 from goanna.kernel.thread.wait import WaitQueue, Wake
@@ -35,6 +35,7 @@ deadline = static(u64)
 lock = static(SpinLock)
 queue = static(WaitQueue)
 woken_at = static(u64)
+dozes = static(u64)
 signals_taken = static(u64)
 total_time = static(u64)
 own_registers = static(u64)
@@ -65,6 +66,23 @@ def wake_beside_a_hog(number: u64) -> None:
     else:
         for _ in range(1000):
             spend(100_000)
+
+
+@metal
+def doze_beside_a_hog(number: u64) -> None:
+    """Thread 0 sleeps for 20 us again and again, thread 1 computes for 20 ms: how often was thread 0 up meanwhile?"""
+    global dozes
+    if number == 0:
+        while amounts[1] != 0:
+            with lock:
+                queue.wait(lock, simulated_time + 20_000, False)
+            dozes += 1
+            pass_user()
+    else:
+        amounts[1] = 1
+        for _ in range(20_000):
+            spend(1000)
+        amounts[1] = 0
 
 
 @metal
@@ -197,10 +215,10 @@ def count_time(number: u64) -> None:
 @pytest.fixture(scope="module")
 def machine():
     return Simulation(
-        compute, wake_beside_a_hog, sleep_until_signalled, sleep_before_the_interrupt_comes, signal_a_running_thread,
-        all_end_at_once, stay_on_one, move_another, keep_registers, yield_in_turn, count_time, amounts, nices, times,
-        ends, places, results, deadline, woken_at, signals_taken, total_time, ended_with, simulated_time,
-        threads.in_use,
+        compute, wake_beside_a_hog, doze_beside_a_hog, sleep_until_signalled, sleep_before_the_interrupt_comes,
+        signal_a_running_thread, all_end_at_once, stay_on_one, move_another, keep_registers, yield_in_turn, count_time,
+        amounts, nices, times, ends, places, results, deadline, woken_at, dozes, signals_taken, total_time, ended_with,
+        simulated_time, threads.in_use,
         hooks=((deliver_signals, take_signals),),
     )  # fmt: skip
 
@@ -257,6 +275,18 @@ def test_a_woken_thread_soon_runs_beside_one_that_computes(machine):
     assert machine.unit.get(woken_at) - 10 * MILLISECOND <= MILLISECOND
 
 
+def test_one_that_sleeps_for_moments_leaves_the_processor_to_one_that_computes(machine):
+    """It would be up a thousand times in 20 ms, and both would mostly be switched between."""
+
+    def prepare():
+        machine.unit.static(amounts)[1] = 1
+
+    machine.prepare = prepare
+    machine.run(doze_beside_a_hog, 2)
+    machine.prepare = None
+    assert 20 <= machine.unit.get(dozes) <= 20 * MILLISECOND // LEAST + 2
+
+
 @settings(max_examples=50, deadline=None)
 @given(count=st.integers(2, 8), processors=st.integers(1, 4), seed=st.integers(0, 2**32))
 def test_a_signal_ends_an_interruptible_sleep_only(machine, count, processors, seed):
@@ -270,7 +300,6 @@ def test_a_signal_that_ends_a_sleep_is_looked_at_before_user_mode(machine):
     machine.run(sleep_before_the_interrupt_comes, 1)
     ended, work = list(machine.unit.static(results))[:2]
     assert ended == Wake.SIGNAL and work != 0
-
 
 
 @pytest.mark.parametrize("seed", range(10))

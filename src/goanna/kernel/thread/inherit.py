@@ -3,6 +3,7 @@
 from goanna.kernel.arch import Frame, float_save, get_user_gs, prepare_context, thread_pointer
 from goanna.kernel.base.errno import EAGAIN, EEXIST, EPERM
 from goanna.kernel.thread.process import Process
+from goanna.kernel.thread.scheduler import account
 from goanna.kernel.thread.thread import Thread, allocate_id, find_in_table, frame_of, names_group
 from goanna.kernel.thread.work import begin_program_thread
 from goanna.metal import copy, i64, metal, struct, u32, u64
@@ -66,6 +67,7 @@ def inherit(new: Thread, me: Thread, frame: Frame, arguments: CloneArguments) ->
     new.affinity.store(me.affinity.load())
     new.policy = me.policy
     new.nice = me.nice
+    account(me)  # the new one starts level with its maker, not by what that one has run ahead of it
     new.virtual_runtime = me.virtual_runtime
     copy(new.name, me.name)
     prepare_context(new.context, new.stack_top, begin_program_thread, 0)

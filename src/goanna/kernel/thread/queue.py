@@ -49,7 +49,8 @@ LOOK = 1  # raise_work: look at what there is to do before the program goes on
 SLICE = 4_000_000  # nanoseconds that a thread runs while others wait
 CREDIT = 3_000_000  # nanoseconds of virtual runtime by which a woken thread comes before those that ran meanwhile
 DEBT = 5 * SLICE  # ... and by which one that ran more elsewhere comes after them, at most
-GRANULARITY = 500_000  # a woken thread ends the running one's slice if it is behind by more than this
+GRANULARITY = 500_000  # a woken thread ends the running one's slice if it is behind by more than this ...
+LEAST = 500_000  # ... once that one has run for so long: who sleeps for moments doesn't cost others their processor
 
 # How much processor time a thread gets at each nice value, -20 to 19. Linux kernel/sched/core.c sched_prio_to_weight.
 NICE_WEIGHTS = [
@@ -75,6 +76,7 @@ class RunQueue:
     least: u64  # virtual runtime of the thread that was chosen last; never decreases
     running: Ptr[Thread]  # None while the processor idles
     wanted: Atomic[bool]  # the running thread should give way on its way to user mode
+    early: Atomic[u64]  # when it should, if before the end of its slice: it hasn't run for LEAST yet; 0: it isn't so
     slice: Timer  # ends a slice; armed only while a thread waits; this processor arms it
 
     def insert(self, thread: Thread) -> None:
@@ -181,6 +183,10 @@ def make_ready(thread: Thread) -> None:
         queue.insert(thread)
         idle = queue.running is None
         outdone = not idle and queue.outdone_by(thread)
+        early: u64 = queue.running.started + LEAST if outdone else 0
+        if outdone and now() < early:
+            outdone = False
+            queue.early.store(early)
     if outdone:
         queue.wanted.store(True)
     if not several or target == processor_index():
@@ -188,7 +194,7 @@ def make_ready(thread: Thread) -> None:
             raise_work(LOOK)
         if not idle:
             guard_slice(queue)
-    elif idle or outdone or not timer_pending(pointer(queue.slice)):
+    elif idle or outdone or queue.early.load() != 0 or not timer_pending(pointer(queue.slice)):
         send_reschedule(target)
     if several and not idle:
         kick_idle(thread.affinity.load())
@@ -197,7 +203,10 @@ def make_ready(thread: Thread) -> None:
 @metal
 def guard_slice(queue: RunQueue) -> None:
     """Arm this processor's slice timer if a thread waits for it. The queue's lock is not held."""
-    if not timer_pending(pointer(queue.slice)):
+    early = queue.early.load()
+    if early != 0:
+        timer_start(pointer(queue.slice), early)
+    elif not timer_pending(pointer(queue.slice)):
         timer_start(pointer(queue.slice), now() + SLICE)
 
 
@@ -210,12 +219,13 @@ def slice_ended(timer: Ptr[Timer]) -> None:
         if running is None or queue.count.load() == 0:
             return
         end = running.started + SLICE
-    if end <= now():
+    early = queue.early.exchange(0) != 0
+    if end <= now() or early:
         queue.wanted.store(True)
         raise_work(LOOK)
         end = now() + SLICE
     timer_start(timer, end)
-    if processor_count() > 1:
+    if processor_count() > 1 and not early:
         hand_on(queue)
 
 

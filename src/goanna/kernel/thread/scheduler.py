@@ -216,6 +216,7 @@ def start_running(queue: RunQueue, thread: Thread, time: u64) -> None:
     """Note that a thread that was taken out of its queue runs on this processor. The processor's queue is locked."""
     queue.running = thread
     queue.wanted.store(False, order=RELAXED)
+    queue.early.store(0, order=RELAXED)
     if processor_count() > 1 and not allowed(thread, processor_index()):
         queue.wanted.store(True)
         raise_work(LOOK)
