@@ -60,6 +60,20 @@ def debugged(program: Path, processors: int, steps: list[str]) -> str:
         machine.communicate()
 
 
+@pytest.fixture(scope="module")
+def movable() -> Path:
+    guest = next(guest for guest in guests() if guest.name == "pie")
+    return toolchains.build_go(guest, toolchains.newest_go())
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
+def test_gdb_knows_where_a_movable_program_is(movable: Path, processors: int) -> None:
+    steps = ["set backtrace past-main on", "hbreak main.main", "continue", "backtrace", "kill"]
+    said = debugged(movable, processors, steps)
+    assert re.search(r"#0 +main\.main \(\) at .*tests/guest/pie/main\.go:\d+", said), said
+    assert re.search(r"#1 .* in runtime\.main \(\) at .*/runtime/proc\.go:\d+", said), said
+
+
 @pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
 def test_gdb_stops_in_the_program_and_in_the_kernel(program: Path, processors: int) -> None:
     steps = ["set backtrace past-main on", "hbreak main.main", "continue", "backtrace"]

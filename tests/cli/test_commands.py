@@ -246,7 +246,9 @@ def test_gdb_is_waited_for_and_told_how(goanna: Goanna, kernel: BuiltKernel, mon
     status, output, errors = goanna("run", program(), "--gdb", "--timeout", "1")
     assert (status, output) == (124, "")
     assert f"gdb {kernel.elf}" in errors and "target remote 127.0.0.1:" in errors
-    assert f"add-symbol-file {Path.cwd() / 'program'}" in errors
+    assert f"add-symbol-file {Path.cwd() / 'program'}'" in errors
+    errors = goanna("run", program(programs.elf(kind=3, entry=programs.BASE + 0x1000)), "--gdb", "--timeout", "1")[2]
+    assert f"add-symbol-file {Path.cwd() / 'program'} -o 0x{0x555555554000 - programs.BASE - 0x1000:x}'" in errors
 
 
 def test_memory_in_words() -> None:

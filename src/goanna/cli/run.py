@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from goanna.cli.guest import Guest
 from goanna.cli.prepare import program_of, temporary_image
 from goanna.cli.words import Words
 from goanna.failure import Failure
-from goanna.image.layout import Wishes
+from goanna.image.layout import PAGE, Wishes
 from goanna.image.reading import Image, is_image, read_image
 from goanna.image.tree import content, entries
 from goanna.machine.accelerator import choose
 from goanna.machine.information import runner_information
 from goanna.machine.life import Start, live
 from goanna.machine.qemu import MachineType, Settings, find_qemu, memory_text
-from goanna.program.elf import is_elf
+from goanna.program.elf import Program, is_elf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,7 @@ def run(words: Words, options: Options) -> int:
         check_memory(image, options.memory)
         information = runner_information(
             image, words.arguments, options.guest.environment, wishes_for(image, options.guest),
-            trace=options.trace, verbose=options.verbose,
+            trace=options.trace, verbose=options.verbose, settled=options.gdb,
         )  # fmt: skip
         settings = Settings(
             machine=options.machine,
@@ -75,8 +73,8 @@ def run(words: Words, options: Options) -> int:
 
 
 @contextmanager
-def _image_of(words: Words, guest: Guest) -> Iterator[tuple[Image, Path | None]]:
-    """The image to start, and the file with the program's symbols where there is one."""
+def _image_of(words: Words, guest: Guest) -> Iterator[tuple[Image, Program | None]]:
+    """The image to start, and the program with its symbols where there is one."""
     finished = words.finished()
     if finished is not None and is_elf(finished) and is_image(finished):
         if guest.add:
@@ -87,7 +85,7 @@ def _image_of(words: Words, guest: Guest) -> Iterator[tuple[Image, Path | None]]
         yield read_image(finished), None
         return
     with program_of(words) as program, temporary_image(program, words, guest) as path:
-        yield read_image(path), program.path
+        yield read_image(path), program
 
 
 def check_memory(image: Image, memory: int) -> None:
@@ -108,13 +106,22 @@ def wishes_for(image: Image, guest: Guest) -> Wishes:
     return guest.wishes(tables["/etc/passwd"], tables["/etc/group"])
 
 
+def _offset(program: Program) -> int:
+    """How far from its own addresses the kernel puts a position-independent program if none are random."""
+    from goanna.kernel.memory.placement import PIE_BASE
+
+    alignment = max(PAGE, *(each.alignment for each in program.loads))
+    low = min(each.address for each in program.loads)
+    return int(PIE_BASE & -alignment) - (low & -alignment)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _gdb_text(port: int, program: Path | None) -> str:
+def _gdb_text(port: int, program: Program | None) -> str:
     from goanna.kernel.build import find_kernel
 
     command = ["gdb"]
@@ -122,7 +129,8 @@ def _gdb_text(port: int, program: Path | None) -> str:
     if kernel is not None:
         command += [str(kernel.elf)]
     if program is not None:
-        command += ["-ex", "set confirm off", "-ex", f"add-symbol-file {os.fspath(program.resolve())}"]
+        offset = f" -o 0x{_offset(program):x}" if program.position_independent else ""
+        command += ["-ex", "set confirm off", "-ex", f"add-symbol-file {program.path.resolve()}{offset}"]
     command += ["-ex", f"target remote 127.0.0.1:{port}"]
     return (
         f"goanna: the machine waits for gdb, started in another terminal by:\n  {shlex.join(command)}\n"

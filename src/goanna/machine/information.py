@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 
 from goanna.image.layout import Wishes
 from goanna.image.reading import Image
-from goanna.kernel.shared.boot import FLAG_CONTROL, FLAG_DEBUG_EXIT, FLAG_PORTS, FLAG_TOGETHER, FLAG_TRACE, FLAG_VERBOSE
+from goanna.kernel.shared.boot import (
+    FLAG_CONTROL,
+    FLAG_DEBUG_EXIT,
+    FLAG_PORTS,
+    FLAG_SETTLED,
+    FLAG_TOGETHER,
+    FLAG_TRACE,
+    FLAG_VERBOSE,
+)
 from goanna.machine.output import ERROR, OUTPUT, same_file
 
 _SEED_SIZE = 32
@@ -22,17 +30,19 @@ def runner_information(
     *,
     trace: bool = False,
     verbose: bool = False,
+    settled: bool = False,
     tree: bytes | None = None,
     returns: Sequence[bytes] | None = None,
 ) -> bytes:
     """Packed boot information for one run. `arguments` of None leaves the image's; `environment` is added to its
     own; `tree` is the path of the tree that is put beside the image, `returns` are the paths of
-    what is to come back.
+    what is to come back. `settled`: no address is chosen at random.
     """
     flags = FLAG_CONTROL | FLAG_PORTS | FLAG_DEBUG_EXIT
     if same_file(OUTPUT, ERROR):
         flags |= FLAG_TOGETHER
-    flags |= (FLAG_TRACE if trace else 0) | (FLAG_VERBOSE if verbose else 0)
+    wanted = {FLAG_TRACE: trace, FLAG_VERBOSE: verbose, FLAG_SETTLED: settled}
+    flags |= sum(flag for flag, on in wanted.items() if on)
     words = None if arguments is None else [image.program, *(os.fsencode(each) for each in arguments)]
     try:
         return (wishes or Wishes()).packed(

@@ -35,13 +35,14 @@ from goanna.kernel.device.control import log_line, program_died, program_exited,
 from goanna.kernel.file.generated_tree import mount_generated
 from goanna.kernel.file.image_tree import mount_root, root_image
 from goanna.kernel.file.integrity import Integrity, on_damage, xxh64
-from goanna.kernel.memory import pages
+from goanna.kernel.memory import pages, placement
 from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.random.pool import random_number, seed
 from goanna.kernel.shared.boot import (
     FIRMWARE_MEMORY,
     FLAG_CONTROL,
     FLAG_DEBUG_EXIT,
+    FLAG_SETTLED,
     FLAG_TRACE,
     FLAG_VERBOSE,
     TREE_DISK,
@@ -192,6 +193,7 @@ def take_flags() -> None:
     if settings.flags & FLAG_CONTROL != 0:
         use_channel()
     log.verbose = settings.flags & FLAG_VERBOSE != 0
+    placement.settled = settings.flags & FLAG_SETTLED != 0
     trace.tracing = settings.flags & (FLAG_TRACE | FLAG_CONTROL) == FLAG_TRACE | FLAG_CONTROL
     if settings.flags & FLAG_DEBUG_EXIT != 0:
         set_debug_exit()

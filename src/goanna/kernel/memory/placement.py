@@ -8,7 +8,7 @@ from goanna.kernel.arch import HUGE_SIZE, PAGE_SHIFT, PAGE_SIZE, USER_TOP
 from goanna.kernel.base.errno import EEXIST, EINVAL, ENOMEM, EPERM
 from goanna.kernel.memory import area as tree
 from goanna.kernel.memory.space import AddressSpace
-from goanna.metal import Fn, hook, i64, metal, u32, u64
+from goanna.metal import Fn, hook, i64, metal, static, u32, u64
 
 __all__ = [
     "LEAST_ADDRESS",
@@ -20,6 +20,7 @@ __all__ = [
     "pie_base",
     "random_u64",
     "randomise",
+    "settled",
     "stack_top",
 ]
 
@@ -38,11 +39,14 @@ STACK_GROWTH_MOST = USER_TOP // 6 * 5
 PIE_BASE = (USER_TOP // 3 * 2) & ~(PAGE_SIZE - 1)
 
 random_u64 = hook(Fn[[], u64])  # from the kernel's generator
+settled = static(bool)  # nothing is placed at random: for a debugger
 
 
 @metal
 def random_pages() -> u64:
-    """A random number of pages, in bytes."""
+    """A random number of pages, in bytes; 0 if all is settled."""
+    if settled:
+        return 0
     return (random_u64() & ((1 << RANDOM_BITS) - 1)) << PAGE_SHIFT
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "FLAG_CONTROL",
     "FLAG_DEBUG_EXIT",
     "FLAG_PORTS",
+    "FLAG_SETTLED",
     "FLAG_TOGETHER",
     "FLAG_TRACE",
     "FLAG_USER",
@@ -60,6 +61,7 @@ FLAG_DEBUG_EXIT = 8  # isa-debug-exit is there
 FLAG_USER = 16  # `user` and `group` are said
 FLAG_PORTS = 32  # the named ports of a virtio console are there
 FLAG_TOGETHER = 128  # standard output and error are one file on the other side: bytes of one never overtake the other's
+FLAG_SETTLED = 256  # a program's parts lie at the same addresses in each run: a debugger is told of them before
 FLAG_VIRTIO_CONSOLE = 64  # a virtio console is used where there is one, by whatever name
 
 
