@@ -221,10 +221,11 @@ def make_call(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> i6
 
 
 @cache
-def unit():
-    """The whole table, compiled once a run of the tests."""
+def unit(*more):
+    """The whole table, and more, compiled once a run of the tests."""
     with filled(*HOOKS):
         return jit(
+            *more,
             start, make_call, dispatch.report_missed, dispatch.missed, dispatch.tracing, control.open_channel,
             user_memory.copy_in, user_memory.copy_out, console.console_receive, console.console_input_end,
             pages.free_pages, size_limits, written, written_count, records, record_count, broken_pipes, frame,
@@ -252,8 +253,10 @@ def default_tree() -> Folder:
 class Machine:
     """One machine, fresh."""
 
+    more: tuple = ()  # what else is compiled
+
     def __init__(self, tree: Folder | None = None, damage: Callable[[bytes], bytes] = bytes) -> None:
-        self.unit = unit()
+        self.unit = unit(*self.more)
         self.unit.reset()
         self.memory = mmap.mmap(-1, ROOM)
         self.base = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
@@ -293,6 +296,10 @@ class Machine:
         place = self.room(len(data))
         assert self.unit.call(user_memory.copy_out, place, data) == 0
         return place
+
+    def poke(self, address: int, data: bytes) -> None:
+        """Change user memory, wherever it is."""
+        assert self.unit.call(user_memory.copy_out, address, data) == 0
 
     def get(self, address: int, count: int) -> bytes:
         """Bytes of user memory."""

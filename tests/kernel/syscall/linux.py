@@ -184,12 +184,16 @@ class Both:
 
     def start(self) -> None:
         """A fresh machine."""
-        self.machine = Machine(self.tree)
+        self.machine = self.made_machine()
         self.machine.unit.call(set_wall_offset, time.time_ns())
         assert self.machine.raw("mmap", REGION, SIZE, 3, 0x100022, -1, 0) == REGION
         self.put(0, struct.pack("QQ", LIMIT, 4096))
         assert self.machine.raw("setrlimit", 7, REGION) == 0
         self.put(0, bytes(16))
+
+    def made_machine(self) -> Machine:
+        """Our side, fresh."""
+        return Machine(self.tree)
 
     def put(self, offset: int, data: bytes) -> int:
         """Write to both memories: the address."""

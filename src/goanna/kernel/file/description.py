@@ -33,6 +33,7 @@ class Operations:
     control: Fn[["Description", u32, u64], i64]  # ioctl
     list: Fn[["Description", DirectoryWriter], i64]  # entries from position on, with position_lock held
     source: Fn[["Description"], Ptr[PageSource]]  # its pages for mmap, with a reference; None: memory is out
+    synchronise: Fn[["Description", bool], i64]  # fsync, or fdatasync (True); None: it is safe where it is
     open: Fn[[u32], tuple[Ptr["Description"], i64]]  # of a device: with open's flags; None: nothing to prepare
     # Open again what a descriptor refers to but no path leads to (/proc/self/fd); None: it can't be.
     reopen: Fn[["Description", u32], tuple[Ptr["Description"], i64]]

@@ -55,6 +55,7 @@ PATHLESS_TREE = constant(
         "attributes": pathless_attributes,
         "open": reopen,
         "forget": forget,
+        "pathless": True,
     },
 )
 

@@ -150,7 +150,13 @@ def set_attribute(entry: Entry, made: Attribute, flags: u32) -> i64:
     error = check_name(entry, made.text(), True)
     if error == 0:
         error = -EOPNOTSUPP
-        if node is not None:
+        if entry.tree.elsewhere is not None:
+            value = unsafe.slice(u8, made.value, made.size)
+            error = entry.tree.elsewhere.set_attribute(entry, made.text(), value, flags)
+            if error == 0:
+                empty_value(made)
+                attributes.free(made)
+        elif node is not None:
             own(entry)
             error = put_attribute(node, made, flags)
     if error == 0:
@@ -267,6 +273,8 @@ def get_attribute(entry: Entry, name: Slice[u8], address: u64, size: u64) -> i64
     error = check_name(entry, name, False)
     if error < 0:
         return error
+    if entry.tree.elsewhere is not None:
+        return ask_elsewhere(entry, name, address, size)
     node = entry.node
     if node is None:
         return -EOPNOTSUPP
@@ -284,13 +292,37 @@ def get_attribute(entry: Entry, name: Slice[u8], address: u64, size: u64) -> i64
 
 
 @metal
+def ask_elsewhere(entry: Entry, name: Slice[u8], address: u64, size: u64) -> i64:
+    """A value, or with an empty name all names, from where the tree is kept: its size. -ERANGE, -ENOMEM, -EFAULT."""
+    order: u32 = 0
+    wanted = min(size, u64(LARGEST_VALUE))
+    while (u64(PAGE_SIZE) << u64(order)) < wanted:
+        order += 1
+    memory = pages.allocate_order(order)
+    if memory == 0:
+        return -ENOMEM
+    buffer = unsafe.slice(u8, virtual(memory), wanted)
+    result: i64 = 0
+    if len(name) == 0:
+        result = entry.tree.elsewhere.list_attributes(entry, buffer)
+    else:
+        result = entry.tree.elsewhere.get_attribute(entry, name, buffer)
+    if result > 0 and size != 0 and user.copy_out(address, buffer[0 : u64(result)]) < 0:
+        result = -EFAULT
+    pages.free_order(memory, order)
+    return result
+
+
+@metal
 def list_at(place: u64, how: u32, address: u64, size: u64) -> i64:
     """listxattr and its kin: bytes of names, each with a zero byte."""
     entry, error = file_at(place, how)
     if entry is None:
         return error
     result: i64 = 0
-    if entry.node is not None:
+    if entry.tree.elsewhere is not None:
+        result = ask_elsewhere(entry, b"", address, size)
+    elif entry.node is not None:
         with entry.node.mutex:
             result = list_names(entry.node, address, size)
     entry.drop()
@@ -335,6 +367,11 @@ def remove_at(place: u64, how: u32, name_address: u64) -> i64:
 @metal
 def remove_attribute(entry: Entry, name: Slice[u8]) -> i64:
     """removexattr of an entry."""
+    if entry.tree.elsewhere is not None:
+        error = entry.tree.elsewhere.remove_attribute(entry, name)
+        if error == 0:
+            tell_both(entry, IN_ATTRIB)
+        return error
     node = entry.node
     if node is None:
         return -EOPNOTSUPP

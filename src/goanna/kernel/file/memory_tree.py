@@ -198,12 +198,13 @@ def open_entry_node(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
 
 
 @metal
-def node_space(space: Space) -> None:
+def node_space(entry: Entry, space: Space) -> i64:
     """Tree.space: the budget that all have in common."""
     space.total = space_total()
     space.free = space.total - space_used()
     space.files = space.total // NODE_COST
     space.files_free = space.free // NODE_COST
+    return 0
 
 
 @metal

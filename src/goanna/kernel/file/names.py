@@ -41,9 +41,10 @@ from goanna.kernel.file.tree import (
     entry_permitted,
     find_entry,
     hash_of,
-    names_mutex,
+    names_of,
     new_entry,
     own,
+    settle,
 )
 from goanna.kernel.identity.credentials import CAP_FOWNER, CAP_MKNOD, capable, mine
 from goanna.metal import Ptr, Slice, i64, metal, u8, u32, u64
@@ -93,7 +94,7 @@ def make_name(
 ) -> tuple[Ptr[Entry], i64]:
     """Make a file, directory, pipe, device or symbolic link under a name: its entry, with a reference. Or None and
     -EEXIST, -ENOENT (the directory is gone), -EACCES, -EROFS, -ENOSPC, -ENOMEM, or `refusal`."""
-    with names_mutex:
+    with names_of(parent.tree):
         found, error = child_of(parent, name)
         if found is not None:
             found.drop()
@@ -113,9 +114,16 @@ def make_name(
         if error < 0:
             child.drop()
             return None, error
-        put_name(parent, child)
-        tell_in(parent.node, IN_CREATE | directory_bit(child), 0, name)
-        return child, 0
+        made: Ptr[Entry] = child
+        if parent.tree.elsewhere is None:
+            put_name(parent, child)
+        else:
+            child.hash = hash_of(parent, name)
+            made, error = settle(parent, child)
+            if made is None:
+                return None, error
+        tell_in(parent.node, IN_CREATE | directory_bit(made), 0, name)
+        return made, 0
 
 
 @metal
@@ -205,6 +213,14 @@ def negative_for(victim: Entry) -> tuple[Ptr[Entry], i64]:
 
 
 @metal
+def lose(victim: Entry) -> None:
+    """A name that is kept elsewhere is gone: nobody finds its entry any more."""
+    with entries_lock:
+        if not victim.has(DEAD):
+            detach(victim)
+
+
+@metal
 def bury(directory: Entry) -> None:
     """Let go of the negative entries of a directory that was removed."""
     while True:
@@ -234,7 +250,7 @@ def remove_name(parent: Entry, name: Slice[u8], directory: bool, slash: bool) ->
     """unlink, or rmdir for a directory. `slash`: the name was written with a slash at the end. 0 or an errno."""
     if parent.tree.read_only:
         return -EROFS
-    with names_mutex:
+    with names_of(parent.tree):
         victim, error = child_of(parent, name)
         if victim is None:
             return error
@@ -259,10 +275,16 @@ def remove_entry(victim: Entry, directory: bool, slash: bool) -> i64:
         error = victim.tree.empty(victim)
         if error < 0:
             return error
-    negative, error = negative_for(victim)
-    if error < 0:
-        return error
-    take_name(victim, negative)
+    if victim.tree.elsewhere is None:
+        negative, error = negative_for(victim)
+        if error < 0:
+            return error
+        take_name(victim, negative)
+    else:
+        error = victim.tree.elsewhere.remove(victim, directory)
+        if error < 0:
+            return error
+        lose(victim)
     unlink_node(victim)
     if not directory:
         tell_of(victim.node, IN_ATTRIB)
@@ -275,7 +297,7 @@ def remove_entry(victim: Entry, directory: bool, slash: bool) -> i64:
 @metal
 def link_name(old: Entry, parent: Entry, name: Slice[u8], linkable: bool) -> i64:
     """Give a file one more name. 0 or an errno. `linkable`: though it has no name any more."""
-    with names_mutex:
+    with names_of(parent.tree):
         found, error = child_of(parent, name)
         if found is not None:
             found.drop()
@@ -294,16 +316,28 @@ def link_name(old: Entry, parent: Entry, name: Slice[u8], linkable: bool) -> i64
             return -EPERM
         if node.links == 0 and not linkable:
             return -ENOENT
-        child = new_entry(parent.tree, name)
-        if child is None:
-            return -ENOMEM
-        own(old)
-        node.hold()
-        child.node = node
-        child.mode = old.mode
-        node.set_links(node.links + 1)
-        put_name(parent, child)
-        tell_of(node, IN_ATTRIB)
-        tell_in(parent.node, IN_CREATE, 0, name)
-        child.drop()
-        return 0
+        if parent.tree.elsewhere is not None:
+            error = parent.tree.elsewhere.link(old, parent, name)
+        else:
+            error = link_here(old, parent, name)
+        if error == 0:
+            tell_of(node, IN_ATTRIB)
+            tell_in(parent.node, IN_CREATE, 0, name)
+        return error
+
+
+@metal
+def link_here(old: Entry, parent: Entry, name: Slice[u8]) -> i64:
+    """The same once all is checked, in a tree whose names are here. With names_mutex. 0 or -ENOMEM."""
+    node: Node = old.node
+    child = new_entry(parent.tree, name)
+    if child is None:
+        return -ENOMEM
+    own(old)
+    node.hold()
+    child.node = node
+    child.mode = old.mode
+    node.set_links(node.links + 1)
+    put_name(parent, child)
+    child.drop()
+    return 0

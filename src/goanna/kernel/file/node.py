@@ -65,6 +65,7 @@ class Node:
     inode: Inode  # in the image
     image_end: u64  # bytes of the image's content that count: what was cut off does not come back
     attached: u64  # address of what a pipe or socket has
+    remote: u64  # address of what a file of a shared folder has; 0: it is none
     extended: u64  # address of the first extended attribute
     locks: u64  # address of the locks on it
     watches: u64  # address of who is told of changes
@@ -247,7 +248,7 @@ def end_node(node: Node) -> None:
     """Free a file that nobody refers to."""
     on_node_end(node)
     cut_pages(node, 0)
-    if node.image is None:
+    if node.image is None and node.remote == 0:
         uncharge(NODE_COST)
     nodes.free(node)
 

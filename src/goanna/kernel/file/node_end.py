@@ -6,6 +6,7 @@ from goanna.kernel.file.inotify import end_watches
 from goanna.kernel.file.locks import end_locks
 from goanna.kernel.file.named_pipe import end_named_pipe
 from goanna.kernel.file.node import Node, on_node_end
+from goanna.kernel.share.node import end_shared
 from goanna.metal import metal
 
 
@@ -18,3 +19,5 @@ def end_parts(node: Node) -> None:
     end_locks(node)
     end_attributes(node)
     end_watches(node)
+    if node.remote != 0:
+        end_shared(node)

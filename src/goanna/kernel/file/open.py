@@ -52,6 +52,7 @@ from goanna.metal import Ptr, constant, i32, i64, metal, sizeof, struct, u8, u32
 
 PATH_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC  # all that matters with O_PATH
 MODE_BITS = 0o7777
+MOST_TRIES = 1000  # to make a file that is there when it is made and isn't when it is looked for
 # What F_GETFL does not show of the flags of open.
 FORGOTTEN = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC
 
@@ -133,7 +134,7 @@ def check_open(entry: Entry, flags: u32) -> i64:
 @metal
 def with_entry(description: Ptr[Description], entry: Entry, error: i64) -> tuple[Ptr[Description], i64]:
     """Let a new description remember where it was opened."""
-    if description is not None and entry.tree.forget is None:
+    if description is not None and not entry.tree.pathless:
         entry.hold()
         description.entry = entry
         if watched() and (description.status.load() & O_PATH) == 0:
@@ -146,12 +147,14 @@ def open_path(directory: i32, path: Path, flags: u32, mode: u32) -> tuple[Ptr[De
     """Walk a path and open what is there, or make it."""
     follow = (flags & O_NOFOLLOW) == 0 and (flags & (O_CREAT | O_EXCL)) != O_CREAT | O_EXCL
     path.creates = (flags & O_CREAT) != 0
+    tries: u32 = 0
     while True:
         entry, error = walk_from(directory, path, follow)
         made = False
         if error == -ENOENT and path.missing_in is not None:
             entry, error = make_missing(path, mode)
-            if error == -EEXIST and (flags & O_EXCL) == 0:
+            if error == -EEXIST and (flags & O_EXCL) == 0 and tries < MOST_TRIES:
+                tries += 1
                 path.rewind()
                 continue
             made = True
@@ -184,7 +187,8 @@ def make_temporary(directory: Entry, flags: u32, mode: u32) -> tuple[Ptr[Entry],
     error: i64 = -ENOTDIR
     if directory.is_directory():
         error = -EOPNOTSUPP
-        if directory.tree.create is not None or directory.tree.read_only:
+        nameless = directory.tree.create is not None and directory.tree.elsewhere is None
+        if nameless or directory.tree.read_only:
             made, error = make_nameless(directory, S_IFREG | (mode & MODE_BITS & ~current_process().umask))
     if made is not None and (flags & O_EXCL) == 0:
         made.flags |= LINKABLE

@@ -29,6 +29,7 @@ from goanna.kernel.file.flags import S_IFCHR
 from goanna.kernel.file.names import (
     count_name,
     directory_bit,
+    lose,
     may_create,
     may_delete,
     negative_for,
@@ -43,15 +44,17 @@ from goanna.kernel.file.tree import (
     WRITE,
     Entry,
     attach,
+    bucket_of,
     child_of,
     detach,
     entries_lock,
     entry_permitted,
     find_entry,
     hash_of,
-    names_mutex,
+    names_of,
     new_entry,
     own,
+    unhash,
 )
 from goanna.metal import Ptr, Slice, i64, metal, u8, u32, u64
 
@@ -80,7 +83,7 @@ def move_name(
     """rename. 0 or an errno; the last components are names and both directories are of one tree."""
     if parent.tree.read_only:
         return -EROFS
-    with names_mutex:
+    with names_of(parent.tree):
         old, error = child_of(parent, name)
         if old is None:
             return error
@@ -135,9 +138,42 @@ def move_checked(
     error = may_move(old, to, new, exchange)
     if error != 0:
         return error
+    if old.tree.elsewhere is not None:
+        return -EINVAL if flags != 0 else move_elsewhere(old, to, new_name, new)
     if exchange:
         return exchange_names(old, new)
     return replace_name(old, to, new_name, new, flags)
+
+
+@metal
+def move_elsewhere(old: Entry, to: Entry, new_name: Slice[u8], new: Ptr[Entry]) -> i64:
+    """Move a name in a tree that is kept elsewhere, which knows no flags (v9fs_vfs_rename). With the tree's names."""
+    fresh = new_entry(old.tree, new_name)
+    if fresh is None:
+        return -ENOMEM
+    error = old.tree.elsewhere.move(old, to, new_name)
+    if error < 0:
+        fresh.drop()
+        return error
+    parent: Entry = old.parent
+    if new is not None:
+        lose(new)
+        unlink_node(new)
+    with entries_lock:
+        stays = not old.has(DEAD) and find_entry(to, fresh.text(), hash_of(to, fresh.text())) is None
+        if stays:
+            unhash(old)
+            swap_names(old, fresh)
+            old.hash = hash_of(to, old.text())
+            to.hold()
+            old.parent = to
+            bucket_of(old.hash).append(old)
+        elif not old.has(DEAD):
+            detach(old)
+    fresh.drop()
+    if stays:
+        parent.drop()
+    return 0
 
 
 @metal

@@ -108,7 +108,7 @@ def allocate_in(description: Description, mode: u32, start: i64, length: i64) ->
     if u64(start) + u64(length) > 0x7FFFFFFFFFFFFFFF:
         return -EFBIG
     entry = description.entry
-    if entry is None or entry.node is None or mode in REFUSED_MODES:
+    if entry is None or entry.node is None or entry.node.remote != 0 or mode in REFUSED_MODES:
         return -EOPNOTSUPP
     own(entry)
     error = allocate_space(entry.node, mode, u64(start), u64(length))
@@ -118,27 +118,31 @@ def allocate_in(description: Description, mode: u32, start: i64, length: i64) ->
 
 
 @metal
-def safe(descriptor: i32) -> i64:
+def safe(descriptor: i32, data_only: bool) -> i64:
     """fsync and its kin: what is in memory is as safe as it will ever be."""
     description = get_open_file(descriptor)
     if description is None:
         return -EBADF
     entry = description.entry
-    stored = entry is not None and (entry.kind() in (S_IFREG, S_IFDIR))
+    result: i64 = -EINVAL
+    if description.operations.synchronise is not None:
+        result = description.operations.synchronise(description, data_only)
+    elif entry is not None and (entry.kind() in (S_IFREG, S_IFDIR)):
+        result = 0
     description.drop()
-    return 0 if stored else -EINVAL
+    return result
 
 
 @metal
 def sys_fsync(descriptor: i32) -> i64:
     """fsync(2)."""
-    return safe(descriptor)
+    return safe(descriptor, False)
 
 
 @metal
 def sys_fdatasync(descriptor: i32) -> i64:
     """fdatasync(2)."""
-    return safe(descriptor)
+    return safe(descriptor, True)
 
 
 @metal

@@ -293,18 +293,21 @@ ST_VALID = 0x20
 
 
 @metal
-def give_file_system(address: u64, tree: Ptr[Tree]) -> i64:
-    """Write struct statfs to user memory. No tree: what pipes and sockets live in."""
+def give_file_system(address: u64, entry: Ptr[Entry]) -> i64:
+    """Write struct statfs to user memory. No entry: what pipes and sockets live in."""
     system = FileSystem(block_size=PAGE_SIZE, fragment_size=PAGE_SIZE, name_length=NAME_MAX, flags=ST_VALID)
     system.kind = PIPEFS_MAGIC
-    if tree is not None:
+    if entry is not None:
+        tree: Tree = entry.tree
         system.kind = i64(tree.magic)
         system.identity[0] = i32(tree.device)
         if tree.read_only:
             system.flags = ST_VALID | ST_RDONLY
         if tree.space is not None:
             space = Space()
-            tree.space(space)
+            error = tree.space(entry, space)
+            if error < 0:
+                return error
             system.blocks = space.total // PAGE_SIZE
             system.blocks_free = space.free // PAGE_SIZE
             system.blocks_available = system.blocks_free
@@ -322,9 +325,9 @@ def sys_statfs(path: u64, address: u64) -> i64:
     entry, error = entry_at(AT_FDCWD, path, True)
     if error < 0:
         return error
-    tree = entry.tree
+    result = give_file_system(address, entry)
     entry.drop()
-    return give_file_system(address, tree)
+    return result
 
 
 @metal
@@ -333,7 +336,7 @@ def sys_fstatfs(descriptor: i32, address: u64) -> i64:
     description = get_file(descriptor)
     if description is None:
         return -EBADF
-    tree: Ptr[Tree] = description.entry.tree if description.entry is not None else None
+    result = give_file_system(address, description.entry)
     description.drop()
-    return give_file_system(address, tree)
+    return result
 

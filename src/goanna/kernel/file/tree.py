@@ -13,6 +13,7 @@ from goanna.kernel.base.tree import Node as TreeNode
 from goanna.kernel.base.tree import Tree as OrderedTree
 from goanna.kernel.file.attributes import Attributes, Change, Space
 from goanna.kernel.file.description import Description, on_entry_release
+from goanna.kernel.file.elsewhere import Elsewhere
 from goanna.kernel.file.events import IN_ISDIR, tell_in, tell_of, watched
 from goanna.kernel.file.flags import NAME_MAX, S_IFDIR, S_IFLNK, S_IFMT
 from goanna.kernel.file.node import Node
@@ -39,7 +40,7 @@ from goanna.metal import (
 
 @struct
 class Tree:
-    """What one kind of tree can do. Functions may sleep. Those that change names are called with names_mutex held."""
+    """What one kind of tree can do. Functions may sleep. Those that change names have `names` held."""
 
     # Find a name in a directory: number, mode, user and group of `child` filled in, or its node. 0, -ENOENT or another
     # errno.
@@ -50,17 +51,20 @@ class Tree:
     # Where a link leads that is no text to be walked, with a reference; None: walk the text. None: there are none such.
     jump: Fn[["Entry"], Ptr["Entry"]]
     open: Fn[["Entry", u32], tuple[Ptr[Description], i64]]  # a description without its entry, or None and an errno
-    space: Fn[[Space], None]  # statfs; None: nothing is stored
+    space: Fn[["Entry", Space], i64]  # statfs of a file: 0 or an errno; None: nothing is stored
     # Fill in the node of a new entry, which is not in its directory yet: a file, directory, pipe or device by
     # child.mode, or a symbolic link with its text. None: no names can be made here.
     create: Fn[["Entry", "Entry", u64, Slice[u8]], i64]
     empty: Fn[["Entry"], i64]  # whether a directory may be removed: 0, -ENOTEMPTY
     change: Fn[["Entry", Change], i64]  # chmod, chown, utimensat, truncate: 0 or an errno. None: -EPERM
+    elsewhere: Ptr[Elsewhere]  # what else can be done where others have the names too; None: they are all here
+    names: Ptr[Mutex]  # held while names are made, removed or moved; None: names_mutex
     label: Array[u8, 16]  # what /proc/mounts calls its kind
     magic: u64  # statfs: f_type
     device: u64  # st_dev
     read_only: bool  # changes answer EROFS
     cached: bool  # entries that nobody refers to are kept for a while
+    pathless: bool  # no path leads here: what is opened has no entry
 
 
 PINNED = 1  # one reference more keeps the entry: nothing below it says what it says
@@ -260,6 +264,8 @@ def child_of(parent: Entry, name: Slice[u8]) -> tuple[Ptr[Entry], i64]:
     """The entry of a name in a directory, with a reference; or None and -ENOENT, -ENOMEM or what the tree says."""
     if len(name) > NAME_MAX:
         return None, -ENAMETOOLONG
+    if parent.tree.elsewhere is not None:
+        return parent.tree.elsewhere.find(parent, name)
     hash = hash_of(parent, name)
     with entries_lock:
         found = find_entry(parent, name, hash)
@@ -278,18 +284,33 @@ def child_of(parent: Entry, name: Slice[u8]) -> tuple[Ptr[Entry], i64]:
     child.hash = hash
     error = parent.tree.lookup(parent, name, child)
     if error == 0:
-        error = publish(parent, child)
-        if error > 0:
-            return child, 0
+        return settle(parent, child)
+    free_entry(child)
+    return None, error
+
+
+@metal
+def settle(parent: Entry, child: Entry) -> tuple[Ptr[Entry], i64]:
+    """Make a new entry, with its hash, findable; or give it up for one that another thread was quicker to make, or for
+    -ENOENT if there no longer is such a name."""
+    if publish(parent, child) != 0:
+        return child, 0
+    error: i64 = 0
     with entries_lock:
-        found = find_entry(parent, name, hash)
-        if error == 0 and found is not None and not found.has(NEGATIVE):
+        found = find_entry(parent, child.text(), child.hash)
+        if found is not None and not found.has(NEGATIVE):
             take(found)
         else:
             found = None
-            error = -ENOENT if error == 0 else error
+            error = -ENOENT
     free_entry(child)
     return found, error
+
+
+@metal
+def names_of(tree: Tree) -> Mutex:
+    """What is held while names are made, removed or moved in a tree."""
+    return names_mutex if tree.names is None else tree.names
 
 
 @metal
@@ -372,7 +393,7 @@ def detach(entry: Entry) -> bool:
 @metal
 def own(entry: Entry) -> None:
     """What the image says of a file is no longer all: keep the entry. The caller has a reference."""
-    if entry.has(PINNED) or entry.parent is None:
+    if entry.has(PINNED) or entry.parent is None or entry.tree.elsewhere is not None:
         return
     with entries_lock:
         if not entry.has(DEAD):
@@ -466,13 +487,11 @@ def tell_both(entry: Entry, mask: u32) -> None:
     tell_of(entry.node, marked)
 
 
+@on_entry_release.set
 @metal
 def release_entry(entry: Ptr[Entry]) -> None:
     """A description gives back the entry it was opened by."""
     entry.drop()
-
-
-on_entry_release.set(release_entry)
 
 
 @metal

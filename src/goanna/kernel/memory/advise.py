@@ -23,8 +23,9 @@ from goanna.kernel.memory import space as spaces
 from goanna.kernel.memory.area import Area
 from goanna.kernel.memory.fault import copy_page, handle_fault
 from goanna.kernel.memory.mapping import round_up
+from goanna.kernel.memory.source import PageSource
 from goanna.kernel.memory.space import AddressSpace, Doomed
-from goanna.metal import Slice, i64, metal, u8, u32, u64, unreachable, wrapping
+from goanna.metal import Ptr, Slice, i64, metal, u8, u32, u64, unreachable, wrapping
 
 __all__ = ["advise", "resident", "synchronise"]
 
@@ -244,7 +245,8 @@ def in_source(area: Area, address: u64) -> bool:
 
 @metal
 def synchronise(space: AddressSpace, address: u64, length: u64, flags: u32) -> i64:
-    """msync: 0, -EINVAL, -ENOMEM (a hole), -EBUSY (MS_INVALIDATE of locked memory). Files here have no other place."""
+    """msync: 0, -EINVAL, -ENOMEM (a hole), -EBUSY (MS_INVALIDATE of locked memory), or what became of
+    writing to where a file has another place."""
     if flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) != 0 or address % PAGE_SIZE != 0:
         return -EINVAL
     if flags & (MS_ASYNC | MS_SYNC) == MS_ASYNC | MS_SYNC:
@@ -253,6 +255,7 @@ def synchronise(space: AddressSpace, address: u64, length: u64, flags: u32) -> i
     if end < address:
         return -ENOMEM
     holes = False
+    elsewhere = False
     with space.lock:
         at = address
         while at < end:
@@ -260,7 +263,40 @@ def synchronise(space: AddressSpace, address: u64, length: u64, flags: u32) -> i
             if area is None or area.start >= end:
                 return -ENOMEM
             holes = holes or area.start > at
+            elsewhere = elsewhere or (area.shared() and area.source is not None and area.source.synchronise is not None)
             if flags & MS_INVALIDATE != 0 and area.flags & tree.AREA_LOCKED != 0:
                 return -EBUSY
             at = area.end
+    if elsewhere and flags & MS_SYNC != 0:
+        error = write_back(space, address, end)
+        if error < 0:
+            return error
     return -ENOMEM if holes else i64(0)
+
+
+@metal
+def write_back(space: AddressSpace, start: u64, end: u64) -> i64:
+    """Have shared mappings in [start, end) whose files are kept elsewhere be written to there. 0 or an errno."""
+    at = start
+    while at < end:
+        source: Ptr[PageSource] = None
+        first: u64 = 0
+        last: u64 = 0
+        with space.lock:
+            area = tree.find_from(space.areas, at)
+            if area is None or area.start >= end:
+                return 0
+            at = max(at, area.start)
+            stop = min(end, area.end)
+            if area.shared() and area.source is not None and area.source.synchronise is not None:
+                source = area.source
+                source.acquire()
+                first = area.index(at)
+                last = first + (stop - at) // PAGE_SIZE
+            at = stop
+        if source is not None:
+            error = source.synchronise(source, first, last)
+            source.release()
+            if error < 0:
+                return error
+    return 0

@@ -25,6 +25,9 @@ class PageSource:
     get_page: Fn[[Ptr["PageSource"], u64, bool], u64]
     # Whether the page at an index is in memory, for mincore. None: always.
     has_page: Fn[[Ptr["PageSource"], u64], bool]
+    # Have the pages from an index to below another be what the file is, for msync: 0 or an errno. May sleep. None: they
+    # are the file.
+    synchronise: Fn[[Ptr["PageSource"], u64, u64], i64]
     destroy: Fn[[Ptr["PageSource"]], None]  # called once, when the last reference goes; None: nothing to do
     # Drops what may be the last reference, under a lock of the source's own, where a source without references can be
     # mapped again. Then `destroy` is not called.

@@ -1,0 +1,23 @@
+"""What a tree can do besides whose names and files are kept elsewhere: a folder of the host."""
+
+from goanna.metal import Fn, Ptr, Slice, i64, struct, u8, u32
+
+__all__ = ["Elsewhere"]
+
+ENTRY = "goanna.kernel.file.tree.Entry"
+
+
+@struct
+class Elsewhere:
+    """Names and files are kept by somebody who has more users than this machine. An entry found is true for a moment
+    only, so each walk asks again; none is pinned. Names are changed with Tree.names held, after all checks."""
+
+    find: Fn[[ENTRY, Slice[u8]], tuple[Ptr[ENTRY], i64]]  # child_of
+    remove: Fn[[ENTRY, bool], i64]  # the bool: it is a directory
+    move: Fn[[ENTRY, ENTRY, Slice[u8]], i64]  # into a directory, under a name, over what is there
+    link: Fn[[ENTRY, ENTRY, Slice[u8]], i64]  # one more name, in a directory
+    # Extended attributes: the size of a value, or of all names, which fill the memory if there is any; -ERANGE.
+    get_attribute: Fn[[ENTRY, Slice[u8], Slice[u8]], i64]
+    list_attributes: Fn[[ENTRY, Slice[u8]], i64]
+    set_attribute: Fn[[ENTRY, Slice[u8], Slice[u8], u32], i64]
+    remove_attribute: Fn[[ENTRY, Slice[u8]], i64]
