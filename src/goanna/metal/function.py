@@ -5,12 +5,21 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from types import FunctionType
 from typing import Any
 
-from .types import Type, caller_environment, resolve
+from .types import LayoutError, Type, caller_environment, resolve
 
 __all__ = ["Constant", "Hook", "MetalFunction", "Static", "constant", "extern", "extern_static", "hook", "metal"]
+
+
+class SignatureError(LayoutError):
+    """What is wrong in a function's head; `parameter` is its name, "return" the result's."""
+
+    def __init__(self, message: str, parameter: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.parameter, self.hint = parameter, hint
 
 
 class MetalFunction:
@@ -74,22 +83,43 @@ class MetalFunction:
         builtins = self.python.__globals__["__builtins__"]
         return (builtins if isinstance(builtins, dict) else vars(builtins))[name]
 
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """The parameters that have a default, with it."""
+        parameters = inspect.signature(self.python).parameters.values()
+        return {each.name: each.default for each in parameters if each.default is not each.empty}
+
     def signature(self) -> tuple[list[tuple[str, Any]], Any]:
         """The parameters (name, type or TypeVar) and the result. Raises LayoutError for what is no type."""
         environment = self.environment if self.environment is not None else self.python.__globals__
         scope = _Scope(self, environment)
         annotations = self.python.__annotations__
         parameters = []
-        for index, name in enumerate(inspect.signature(self.python).parameters):
+        found = inspect.signature(self.python).parameters
+        if self.owner is not None and not found:
+            hint = f"write `def {self.python.__name__}(self)`, or @staticmethod above it"
+            raise SignatureError("a method's first parameter is its structure", "return", hint)
+        for index, (name, parameter) in enumerate(found.items()):
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
+                raise SignatureError(f"metal has no {stars}{name}", name, "a Slice[...] takes any number of one type")
             if index == 0 and self.owner is not None and name not in annotations:
                 parameters.append((name, self.owner))
             elif name not in annotations:
-                from .types import LayoutError
-
-                raise LayoutError(f"parameter {name!r} has no type")
+                raise SignatureError(f"parameter {name!r} has no type", name, f"write `{name}: u64`, say")
             else:
-                parameters.append((name, resolve(annotations[name], scope)))
-        return parameters, resolve(annotations.get("return"), scope)
+                parameters.append((name, self._resolve(name, annotations[name], scope)))
+        return parameters, self._resolve("return", annotations.get("return"), scope)
+
+    def _resolve(self, name: str, annotation: Any, scope: _Scope) -> Any:
+        try:
+            return resolve(annotation, scope)
+        except LayoutError as error:
+            raise SignatureError(str(error), name, error.hint) from None
+
+
+# What @metal(...) takes.
+OPTIONS = ("inline", "naked", "export", "section", "cold")
 
 
 class _Scope(dict[str, Any]):
@@ -106,9 +136,20 @@ class _Scope(dict[str, Any]):
 def metal(python: Any = None, **options: Any) -> Any:
     """Mark a function for compilation. Options: inline, naked, export, section, cold (see docs/metal.md)."""
     environment = caller_environment()
-    if python is not None:
-        return MetalFunction(python, environment=environment)
-    return lambda python: MetalFunction(python, environment=environment, **options)
+    unknown = [each for each in options if each not in OPTIONS]
+    if unknown:
+        raise TypeError(f"@metal has no option {unknown[0]!r}: it has {', '.join(OPTIONS)}")
+
+    def mark(python: Any) -> MetalFunction:
+        if isinstance(python, type):
+            raise TypeError(
+                f"@metal marks functions; mark the class {python.__name__} @struct, and all its methods are"
+            )
+        if not isinstance(python, FunctionType):
+            raise TypeError(f"@metal marks functions, not {python!r}: put it below other decorators")
+        return MetalFunction(python, environment=environment, **options)
+
+    return mark(python) if python is not None else mark
 
 
 def extern(symbol: str) -> Callable[[Any], MetalFunction]:
@@ -190,6 +231,8 @@ class Hook:
 
     def set(self, function: MetalFunction) -> MetalFunction:
         """Fill it in. Raises TypeError if another function is there already. Serves as a decorator too."""
+        if not isinstance(function, MetalFunction):
+            raise TypeError(f"a hook takes a @metal function, not {function!r}")
         if self.function is not None and self.function is not function:
             raise TypeError(f"this hook is already {self.function!r}; it cannot be {function!r} too")
         self.function = function

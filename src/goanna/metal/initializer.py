@@ -11,6 +11,7 @@ from .types import (
     ArrayType,
     BoolType,
     CellType,
+    EnumMember,
     EnumType,
     FnType,
     IntType,
@@ -51,11 +52,15 @@ class Initializer:
             case BoolType():
                 return "i8", "1" if value else "0"
             case IntType():
-                return type_.llvm, str(type_(int(value or 0)))
+                if not isinstance(value, (int, EnumMember, type(None))):
+                    raise LayoutError(f"expected {type_}, found {value!r}")
+                if not type_.holds(int(value or 0)):
+                    raise LayoutError(f"{value} does not fit in {type_} ({type_.minimum} to {type_.maximum})")
+                return type_.llvm, str(int(value or 0))
             case EnumType():
                 return type_.llvm, str(int(value or 0))
             case PtrType() | FnType():
-                return "ptr", self.address(value)
+                return "ptr", self.address(type_, value)
             case SliceType():
                 return self.slice(type_, value)
             case ArrayType():
@@ -71,13 +76,21 @@ class Initializer:
         data = data.ljust(type_.size, b"\0")
         return f"[{len(data)} x i8]", 'c"' + "".join(f"\\{each:02X}" for each in data) + '"'
 
-    def address(self, value: Any) -> str:
+    def fits(self, type_: Type, function: MetalFunction) -> None:
+        """A function has the type of the place that it is put into."""
+        parameters, result = self.unit.signature(function)
+        made = FnType([each for _, each in parameters], result, {})
+        if isinstance(type_, FnType) and not same(made, type_):
+            raise LayoutError(f"expected {type_}, found the function {function!r}: {made}")
+
+    def address(self, type_: Type, value: Any) -> str:
         """A function or static by its symbol."""
         if isinstance(value, Hook):
             value = value.function
         if value is None:
             return "null"
         if isinstance(value, MetalFunction):
+            self.fits(type_, value)
             return self.unit.reference(value, {})
         if isinstance(value, Static):
             return self.unit.static_symbol(value)

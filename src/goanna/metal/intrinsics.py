@@ -58,6 +58,9 @@ class _Unsafe:
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"unsafe has no {name!r}")
 
+    def __dir__(self) -> list[str]:
+        return [*vars(self)]
+
 
 unsafe: Any = _Unsafe()
 

@@ -43,9 +43,12 @@ class StructType(Type):
         environment[cls.__name__] = self
         self.attributes: dict[str, Any] = {}
         self.defaults: dict[str, Any] = {}
+        self._laying_out = False
         for key, value in vars(cls).items():
             if key in self._annotations:
                 self.defaults[key] = value
+            elif isinstance(value, (property, classmethod)) or key in ("__init__", "__new__"):
+                raise LayoutError(f"{self.name}.{key}: {_refused(value)}")
             elif isinstance(value, FunctionType):
                 self.attributes[key] = MetalFunction(value, owner=self, environment=environment)
             elif isinstance(value, staticmethod):
@@ -65,6 +68,16 @@ class StructType(Type):
     @cached_property
     def fields(self) -> dict[str, Field]:
         """The fields in order, laid out as C lays them out."""
+        if self._laying_out:
+            hint = f'Ptr["{self.name}"] points to another one'
+            raise LayoutError(f"{self.name} would contain itself", hint)
+        self._laying_out = True
+        try:
+            return self._lay_out()
+        finally:
+            self._laying_out = False
+
+    def _lay_out(self) -> dict[str, Field]:
         fields: dict[str, Field] = {}
         offset = 0
         for name, annotation in self._annotations.items():
@@ -72,7 +85,9 @@ class StructType(Type):
                 type_ = resolve(annotation, self._environment)
                 size, alignment = type_.size, 1 if self.packed else type_.alignment
             except LayoutError as error:
-                raise LayoutError(f"{self.name}.{name}: {error}") from None
+                raise LayoutError(f"{self.name}.{name}: {error}", error.hint) from None
+            if type_.aggregate and name in self.defaults and type_.size:
+                raise LayoutError(f"{self.name}.{name}: only a number, a bool or a member has a default, not {type_}")
             offset = 0 if self.is_union else -(-offset // alignment) * alignment
             fields[name] = Field(name, type_, offset, self.defaults.get(name))
             offset += size
@@ -170,6 +185,17 @@ def union(cls: Any = None, *, align: int = 1) -> Any:
     return _declare(cls, False, align, True)
 
 
+def _refused(value: Any) -> str:
+    """What to write instead of a member that no structure has."""
+    if isinstance(value, property):
+        return "metal has no properties: write a method"
+    if isinstance(value, classmethod):
+        return "metal has no class methods: write a @staticmethod"
+    return "a structure starts zeroed, its fields are given by name; what more it takes is a method, called afterwards"
+
+
 def enumeration(base: IntType) -> Callable[[Any], Any]:
     """Declare a set of named numbers kept as `base`."""
+    if not isinstance(base, IntType):
+        raise LayoutError("the type of the numbers stands in parentheses: @enumeration(u8)")
     return lambda cls: typing.cast(Any, EnumType(cls, base))

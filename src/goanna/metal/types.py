@@ -13,37 +13,22 @@ import sys
 import typing
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+
+from .spelling import instead_of
 
 __all__ = [
-    "Array",
-    "Atomic",
-    "Big",
-    "Fn",
-    "Ptr",
-    "Slice",
-    "Type",
-    "Volatile",
-    "alignof",
-    "bool_type",
-    "i8",
-    "i16",
-    "i32",
-    "i64",
-    "offsetof",
-    "resolve",
-    "sizeof",
-    "u8",
-    "u16",
-    "u32",
-    "u64",
-    "usize",
-    "void",
-]
+    "Array", "Atomic", "Big", "Fn", "Ptr", "Slice", "Type", "Volatile", "alignof", "bool_type", "i8", "i16", "i32",
+    "i64", "offsetof", "resolve", "sizeof", "u8", "u16", "u32", "u64", "usize", "void",
+]  # fmt: skip
 
 
 class LayoutError(TypeError):
-    """A type that cannot be laid out: an annotation that is no type, a field of no size."""
+    """A type that cannot be laid out: an annotation that is no type, a field of no size. `hint` is what to write."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Type:
@@ -57,6 +42,14 @@ class Type:
 
     def __repr__(self) -> str:
         return self.name
+
+    def __or__(self, other: Any) -> NoReturn:
+        raise LayoutError(f"{self} | {other!r} is no type of metal: what may be None is a Ptr[...]")
+
+    __ror__ = __or__
+
+    def __mro_entries__(self, bases: Any) -> NoReturn:
+        raise LayoutError(f"a structure has no base class: embed {self} as a field")
 
     @property
     def ctype(self) -> Any:
@@ -309,7 +302,10 @@ class EnumType(Type):
         self.name, self.base = cls.__name__, base
         self.llvm, self.size, self.alignment = base.llvm, base.size, base.alignment
         names = [key for key, value in vars(cls).items() if not key.startswith("_") and isinstance(value, int)]
-        self.members = {key: EnumMember(self, key, base(vars(cls)[key])) for key in names}
+        for each in names:
+            if not base.holds(vars(cls)[each]):
+                raise LayoutError(f"{self.name}.{each}: {vars(cls)[each]} does not fit in {base}")
+        self.members = {key: EnumMember(self, key, vars(cls)[key]) for key in names}
         self.__doc__ = cls.__doc__
 
     def __getattr__(self, name: str) -> EnumMember:
@@ -399,18 +395,22 @@ def resolve(annotation: Any, environment: dict[str, Any]) -> Any:
     if origin is type:
         return TypeParameter(arguments[0])
     if annotation is int:
-        raise LayoutError("int has no size in metal: write u32, i64 or another of the sized integers")
-    raise LayoutError(f"{annotation!r} is not a type of metal")
+        raise LayoutError("int has no size in metal", "write u32, i64 or another of the sized integers")
+    name = annotation.__name__ if isinstance(annotation, type) else repr(annotation)
+    raise LayoutError(f"{name} is not a type of metal", instead_of(annotation))
 
 
 def _evaluate(text: str, environment: dict[str, Any]) -> Any:
     try:
         return eval(text, {"__builtins__": __builtins__}, environment)
+    except TypeError as error:
+        raise LayoutError(f"the annotation {text!r}: {error}") from None
     except (NameError, KeyError, AttributeError):
         module, _, name = text.rpartition(".")
         if module and all(part.isidentifier() for part in text.split(".")):
             return getattr(importlib.import_module(module), name)
-        raise LayoutError(f"the annotation {text!r} names nothing that is known here") from None
+        hint = "a quoted name is looked up in the module when the function is compiled: define or import it there"
+        raise LayoutError(f"the annotation {text!r} names nothing that is known here", hint) from None
 
 
 class TypeParameter(Type):
@@ -426,8 +426,8 @@ class TypeParameter(Type):
 class _Maker:
     """What makes a composed type by subscription: Array[u8, 4]. Equal ones are the same object."""
 
-    def __init__(self, name: str, make: Callable[..., Type]) -> None:
-        self._name, self._make = name, make
+    def __init__(self, name: str, make: Callable[..., Type], example: str, count: int = 1) -> None:
+        self._name, self._make, self.example, self._count = name, make, example, count
         self._made: dict[Any, Type] = {}
 
     def __repr__(self) -> str:
@@ -435,6 +435,8 @@ class _Maker:
 
     def __getitem__(self, arguments: Any) -> Any:
         arguments = arguments if isinstance(arguments, tuple) else (arguments,)
+        if len(arguments) != self._count:
+            raise LayoutError(f"{self._name} is written {self.example}, not with {len(arguments)} in the brackets")
         environment = caller_environment()
         key = _key(arguments)
         if key is None:
@@ -454,13 +456,13 @@ def _key(arguments: Any) -> Any:
     return ("none",) if arguments is None else ("int", arguments) if isinstance(arguments, int) else id(arguments)
 
 
-Array = _Maker("Array", ArrayType)
-Slice = _Maker("Slice", SliceType)
-Ptr = _Maker("Ptr", PtrType)
-Fn = _Maker("Fn", FnType)
-Atomic = _Maker("Atomic", lambda inner, environment: CellType("Atomic", inner, environment))
-Volatile = _Maker("Volatile", lambda inner, environment: CellType("Volatile", inner, environment))
-Big = _Maker("Big", lambda inner, environment: CellType("Big", inner, environment))
+Array = _Maker("Array", ArrayType, "Array[u8, 16]", 2)
+Slice = _Maker("Slice", SliceType, "Slice[u8]")
+Ptr = _Maker("Ptr", PtrType, "Ptr[Node]")
+Fn = _Maker("Fn", FnType, "Fn[[u32, u64], bool]", 2)
+Atomic = _Maker("Atomic", lambda inner, environment: CellType("Atomic", inner, environment), "Atomic[u32]")
+Volatile = _Maker("Volatile", lambda inner, environment: CellType("Volatile", inner, environment), "Volatile[u32]")
+Big = _Maker("Big", lambda inner, environment: CellType("Big", inner, environment), "Big[u32]")
 
 
 @cache

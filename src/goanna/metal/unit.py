@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from .debug import DebugInfo
 from .errors import CompileErrors, Diagnostic, MetalError
-from .function import Constant, Hook, MetalFunction, Static
+from .function import Constant, Hook, MetalFunction, SignatureError, Static
 from .identity import identity
 from .initializer import Initializer
 from .lower.body import lower
+from .source import function_tree
 from .structure import StructType
 from .target import Target
 from .types import (
@@ -103,7 +104,7 @@ class Unit:
             try:
                 self.static_symbol(root)
             except LayoutError as error:
-                self.diagnostics.append(Diagnostic(root.module, 1, 0, 1, f"{root.name or 'a static'}: {error}"))
+                self.static_mistake(root, error)
         elif isinstance(root, Hook) and root.function is not None:
             self._add_root(root.function)
         else:
@@ -123,9 +124,7 @@ class Unit:
             try:
                 self._signatures[function] = function.signature()
             except LayoutError as error:
-                code = function.code
-                line = code.co_firstlineno
-                self.diagnostics.append(Diagnostic(code.co_filename, line, 0, 200, f"{function.name}: {error}"))
+                self.diagnostics.append(signature_mistake(function, error))
                 raise MetalError(None, f"{function.name} has a signature that metal can't read: {error}") from None
         return self._signatures[function]
 
@@ -232,7 +231,11 @@ class Unit:
                     [Diagnostic(static.module, 1, 0, 1, f"more than {PROCESSOR_BLOCK} bytes per processor")]
                 )
             return self.statics[static]
-        kind, text = Initializer(self).render(static.type, static.initial)
+        try:
+            kind, text = Initializer(self).render(static.type, static.initial)
+        except LayoutError as error:
+            self.static_mistake(static, error)
+            kind, text = f"[{size} x i8]", "zeroinitializer"
         word = "constant" if isinstance(static, Constant) else "global"
         space = f"{self.target.per_processor_space}" if static.per_processor else ""
         linkage = "" if static.export or host else "internal "
@@ -241,6 +244,11 @@ class Unit:
         debug = self.debug.static(static, name) if self.debug else ""
         self._globals.append(f"{symbol} = {linkage}{space}{word} {kind} {text}{where}, align {align}{debug}")
         return symbol
+
+    def static_mistake(self, static: Static, error: LayoutError) -> None:
+        """Report what is wrong with a static, where it is declared."""
+        words = f"{static.name or 'this static'}: {error}"
+        self.diagnostics.append(Diagnostic(static.file, static.line, 0, 200, words, error.hint))
 
     def processor_base(self) -> str:
         """The instruction whose result is the address to add to a per-processor variable's."""
@@ -308,3 +316,18 @@ class Unit:
 def ctypes_bytes(value: Any) -> bytes | None:
     """The bytes of a host structure, or None."""
     return bytes(value) if isinstance(value, (ctypes.Structure, ctypes.Union, ctypes.Array)) else None
+
+
+def signature_mistake(function: MetalFunction, error: LayoutError) -> Diagnostic:
+    """What is wrong in a function's head, at the parameter or the result."""
+    code, tree = function.code, function_tree(function.code)
+    node: Any = None
+    if tree is not None and isinstance(error, SignatureError):
+        arguments = tree.args
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        node = next((each for each in every if each is not None and each.arg == error.parameter), tree.returns)
+    if node is None:
+        line = tree.lineno if tree is not None else code.co_firstlineno
+        return Diagnostic(code.co_filename, line, 0, 200, f"{function.name}: {error}", error.hint)
+    place = (node.lineno, node.col_offset, node.end_col_offset if node.end_lineno == node.lineno else 200)
+    return Diagnostic(code.co_filename, *place, f"{function.name}: {error}", error.hint)

@@ -23,7 +23,14 @@ def lower(unit: Unit, instance: Instance) -> str:
     tree = function_tree(function.code)
     if tree is None:
         unit.diagnostics.append(
-            Diagnostic(function.code.co_filename, function.code.co_firstlineno, 0, 1, f"no source for {function!r}")
+            Diagnostic(
+                function.code.co_filename,
+                function.code.co_firstlineno,
+                0,
+                200,
+                f"no `def` is found for {function!r}",
+                "metal compiles a `def` in a file: no lambda, no async def, nothing made by exec",
+            )
         )
         return ""
     try:
@@ -81,9 +88,10 @@ def _body(unit: Unit, instance: Instance, tree: ast.FunctionDef, given: list[tup
         if isinstance(result, VoidType):
             work.emit("ret void")
         else:
-            error = MetalError(
-                tree, f"{instance.function.name} may end without giving {result}", "every way needs a return"
-            )
+            hint = "every way needs a return"
+            if isinstance(tree.body[-1], ast.Match) and work.left_out:
+                hint = f"its match says nothing of {', '.join(work.left_out)}"
+            error = MetalError(tree, f"{instance.function.name} may end without giving {result}", hint)
             work.report(error, tree)
             work.emit("unreachable")
     lines = [_header(unit, instance, given, result, scope), "entry:", *work.allocas, *work.lines, *work.cold, "}", ""]

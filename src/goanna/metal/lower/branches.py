@@ -6,7 +6,9 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..structure import StructType
 from ..types import EnumType, IntType, bool_type, u64
+from . import advice
 from .calls import Calls
 from .values import Const, Place, Value
 
@@ -28,6 +30,7 @@ class Branches(Calls):
         super().__init__(unit, instance)
         self.loops: list[Loop] = []
         self.exits: list[tuple[Value, Any, ast.AST]] = []
+        self.left_out: list[str] = []  # members of which the last match says nothing
 
     def block(self, body: list[ast.stmt]) -> None:
         """Statements in order."""
@@ -103,8 +106,10 @@ class Branches(Calls):
                 return self.for_range(node, call)
             if isinstance(callee, Const) and callee.value is enumerate:
                 if len(call.args) != 1 or not isinstance(node.target, ast.Tuple) or len(node.target.elts) != 2:
-                    self.error(node, "write `for i, each in enumerate(sequence)`")
+                    self.error(node.target, "write `for i, each in enumerate(sequence)`")
                 return self.for_each(node, call.args[0], node.target.elts[1], node.target.elts[0])
+            if isinstance(callee, Const) and (own := advice.python(callee.value)):
+                self.error(node.iter, own[0], own[1])
         return self.for_each(node, call, node.target, None)
 
     def for_range(self, node: ast.For, call: ast.Call) -> None:
@@ -117,7 +122,7 @@ class Branches(Calls):
             if isinstance(step, Value) and step.text.lstrip("-").isdigit():  # u64(4096)
                 step = Const(int(step.text))
         if not isinstance(step, Const) or not isinstance(step.value, int) or step.value == 0:
-            self.error(call, "the step of a range is a constant that is not 0")
+            self.error(call.args[2], "the step of a range is a constant that is not 0", "`while` takes any step")
         known = self.locals.get(node.target.id)
         want = known.type if known is not None else None
         operands = [self.settled(self.expression(each, want), each) for each in call.args[:2]]
@@ -127,7 +132,12 @@ class Branches(Calls):
         type_ = want or (types[0] if types else u64)
         if not isinstance(type_, IntType):
             self.error(call, f"a range counts integers, not {type_}")
-        first, last = (self.coerce(each, type_, call) for each in operands)
+        nodes = [call, *call.args[:1]] if len(call.args) == 1 else call.args[:2]
+        for each, place in zip(operands, nodes, strict=True):
+            if isinstance(each, Const) and isinstance(each.value, int) and each.value < 0 and want is None:
+                hint = f"give the loop variable a type before: {node.target.id}: i64 = 0"
+                self.error(place, f"this range counts in {type_}, which has no {each.value}", hint)
+        first, last = (self.coerce(each, type_, place) for each, place in zip(operands, nodes, strict=True))
         down, sign, kind = step.value < 0, "s" if type_.signed else "u", type_.llvm
         if abs(step.value) > type_.maximum:
             self.error(call, f"the step does not fit in {type_}")
@@ -158,8 +168,14 @@ class Branches(Calls):
     def for_each(self, node: ast.For, source: ast.expr, target: ast.expr, counter_name: ast.expr | None) -> None:
         """Over the elements of an array or slice: structures by reference, scalars by copy."""
         if not isinstance(target, ast.Name) or not (counter_name is None or isinstance(counter_name, ast.Name)):
-            self.error(node, "the loop variable is a name")
-        value, element, address, length, _, align = self.sequence(self.expression(source), source)
+            self.error(node.target, "the loop variable is a name", "take things apart inside of the loop")
+        operand = self.expression(source)
+        if isinstance(operand, Const) and not isinstance(operand.value, bytes):
+            if isinstance(operand.value, int):
+                hint = f"`for i in range({operand.value})` counts"
+                self.error(source, f"for goes through slices and arrays, not the number {operand.value}", hint)
+            self.not_a_value(operand.value, source)
+        value, element, address, length, _, align = self.sequence(operand, source)
         owned = self.in_frame(value) and element.aggregate
         counter = self.alloca(u64)
         self.emit(f"store i64 0, ptr {counter}")
@@ -197,7 +213,8 @@ class Branches(Calls):
         """match over integers, enumeration members, bools."""
         subject = self.rvalue(self.expression(node.subject), node.subject)
         if not isinstance(subject.type, IntType | EnumType | type(bool_type)):
-            self.error(node.subject, f"match takes integers and enumeration members, not {subject.type}")
+            hint = "compare with `if`" if not isinstance(subject.type, StructType) else "match one of its fields"
+            self.error(node.subject, f"match takes integers and enumeration members, not {subject.type}", hint)
         end = self.new_label("end")
         before = set(self.assigned)
         ends: list[set[str]] = []
@@ -230,6 +247,8 @@ class Branches(Calls):
             self.emit("unreachable")
             self.reachable = False
         elif not exhaustive:
+            if isinstance(subject.type, EnumType):
+                self.left_out = self.uncovered(node, subject.type)
             ends.append(before)
             self.branch(end)
         if ends:
@@ -240,6 +259,10 @@ class Branches(Calls):
 
     def covers(self, node: ast.Match, type_: EnumType) -> bool:
         """Whether the cases name every member, without guards."""
+        return not self.uncovered(node, type_)
+
+    def uncovered(self, node: ast.Match, type_: EnumType) -> list[str]:
+        """The members that no case without a guard names."""
         found: set[int] = set()
         for case in node.cases:
             if case.guard is None:
@@ -249,7 +272,7 @@ class Branches(Calls):
                         operand = self.expression(each.value)
                         if isinstance(operand, Const):
                             found.add(int(operand.value))
-        return found >= {each.value for each in type_.members.values()}
+        return [name for name, each in type_.members.items() if each.value not in found]
 
     def pattern(self, pattern: ast.pattern, subject: Value) -> str:
         """An i1: whether the pattern fits."""
@@ -270,7 +293,7 @@ class Branches(Calls):
                 return "true"
             case ast.MatchAs(pattern=inner) if inner is not None:
                 return self.pattern(inner, subject)
-        self.error(pattern, "a case is a constant, several with |, a name or _")
+        self.error(pattern, "a case is a constant, several with |, a name or _", "compare the rest with `if`")
 
     def capture(self, pattern: ast.pattern, subject: Value) -> None:
         """Bind the name of a capturing pattern."""

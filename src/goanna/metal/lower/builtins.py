@@ -28,6 +28,7 @@ from ..types import (
     u64,
     void,
 )
+from . import advice
 from .emit import LIKELY, UNLIKELY
 from .places import Places
 from .values import Const, Operand, Place, Value
@@ -73,8 +74,10 @@ class Builtins(Places):
         """The positional arguments, counted."""
         most = least if most is None else most
         if not least <= len(node.args) <= most:
-            wanted = str(least) if least == most else f"{least} to {most}"
-            self.error(node, f"{ast.unparse(node.func)} takes {wanted} arguments, not {len(node.args)}")
+            name = ast.unparse(node.func)
+            wanted = advice.counted(least, "argument") if least == most else f"{least} to {most} arguments"
+            hint = f"it is called {advice.SIGNATURES[name]}" if name in advice.SIGNATURES else ""
+            self.error(node, f"{name} takes {wanted}, not {len(node.args)}", hint)
         return node.args
 
     def integer_operand(self, node: ast.expr, want: Type | None = None) -> Value:
@@ -96,13 +99,15 @@ class Builtins(Places):
         if isinstance(value.type, ArrayType):
             return Value(u64, str(value.type.length))
         if not isinstance(value.type, SliceType):
-            self.error(node, f"{value.type} has no length")
+            kind = value.type.target if isinstance(value.type, PtrType) else value.type
+            hint = f"sizeof({kind}) is its size in bytes" if kind.aggregate else ""
+            self.error(node, f"{value.type} has no length", hint)
         return Value(u64, self.slice_parts(value)[1])
 
     def extreme(self, node: ast.Call, least: bool) -> Operand:
         """min and max of two or more."""
         if len(node.args) < 2:
-            self.error(node, "two values or more are needed here")
+            self.error(node, "two values or more are needed here", "of a slice, a loop finds it")
         operands = [self.settled(self.expression(each), each) for each in node.args]
         if all(isinstance(each, Const) for each in operands):
             return Const((min if least else max)(each.value for each in operands if isinstance(each, Const)))
@@ -146,7 +151,7 @@ class Builtins(Places):
         (argument,) = self.arguments(node, 1)
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
             return argument.value
-        self.error(node, "the reason is a text written here")
+        self.error(argument, "the reason is a text written here", advice.REASON)
 
     def do_panic(self, node: ast.Call) -> Operand:
         self.fail(self.text_argument(node), node)
@@ -217,11 +222,16 @@ class Builtins(Places):
 
     def do_fill(self, node: ast.Call) -> Operand:
         target, what = self.arguments(node, 2)
-        _, element, address, length, readonly, _ = self.sequence(self.expression(target), target)
+        operand = self.expression(target)
+        if isinstance(operand, (Value, Place)) and isinstance(operand.type, StructType):
+            hint = f"copy({advice.source(target)}, {operand.type}()) clears it"
+            self.error(target, f"fill takes a slice or array, not a {operand.type}", hint)
+        _, element, address, length, readonly, _ = self.sequence(operand, target)
         if readonly:
             self.error(target, "this is read-only")
         if element not in (u8, i8) and not (isinstance(what, ast.Constant) and what.value == 0):
-            self.error(node, f"fill writes bytes, or 0 to anything; the elements are {element}")
+            hint = "set them in a loop"
+            self.error(node, f"fill writes bytes, or 0 to anything; the elements are {element}", hint)
         byte = "0" if element not in (u8, i8) else self.value(what, element).text
         size = self.op(f"mul i64 {length}, {element.size}")
         self.emit(f"call void @llvm.memset.p0.i64(ptr {address}, i8 {byte}, i64 {size}, i1 false)")
@@ -274,7 +284,8 @@ class Builtins(Places):
                 return Value(pointer_to(operand.type), operand.address)
             if isinstance(operand, Place) and operand.type.aggregate:
                 return Value(pointer_to(operand.type), operand.address)
-            self.error(node, "pointer(...) takes a field, an element or a static")
+            hint = "a local has no address: make it a field of a structure" if isinstance(argument, ast.Name) else ""
+            self.error(node, "pointer(...) takes a field, an element or a static", hint)
         if operand.readonly:
             self.error(node, "this is read-only")
         return Value(pointer_to(operand.type), operand.address)

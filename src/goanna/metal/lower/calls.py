@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from typing import Any, TypeVar
 
 from ..function import Hook, MetalFunction
@@ -21,12 +22,16 @@ from ..types import (
     Type,
     TypeParameter,
     VoidType,
+    alignof,
     bool_type,
     resolve,
     same,
+    sizeof,
     void,
 )
+from . import advice
 from .builtins import Builtins
+from .emit import describe
 from .values import Bound, Const, Operand, Place, Value
 
 ATOMIC_OPERATIONS = {"add": "add", "sub": "sub", "and_": "and", "or_": "or", "xor": "xor", "exchange": "xchg"}
@@ -53,6 +58,7 @@ class Calls(Builtins):
                 self.error(
                     node, f"the hook {target.name or 'called here'} has not been filled in", "hook.set(function)"
                 )
+            self.fits_hook(target, target.function, node)
             return self.call_function(target.function, [], node.args, node, node.keywords)
         if isinstance(target, TypeVar):
             target = self.instance.bindings.get(target.__name__, target)
@@ -61,6 +67,12 @@ class Calls(Builtins):
         if isinstance(target, Type):
             return self.convert(target, node)
         return self.python_call(target, node)
+
+    def fits_hook(self, hook: Hook, function: MetalFunction, node: ast.AST) -> None:
+        """A hook's function has the hook's type."""
+        made = self.natural_type(function)
+        if made is not None and not same(made, hook.type):
+            self.error(node, f"the hook {hook.name} is {hook.type}, the function {function!r} in it is {made}")
 
     # Functions.
     def call_method(
@@ -77,21 +89,26 @@ class Calls(Builtins):
         """A metal function; `leading` are arguments already compiled."""
         parameters, result = self.unit.signature(function)
         name = function.python.__name__
+        self.plain_arguments(arguments, keywords)
         given: dict[str, Operand | ast.expr] = dict(
             zip([each for each, _ in parameters], [*leading, *arguments], strict=False)
         )
         if len(leading) + len(arguments) > len(parameters):
-            self.error(node, f"{name} takes {len(parameters) - len(leading)} arguments, not {len(arguments)}")
+            takes = advice.counted(len(parameters) - len(leading), "argument")
+            self.error(node, f"{name} takes {takes}, not {len(arguments)}", self.header(function, len(leading)))
         for keyword in keywords:
-            if keyword.arg is None or keyword.arg not in dict(parameters) or keyword.arg in given:
-                self.error(node, f"{name} has no free parameter {keyword.arg!r}")
-            given[keyword.arg] = keyword.value
-        defaults = function.python.__defaults__ or ()
-        for (each, _), default in zip(parameters[len(parameters) - len(defaults) :], defaults, strict=True):
+            if keyword.arg not in dict(parameters):
+                hint = advice.like(str(keyword.arg), dict(parameters)) or self.header(function, len(leading))
+                self.error(node, f"{name} has no parameter {keyword.arg!r}", hint)
+            if keyword.arg in given:
+                self.error(node, f"{name} gets {keyword.arg!r} twice", self.header(function, len(leading)))
+            given[str(keyword.arg)] = keyword.value
+        for each, default in function.defaults.items():
             given.setdefault(each, Const(default))
         missing = [each for each, _ in parameters if each not in given]
         if missing:
-            self.error(node, f"{name} needs {', '.join(map(repr, missing))}")
+            needs = ", ".join(map(repr, missing))
+            self.error(node, f"{name} needs {needs}", self.header(function, len(leading)))
         bindings: dict[str, Any] = {}
         texts: dict[str, str] = {}
         for parameter, template in self.in_order(parameters, given):
@@ -116,6 +133,21 @@ class Calls(Builtins):
         symbol = self.unit.reference(function, bindings)
         self.at(node)
         return self.finish_call(symbol, [texts[each] for each, _ in parameters if each in texts], result)
+
+    def header(self, function: MetalFunction, leading: int) -> str:
+        """How a function is declared, as a hint; `leading` parameters are not written in a call."""
+        parameters, result = self.unit.signature(function)
+        written = ", ".join(f"{name}: {type_}" for name, type_ in parameters[leading:])
+        return f"it is {function.python.__name__}({written}) -> {result}"
+
+    def plain_arguments(self, arguments: list[ast.expr], keywords: list[ast.keyword]) -> None:
+        """Arguments are written one by one."""
+        for each in arguments:
+            if isinstance(each, ast.Starred):
+                self.error(each, "metal has no * in calls", "write the arguments one by one")
+        for keyword in keywords:
+            if keyword.arg is None:
+                self.error(keyword.value, "metal has no ** in calls", "write the arguments one by one")
 
     def in_order(
         self, parameters: list[tuple[str, Any]], given: dict[str, Operand | ast.expr]
@@ -147,7 +179,8 @@ class Calls(Builtins):
                 return bool_type
             if isinstance(value, type) or hasattr(value, "__origin__"):
                 return resolve(value, {})  # type: ignore[no-any-return]
-        self.error(node, "a type is expected here")
+        hint = f"write {operand.type}" if isinstance(operand, (Value, Place)) else ""
+        self.error(node, f"expected a type, found {describe(operand)}", hint)
 
     def call_value(self, callee: Value, node: ast.Call) -> Operand:
         """A call through a function value."""
@@ -155,7 +188,8 @@ class Calls(Builtins):
             self.error(node, f"{callee.type} can't be called")
         parameters, result = callee.type.signature
         if len(parameters) != len(node.args) or node.keywords:
-            self.error(node, f"{callee.type} takes {len(parameters)} arguments, not {len(node.args)}")
+            takes = advice.counted(len(parameters), "argument")
+            self.error(node, f"{callee.type} takes {takes}, not {len(node.args)}")
         texts = [f"{want.llvm} {self.value(each, want).text}" for want, each in zip(parameters, node.args, strict=True)]
         self.check(self.op(f"icmp ne ptr {callee.text}, null"), "call of a function that is None", node)
         return self.finish_call(callee.text, texts, result)
@@ -164,14 +198,22 @@ class Calls(Builtins):
         """A plain Python function with constant arguments runs now."""
         if not callable(target):
             self.error(node, f"{target!r} can't be called")
+        self.plain_arguments(node.args, node.keywords)
+        own = advice.python(target)
+        if own is not None and own[2]:
+            self.error(node, own[0], own[1])
+        if target in (sizeof, alignof) and len(node.args) == 1:
+            return Const(target(self.type_argument(node.args[0], node.args[0])))
         arguments = [self.expression(each) for each in node.args]
         named = {each.arg: self.expression(each.value) for each in node.keywords if each.arg}
         if not all(isinstance(each, Const) for each in [*arguments, *named.values()]):
-            self.error(
-                node,
-                f"{getattr(target, '__name__', target)} is a plain Python function, and an argument is not constant",
-                "mark it @metal",
-            )  # fmt: skip
+            if own is not None:
+                self.error(node, own[0], own[1])
+            name, module = getattr(target, "__name__", target), getattr(target, "__module__", "") or ""
+            hint = "mark it @metal"
+            if module.partition(".")[0] in sys.stdlib_module_names:
+                hint = "Python's library runs while compiling only: use it at the top level"
+            self.error(node, f"{name} is a plain Python function, and an argument is not constant", hint)
         try:
             plain = [self.bound_type(each.value) for each in arguments if isinstance(each, Const)]
             return self.known(
@@ -191,7 +233,8 @@ class Calls(Builtins):
             return self.construct(type_, node)
         if isinstance(type_, ArrayType):
             if node.args or node.keywords:
-                self.error(node, "an array starts zeroed; it takes no arguments")
+                hint = 'set its elements, or copy some: array[0:4] = b"..."'
+                self.error(node, "an array starts zeroed; it takes no arguments", hint)
             address = self.frame(type_)
             self.zero_bytes(address, type_.size, type_.alignment)
             return Value(type_, address)
@@ -202,10 +245,10 @@ class Calls(Builtins):
         if isinstance(operand, Const) and isinstance(operand.value, (int, EnumMember)) and isinstance(type_, IntType):
             number = int(operand.value)
             if not type_.holds(number):
-                self.error(node, f"{number} does not fit in {type_} ({type_.minimum} to {type_.maximum})")
+                self.too_large(number, type_, node)
             return Value(type_, str(number))
         if isinstance(type_, BoolType):
-            self.error(node, "bool(...) hides what is compared", "write `x != 0`")
+            self.error(node, "bool(...) hides what is compared", f"write `{advice.source(argument, 'x')} != 0`")
         if isinstance(type_, EnumType):
             return self.to_member(type_, operand, node)
         if not isinstance(type_, IntType):
@@ -216,12 +259,7 @@ class Calls(Builtins):
         if isinstance(value.type, EnumType):
             value = Value(value.type.base, value.text)
         if not isinstance(value.type, IntType):
-            hint = (
-                "unsafe.address(...) gives an address"
-                if isinstance(value.type, PtrType) or value.type.aggregate
-                else ""
-            )
-            self.error(node, f"{value.type} can't become {type_}", hint)
+            self.error(node, f"{value.type} can't become {type_}", advice.refused(type_, value.type, argument))
         return self.narrow(type_, value, node)
 
     def narrow(self, want: IntType, value: Value, node: ast.AST) -> Value:
@@ -271,6 +309,10 @@ class Calls(Builtins):
 
     def to_member(self, type_: EnumType, operand: Operand, node: ast.AST) -> Value:
         """A number as an enumeration member, checked."""
+        known = operand.value if isinstance(operand, Const) else None
+        if isinstance(known, int) and known not in {each.value for each in type_.members.values()}:
+            members = ", ".join(f"{name} = {each.value}" for name, each in type_.members.items())
+            self.error(node, f"{known} is no member of {type_}", f"it has {members}")
         value = self.coerce(operand, type_.base, node)
         found = "false"
         for number in sorted({each.value for each in type_.members.values()}):
@@ -288,11 +330,16 @@ class Calls(Builtins):
     def construct(self, type_: StructType, node: ast.Call) -> Operand:
         """`Point(x=1)`: zeroed, then defaults and keywords."""
         if node.args:
-            self.error(node, f"{type_} takes its fields by name", "Point(x=1, y=2)")
+            fields = ", ".join(f"{name}=..." for name in list(type_.fields)[:3])
+            self.error(node, f"{type_} takes its fields by name", f"{type_}({fields})")
+        self.plain_arguments([], node.keywords)
         given = {each.arg: each.value for each in node.keywords if each.arg is not None}
         unknown = [each for each in given if each not in type_.fields]
         if unknown:
-            self.error(node, f"{type_} has no field {unknown[0]!r}")
+            hint = advice.like(unknown[0], type_.fields) or f"it has {', '.join(type_.fields)}"
+            self.error(node, f"{type_} has no field {unknown[0]!r}", hint)
+        if type_.is_union and len(given) > 1:
+            self.error(node, f"{type_} is a union: its fields share their memory", "give one of them")
         values: list[tuple[Any, Value]] = []
         for name in [*given, *(each for each in type_.fields if each not in given)]:
             field = type_.fields[name]
@@ -326,7 +373,8 @@ class Calls(Builtins):
             order = operand.value
         counts = {"load": 0, "read": 0, "compare_exchange": 2}
         if len(node.args) != counts.get(name, 1):
-            self.error(node, f"{name} takes {counts.get(name, 1)} values, not {len(node.args)}")
+            takes = advice.counted(counts.get(name, 1), "value")
+            self.error(node, f"{name} takes {takes}, not {len(node.args)}")
         arguments = [self.value(each, inner).text for each in node.args]
         memory = "i8" if isinstance(inner, BoolType) else inner.llvm
         if isinstance(inner, BoolType):

@@ -26,6 +26,7 @@ from ..types import (
     u8,
     u64,
 )
+from . import advice
 from .emit import Emitter, describe
 from .values import POISON, Bound, Const, Operand, Place, Value
 
@@ -46,8 +47,7 @@ class Converter(Emitter):
         if known is None:
             if isinstance(operand.value, int):
                 self.error(node, f"the type of {operand.value} is not known here", f"write u64({operand.value}), say")
-            hint = 'bytes are written b"..."' if isinstance(operand.value, str) else ""
-            self.error(node, f"{operand.value!r} is not a value that exists at run time", hint)
+            self.not_a_value(operand.value, node)
         return self.coerce(operand, known, node)
 
     def in_frame(self, operand: Operand) -> bool:
@@ -65,6 +65,21 @@ class Converter(Emitter):
     def settled(self, operand: Operand, node: ast.AST) -> Operand:
         """An operand that what is evaluated after it can't change: a place is read now, as Python does."""
         return self.rvalue(operand, node) if isinstance(operand, Place) else operand
+
+    def not_a_value(self, value: object, node: ast.AST) -> NoReturn:
+        """Report an object of Python's that stands where a value is needed."""
+        if isinstance(value, Type):
+            made = f"{value}()" if value.aggregate else f"{value}(...)"
+            self.error(node, f"{value} is a type, not a value", f"`{made}` makes one")
+        hint = ""
+        if isinstance(value, str):
+            hint = 'texts are bytes, b"...", in a Slice[u8]'
+        elif isinstance(value, (list, tuple, dict, bytearray)):
+            text = advice.source(node)
+            hint = f"a table for run time is made at the top level: constant(Array[u8, {len(value)}], {text})"
+        elif callable(value):
+            hint = "mark it @metal"
+        self.error(node, f"{value!r} is not a value that exists at run time", hint)
 
     def natural_type(self, value: object) -> Type | None:
         """The type a compile-time object has by itself, if it has one."""
@@ -100,7 +115,7 @@ class Converter(Emitter):
         """Put a value of the place's type there; structures and arrays are copied."""
         type_ = place.type
         if place.readonly:
-            self.error(node, "this is read-only")
+            self.error(node, "this is read-only", "a static() can be written, a constant() can't")
         if isinstance(type_, CellType) and type_.kind == "Big":
             self.store(type_.inner, self.swap(type_.inner, value.text), place.address, 1)
         elif isinstance(type_, CellType):
@@ -156,7 +171,7 @@ class Converter(Emitter):
         match want:
             case IntType() if isinstance(value, int) and not isinstance(value, bool):
                 if not want.holds(value):
-                    self.error(node, f"{value} does not fit in {want} ({want.minimum} to {want.maximum})")
+                    self.too_large(value, want, node)
                 return Value(want, str(int(value)))
             case BoolType() if isinstance(value, bool):
                 return Value(want, "true" if value else "false")
@@ -235,30 +250,24 @@ class Converter(Emitter):
             return "true" if operand.value else "false"
         value = self.rvalue(operand, node)
         if not isinstance(value.type, BoolType):
-            hint = "write `is not None`" if isinstance(value.type, (PtrType, FnType)) else "write `!= 0`, say"
-            self.error(node, f"a condition is a bool, this is {value.type}", hint)
+            self.error(node, f"a condition is a bool, this is {value.type}", advice.condition(value.type, node))
         return value.text
 
     def integer(self, operand: Operand, node: ast.AST, want: Type = u64) -> Value:
         """An operand that must be an integer of type `want`."""
         return self.coerce(operand, want, node)
 
+    def too_large(self, value: int, want: IntType, node: ast.AST) -> NoReturn:
+        """Report a number that a type does not hold."""
+        hint = f"i{want.bits} holds negative numbers; {want}.wrap({value}) takes the low bits" if value < 0 else ""
+        self.error(node, f"{value} does not fit in {want} ({want.minimum} to {want.maximum})", hint)
+
     def mismatch(self, want: Type, operand: Operand, node: ast.AST) -> NoReturn:
         """Report a conversion that metal does not make by itself."""
-        hint = ""
-        have = operand.type if isinstance(operand, (Value, Place)) else None
-        if isinstance(have, CellType) and have.kind == "Big":
-            have = have.inner
-        if isinstance(have, IntType) and isinstance(want, IntType):
-            hint = f"{want}(...) converts and checks, {want}.wrap(...) takes the low bits"
-        elif isinstance(have, EnumType) and isinstance(want, IntType):
-            hint = f"{want}(...) gives the member's number"
-        elif isinstance(have, BoolType) and isinstance(want, IntType):
-            hint = f"{want}(...) gives 0 or 1"
-        elif isinstance(have, CellType):
-            hint = "read it by `.load()`" if have.kind == "Atomic" else "read it by `.read()`"
-        elif isinstance(want, BoolType):
-            hint = "compare it with something"
+        if isinstance(operand, Const):
+            hint = advice.refused_constant(want, operand.value)
+        else:
+            hint = advice.refused(want, operand.type, node) if isinstance(operand, (Value, Place)) else ""
         self.error(node, f"expected {want}, found {describe(operand)}", hint)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..types import (
     BoolType,
+    CellType,
     EnumMember,
     EnumType,
     FnType,
@@ -20,6 +21,7 @@ from ..types import (
     bool_type,
     same,
 )
+from . import advice
 from .convert import Converter
 from .emit import UNLIKELY, describe
 from .values import Const, Operand, Place, Value
@@ -51,7 +53,9 @@ class Operators(Converter):
         sign, shift = SIGN[type(op)], isinstance(op, (ast.LShift, ast.RShift))
         for each in (left, right):
             if not isinstance(each, Const):
-                self.number(self.rvalue(each, node) if not isinstance(each, Place) else each, sign, node)
+                self.number(self.rvalue(each, node) if not isinstance(each, Place) else each, op, node)
+            elif isinstance(each.value, str):
+                self.error(node, f"{sign} works on integers, not on texts", 'texts are bytes, b"...", in a Slice[u8]')
         if isinstance(left, Const):
             b = self.rvalue(right, node)
             a = self.coerce(left, want if shift and isinstance(want, IntType) else b.type, node)
@@ -61,25 +65,41 @@ class Operators(Converter):
         if isinstance(a.type, BoolType) and isinstance(b.type, BoolType) and type(op) in BITWISE:
             return Value(bool_type, self.op(f"{BITWISE[type(op)]} i1 {a.text}, {b.text}"))
         if not isinstance(a.type, IntType) or not isinstance(b.type, IntType):
-            self.error(node, f"{sign} works on integers, not on {a.type} and {b.type}")
+            hint = advice.converting(a.type, b.type, *self.sides(node))
+            self.error(node, f"{sign} works on integers, not on {a.type} and {b.type}", hint)
         if isinstance(op, (ast.Div, ast.Pow, ast.MatMult)):
-            self.error(node, f"{sign} is for constants only", "write // for division" if sign == "/" else "")
+            text = advice.source(self.sides(node)[0], "x")
+            if sign == "@":
+                self.error(node, "metal has no @")
+            hints = {"/": "write // for division", "**": f"multiply: {text} * {text}; a power of two is 1 << n"}
+            self.error(node, f"{sign} is for constants only", hints.get(sign, ""))
         if not same(a.type, b.type) and not shift:
             self.error(
                 node,
                 f"{sign} needs both sides of one type, not {a.type} and {b.type}",
-                f"convert one: {a.type}(...) or {b.type}(...)",
+                advice.converting(a.type, b.type, *self.sides(node)),
             )
         return self.arithmetic(op, a, b, node)
 
-    def number(self, operand: Value | Place, sign: str, node: ast.AST) -> None:
+    def sides(self, node: ast.AST) -> tuple[ast.AST | None, ast.AST | None]:
+        """What is written left and right of the operator."""
+        match node:
+            case ast.BinOp():
+                return node.left, node.right
+            case ast.AugAssign():
+                return node.target, node.value
+            case ast.Compare() if len(node.comparators) == 1:
+                return node.left, node.comparators[0]
+        return None, None
+
+    def number(self, operand: Value | Place, op: ast.operator, node: ast.AST) -> None:
         """An operand of arithmetic is an integer or, for & | ^, a bool."""
         type_ = self.wanted_in(operand.type)
         if isinstance(type_, NeverType):
             self.poisoned()
-        if not isinstance(type_, (IntType, BoolType)):
-            hint = "read it by `.load()`" if getattr(type_, "kind", "") == "Atomic" else ""
-            self.error(node, f"{sign} works on integers, not on {type_}", hint)
+        if not isinstance(type_, IntType) and not (isinstance(type_, BoolType) and type(op) in BITWISE):
+            sign = SIGN[type(op)]
+            self.error(node, f"{sign} works on integers, not on {type_}", advice.arithmetic(sign, type_, node))
 
     def fold(self, op: ast.AST, left: Const, right: Const, node: ast.AST) -> Operand:
         """Both sides are known: Python computes."""
@@ -178,7 +198,9 @@ class Operators(Converter):
         value = self.rvalue(operand, node)
         type_ = value.type
         if not isinstance(type_, IntType):
-            self.error(node, f"this operator works on integers, not on {type_}")
+            sign = {ast.Invert: "~", ast.USub: "-", ast.UAdd: "+"}[type(op)]
+            flag = f"write `not {advice.source(node.operand, 'x')}`" if isinstance(type_, BoolType) else ""
+            self.error(node, f"{sign} works on integers, not on {type_}", flag or advice.arithmetic(sign, type_, node))
         if isinstance(op, ast.Invert):
             return Value(type_, self.op(f"xor {type_.llvm} {value.text}, -1"))
         if isinstance(op, ast.UAdd):
@@ -217,6 +239,10 @@ class Operators(Converter):
             return self.identity(isinstance(op, ast.Is), left, right, whole), right
         if isinstance(left, Const) and isinstance(right, Const):
             return self.fold(op, left, right, whole), right
+        for each in (left, right):
+            if isinstance(each, Value) and isinstance(each.type, CellType):
+                hint = advice.refused(each.type, each.type, None)
+                self.error(whole, f"{SIGN[type(op)]} does not compare {each.type}", hint)
         if isinstance(left, Const):
             b = self.rvalue(right, node)
             a = self.coerce(left, b.type, whole)
@@ -227,15 +253,21 @@ class Operators(Converter):
         if isinstance(a.type, (SliceType,)) or getattr(a.type, "length", None) is not None:
             return self.compare_slices(op, a, b, whole), b
         if isinstance(a.type, (PtrType, FnType)) or a.type.aggregate:
-            self.error(whole, f"{SIGN.get(type(op), '?')} does not compare {a.type}", "`is` compares identity")
+            hint = "compare their fields; `is` asks whether they are one and the same"
+            if isinstance(a.type, (PtrType, FnType)):
+                test = "is" if isinstance(op, ast.Eq) else "is not"
+                first, second = (advice.source(each) for each in self.sides(whole))
+                hint = f"write `{first} {test} {second}`" if equality else "pointers have no order"
+            self.error(whole, f"{SIGN[type(op)]} does not compare {a.type}", hint)
         if not same(a.type, b.type):
             self.error(
                 whole,
                 f"{SIGN[type(op)]} needs both sides of one type, not {a.type} and {b.type}",
-                f"convert one: {a.type}(...) or {b.type}(...)" if isinstance(a.type, IntType) else "",
+                advice.converting(a.type, b.type, *self.sides(whole)),
             )
         if isinstance(a.type, (BoolType, EnumType)) and not equality:
-            self.error(whole, f"{a.type} has no order", "compare its number")
+            text = advice.source(self.sides(whole)[0])
+            self.error(whole, f"{a.type} has no order", f"compare its number: u32({text})")
         signed = "s" if isinstance(a.type, IntType) and a.type.signed else "u"
         name = COMPARE[type(op)] if equality else signed + COMPARE[type(op)]
         return Value(bool_type, self.op(f"icmp {name} {a.type.llvm} {a.text}, {b.text}")), b
@@ -270,6 +302,9 @@ class Operators(Converter):
         if isinstance(left, Const) and left.value is None:
             left, right = right, left
         a = self.rvalue(left, node)
+        scalar = not (isinstance(a.type, (PtrType, FnType)) or a.type.aggregate)
+        if scalar and isinstance(right, Const) and right.value is None:
+            self.error(node, *advice.is_none(a.type))
         if not (isinstance(a.type, (PtrType, FnType)) or a.type.aggregate):
             self.error(node, f"`is` compares pointers and references, not {a.type}", "write ==")
         if isinstance(right, Const) and right.value is None:
@@ -293,7 +328,8 @@ class Operators(Converter):
         else:
             constant = self.expression(node)
             if not isinstance(constant, Const) or not isinstance(constant.value, (tuple, list, set, frozenset, range)):
-                self.error(node, "`in` takes a tuple of values written here, or a constant one")
+                hint = "" if isinstance(constant, Const) else "a loop finds it: for each in ...: if each == x: ..."
+                self.error(node, "`in` takes a tuple of values written here, or a constant one", hint)
             options = [Const(each) for each in constant.value]
         if isinstance(left, Const) and all(isinstance(each, Const) for each in options):
             found = any(isinstance(each, Const) and each.value == left.value for each in options)

@@ -7,9 +7,10 @@ import types
 from typing import Any, TypeVar
 
 from ..function import Hook, MetalFunction, Static
-from ..intrinsics import Intrinsic
+from ..intrinsics import Intrinsic, unsafe
 from ..structure import StructType
-from ..types import ArrayType, CellType, EnumType, IntType, PtrType, SliceType, Type, slice_of, u64
+from ..types import Array, ArrayType, CellType, EnumType, IntType, PtrType, SliceType, Type, slice_of, u64
+from . import advice
 from .operators import Operators
 from .values import POISON, Bound, Const, Operand, Place, Value
 
@@ -26,8 +27,11 @@ class Places(Operators):
         self.at(node)
         match node:
             case ast.Constant():
-                if isinstance(node.value, (float, complex)) or node.value is ...:
-                    self.error(node, f"metal has no values like {node.value!r}")
+                if isinstance(node.value, (float, complex)):
+                    words = f"metal has no floating point, so no {node.value!r}"
+                    self.error(node, words, "count in smaller units: milliseconds instead of seconds")
+                if node.value is ...:
+                    self.error(node, "metal has no values like ...", "`pass` does nothing")
                 return Const(node.value)
             case ast.Name():
                 return self.name(node)
@@ -56,22 +60,17 @@ class Places(Operators):
                 return self.tuple_of(node, want)
             case ast.NamedExpr():
                 known = self.locals.get(node.target.id)
-                hint = known.type if known is not None else want
-                operand = self.expression(node.value, hint)
-                literal = isinstance(operand, Const) and hint is not None
-                value = self.coerce(operand, hint, node) if literal else self.rvalue(operand, node)  # type: ignore[arg-type]
+                type_ = known.type if known is not None else want
+                operand = self.expression(node.value, type_)
+                literal = isinstance(operand, Const) and type_ is not None
+                value = self.coerce(operand, type_, node) if literal else self.rvalue(operand, node)  # type: ignore[arg-type]
                 self.assign_name(node.target, value, node, self.in_frame(value))
                 return value
-        refused = {
-            ast.Lambda: "a lambda", ast.ListComp: "a comprehension", ast.SetComp: "a comprehension",
-            ast.DictComp: "a comprehension", ast.GeneratorExp: "a generator", ast.JoinedStr: "an f-string",
-            ast.Await: "await", ast.Yield: "yield", ast.Dict: "a dict", ast.List: "a list", ast.Set: "a set",
-        }  # fmt: skip
-        what = refused.get(type(node), f"this ({type(node).__name__})")
-        hint = "compute it at the top level, where Python runs"
+        what, instead = advice.VALUES.get(type(node), (type(node).__name__, "compute it at the top level"))
         if isinstance(node, ast.List):
-            hint = f"a local array is Array[u64, {len(node.elts)}](), say; a table is a constant() at the top level"
-        self.error(node, f"metal has no place for {what}", hint)
+            count = len(node.elts) or 16
+            instead = f"memory for some is Array[u64, {count}](), say; a table is a constant() at the top level"
+        self.error(node, f"metal has no {what}", instead)
 
     def assign_name(self, target: ast.Name, value: Value, node: ast.AST, owned: bool = False) -> None:
         """Give a local its value; `owned` says that it refers to the frame."""
@@ -115,7 +114,8 @@ class Places(Operators):
         if node.id in self.function.code.co_varnames and node.id not in self.instance.bindings:
             if node.id in self.unit_poison():
                 self.poisoned()
-            self.error(node, f"{node.id!r} has no value here", f"for a static write `global {node.id}` first")
+            self.no_static(node.id, node)
+            self.error(node, f"{node.id!r} has no value here", "give it one above")
         if node.id in self.instance.bindings:
             return self.known(self.instance.bindings[node.id], node)
         try:
@@ -129,13 +129,21 @@ class Places(Operators):
 
     failed: set[str]
 
-    def suggestion(self, name: str) -> str:
-        """The closest known name, as a hint."""
-        import difflib
+    def no_static(self, name: str, node: ast.AST) -> None:
+        """A static is assigned to only after `global`."""
+        raise NotImplementedError
 
-        names = [*self.locals, *self.function.python.__globals__]
-        close = difflib.get_close_matches(name, names, 1)
-        return f"did you mean {close[0]!r}?" if close else ""
+    def suggestion(self, name: str) -> str:
+        """The closest known name, as a hint; or where to import it from."""
+        from ... import metal
+
+        if name in metal.__all__:
+            return f"from goanna.metal import {name}"
+        names = [*self.locals, *self.function.variables, *self.function.python.__globals__, *advice.PYTHON]
+        close = advice.like(name, names)
+        if not close and (there := advice.like(name, metal.__all__)):
+            return f"{there} It is imported from goanna.metal"
+        return close or "names are the function's own, or those of the module's top level"
 
     def known(self, value: Any, node: ast.AST, name: str = "") -> Operand:
         """A compile-time object; statics become places."""
@@ -179,12 +187,10 @@ class Places(Operators):
                 return Bound(Value(type_, address), found) if found.owner is not None else Const(found)
             if name in type_.attributes:
                 return self.known(found, node, name)
-            import difflib
-
-            close = difflib.get_close_matches(name, [*type_.fields, *type_.attributes], 1)
             there = f"it has {', '.join(type_.fields)}" if type_.fields else ""
-            self.error(node, f"{type_} has no {name!r}", f"did you mean {close[0]!r}?" if close else there)
-        self.error(node, f"{type_} has no attribute {name!r}")
+            close = advice.like(name, [*type_.fields, *type_.attributes])
+            self.error(node, f"{type_} has no {name!r}", close or there)
+        self.error(node, f"{type_} has no attribute {name!r}", advice.attribute(type_, name, node))
 
     def known_attribute(self, value: Any, name: str, node: ast.AST) -> Operand:
         """An attribute of a module, a type, or any Python object at hand."""
@@ -198,7 +204,12 @@ class Places(Operators):
             return self.known(getattr(value, name), node, name)
         except AttributeError:
             what = f"module {value.__name__}" if isinstance(value, types.ModuleType) else repr(value)
-            self.error(node, f"{what} has no {name!r}")
+            if isinstance(value, type):
+                what = value.__name__
+            names = list(value.members) if isinstance(value, EnumType) else dir(value)
+            names += ["wrap"] if isinstance(value, IntType) else []
+            there = f"it has {', '.join(names)}" if value is unsafe else ""
+            self.error(node, f"{what} has no {name!r}", advice.like(name, names) or there)
 
     def subscript(self, node: ast.Subscript) -> Operand:
         """`base[index]` or `base[i:j]`."""
@@ -219,6 +230,9 @@ class Places(Operators):
             self.poisoned()
         if isinstance(node.slice, ast.Tuple):
             operands = [self.expression(each) for each in node.slice.elts]
+            if base.value is Array and len(operands) == 2 and not isinstance(operands[1], Const):
+                hint = "a Slice[...] has a length that is known when it runs"
+                self.error(node.slice.elts[1], "the length of an array is a constant", hint)
             if all(isinstance(each, Const) for each in operands):
                 key: Any = tuple(each.value for each in operands if isinstance(each, Const))
                 return Const(base.value[key])
@@ -237,7 +251,7 @@ class Places(Operators):
                 key = self.instance.bindings.get(key.__name__, key)
             return self.known(base.value[key], node)
         except (TypeError, LookupError) as error:
-            self.error(node, f"this constant can't be computed: {error}")
+            self.error(node, f"this constant can't be computed: {type(error).__name__}: {error}")
 
     def sequence(self, base: Operand, node: ast.AST) -> tuple[Value, Type, str, str, bool, int]:
         """An array or slice taken apart: value, element type, address, length, readonly, alignment."""
@@ -248,8 +262,7 @@ class Places(Operators):
         if isinstance(value.type, PtrType) and isinstance(value.type.target, ArrayType):
             value = self.not_null(value, node)
         if not isinstance(value.type, (ArrayType, SliceType)):
-            hint = "`.value` is what it points to" if isinstance(value.type, PtrType) else ""
-            self.error(node, f"{value.type} can't be indexed", hint)
+            self.error(node, f"{value.type} can't be indexed", advice.indexing(value.type, node))
         element = value.type.element
         address, length = self.slice_parts(value)
         align = element.alignment if not isinstance(base, Place) else min(base.align, element.alignment) or 1
@@ -263,7 +276,7 @@ class Places(Operators):
         operand = self.expression(node.slice, u64)
         if isinstance(operand, Const) and isinstance(operand.value, int):
             if operand.value < 0:
-                self.error(node.slice, "indexes count from 0", "s[len(s) - 1] is the last element")
+                self.error(node.slice, "indexes count from 0", advice.from_the_end(operand.value))
             if length.isdigit() and operand.value >= int(length):
                 self.error(node.slice, f"index {operand.value} is past the end of {length} elements")
         index = self.index_value(operand, node.slice)
@@ -274,6 +287,8 @@ class Places(Operators):
     def index_value(self, operand: Operand, node: ast.AST) -> str:
         """An index as i64: any unsigned integer serves."""
         if isinstance(operand, Const):
+            if isinstance(operand.value, int) and operand.value < 0:
+                self.error(node, "indexes count from 0", advice.from_the_end(operand.value))
             return self.coerce(operand, u64, node).text
         value = self.rvalue(operand, node)
         if isinstance(value.type, EnumType):
@@ -296,7 +311,7 @@ class Places(Operators):
     def slice_range(self, base: Operand, range_: ast.Slice, node: ast.AST) -> Value:
         """A part of an array or slice: start <= end <= length, checked."""
         if range_.step is not None:
-            self.error(node, "a slice has no step")
+            self.error(node, "a slice has no step", "count in steps: for i in range(0, len(x), 2), and use x[i]")
         value, element, address, length, _, _ = self.sequence(base, node)
         low = self.index_value(self.expression(range_.lower, u64), range_.lower) if range_.lower else "0"
         high = self.index_value(self.expression(range_.upper, u64), range_.upper) if range_.upper else length

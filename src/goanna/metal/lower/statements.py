@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from ..errors import MetalError, Poisoned
-from ..function import Static
+from ..function import Constant, Static
 from ..structure import StructType
 from ..types import (
     ArrayType,
@@ -24,6 +24,7 @@ from ..types import (
     same,
     void,
 )
+from . import advice
 from .branches import Branches
 from .values import Const, Local, Operand, Place, Value
 
@@ -46,7 +47,7 @@ class Statements(Branches):
                 self.report(error, node)
                 self.abandon(node)
             except LayoutError as error:
-                self.report(MetalError(node, str(error)), node)
+                self.report(MetalError(node, str(error), error.hint), node)
                 self.abandon(node)
             except Poisoned:
                 self.abandon(node)
@@ -98,20 +99,24 @@ class Statements(Branches):
             case ast.Global():
                 self.globals.update(node.names)
             case _:
-                names = {
-                    ast.Try: "try", ast.Raise: "raise", ast.FunctionDef: "a nested function", ast.ClassDef: "a class",
-                    ast.Delete: "del", ast.Import: "import", ast.ImportFrom: "import", ast.Nonlocal: "nonlocal",
-                    ast.AsyncFor: "async", ast.AsyncWith: "async", ast.AsyncFunctionDef: "async",
-                }  # fmt: skip
-                what = names.get(type(node), type(node).__name__)
-                hint = 'errors are values: return them, or panic("...")' if what in ("try", "raise") else ""
+                what, hint = advice.STATEMENTS.get(type(node), (type(node).__name__, ""))
                 self.error(node, f"metal has no {what}", hint)
 
     def expression_statement(self, node: ast.expr) -> None:
         """A call for its effect; anything else is a mistake."""
+        if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await)):
+            self.expression(node)  # reports it
         if not isinstance(node, (ast.Call, ast.NamedExpr)):
-            self.error(node, "this computes a value and drops it")
+            called = isinstance(node, (ast.Name, ast.Attribute)) and not isinstance(
+                self.expression(node), (Value, Place)
+            )
+            hint = f"a call has parentheses: {advice.source(node)}()" if called else "assign it, or leave it out"
+            self.error(node, "this computes a value and drops it", hint)
         operand = self.expression(node)
+        if isinstance(operand, Const):
+            self.error(
+                node, "this runs while compiling, and what it gives is dropped", "only @metal functions run later"
+            )
         if isinstance(operand, Place):
             self.rvalue(operand, node)
 
@@ -129,12 +134,13 @@ class Statements(Branches):
             operand = self.expression(node.value, want)
             if known is None and isinstance(operand, Const) and self.natural_type(operand.value) is None:
                 what = repr(operand.value)
+                self.no_static(target.id, node)
                 if operand.value is None:
                     self.error(
                         node, f"the type of {target.id!r} is not known here", f"write `{target.id}: Ptr[...] = None`"
                     )
                 if not isinstance(operand.value, int):
-                    self.error(node, f"{what} is not a value that exists at run time")
+                    self.not_a_value(operand.value, node.value)
                 self.error(
                     node, f"the type of {target.id!r} is not known here", f"write `{target.id}: u64 = {what}`, say"
                 )
@@ -163,7 +169,10 @@ class Statements(Branches):
         else:
             operand = self.expression(target)
         if not isinstance(operand, Place):
-            self.error(target, "this can't be assigned to")
+            hint = ""
+            if isinstance(target, ast.Name):
+                hint = f"a number of Python's is fixed when compiled; a variable is one by {target.id} = static(u64)"
+            self.error(target, "this can't be assigned to", hint)
         if isinstance(operand.type, NeverType):
             self.poisoned()
         return operand
@@ -173,22 +182,30 @@ class Statements(Branches):
         try:
             return self.function.lookup(target.id)
         except KeyError:
-            self.error(target, f"{target.id!r} is not known here", self.suggestion(target.id))
+            self.error(
+                target, f"{target.id!r} is not known here", f"declare it at the top level: {target.id} = static(u64)"
+            )
+
+    def no_static(self, name: str, node: ast.AST) -> None:
+        """A static is assigned to only after `global`."""
+        try:
+            static = self.function.lookup(name)
+        except KeyError:
+            return
+        if isinstance(static, Constant):
+            self.error(node, f"{name!r} is a constant", "take another name; a static() can be written")
+        if isinstance(static, Static):
+            self.error(node, f"{name!r} is a static", f"write `global {name}` first, or take another name")
 
     def assign_name(self, target: ast.Name, value: Value, node: ast.AST, owned: bool = False) -> None:
         name, type_ = target.id, value.type
         if isinstance(type_, VoidType):
-            self.error(node, "this gives no value")
+            self.error(node, "this gives no value", "the function is declared -> None")
         if name in self.globals:
             return self.write(self.place(target), value, node)
         local = self.locals.get(name)
         if local is None:
-            try:
-                static = self.function.lookup(name)
-            except KeyError:
-                static = None
-            if isinstance(static, Static):
-                self.error(node, f"{name!r} is a static", f"write `global {name}` first, or take another name")
+            self.no_static(name, node)
             local = self.declare(name, type_, node)
         local.owned = local.owned or owned
         value = self.coerce(value, local.type, node)
@@ -233,7 +250,10 @@ class Statements(Branches):
         """The type an annotation in a function names."""
         scope = _Names(self)
         text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ast.unparse(node)
-        type_ = self.unit.substitute(resolve(text, scope), self.instance.bindings)
+        try:
+            type_ = self.unit.substitute(resolve(text, scope), self.instance.bindings)
+        except LayoutError as error:
+            self.error(node, str(error), error.hint)
         if not isinstance(type_, Type):
             self.error(node, f"{text} is not a type")
         return type_
@@ -242,13 +262,20 @@ class Statements(Branches):
         """`a, b = value`."""
         if isinstance(operand, Const) and isinstance(operand.value, tuple):
             self.error(
-                node, "the types of these constants are not known here", "assign one at a time, with their types"
+                node,
+                "the types of these constants are not known here",
+                "assign one at a time, with their types: a: u64 = 1",
             )
         value = self.rvalue(operand, node.value)
         if not isinstance(value.type, TupleType):
-            self.error(node, f"{value.type} can't be taken apart")
+            self.error(
+                node, f"{value.type} can't be taken apart", "only several results of a function can, and a, b = x, y"
+            )
         if len(value.type.elements) != len(target.elts):
-            self.error(node, f"{len(value.type.elements)} values for {len(target.elts)} names")
+            values, names = len(value.type.elements), len(target.elts)
+            self.error(
+                node, f"{advice.counted(values, 'value')} for {advice.counted(names, 'name')}", "`_` leaves one out"
+            )
         for index, (type_, each) in enumerate(zip(value.type.elements, target.elts, strict=True)):
             part = Value(type_, self.op(f"extractvalue {value.type.llvm} {value.text}, {index}"))
             self.mark_frame(part, value.text in self.frame_values)
@@ -264,6 +291,10 @@ class Statements(Branches):
         """`destination[i:j] = source`: equal lengths, overlap allowed."""
         assert isinstance(target.slice, ast.Slice)
         start = len(self.lines)
+        if isinstance(node.value, (ast.List, ast.Constant)) and not isinstance(
+            getattr(node.value, "value", None), bytes
+        ):
+            self.error(node.value, "elements are copied from a slice or array", advice.FILLING)
         base = self.expression(target.value)
         _, _, _, _, readonly, _ = self.sequence(base, target.value)
         if readonly or (isinstance(base, Const)):
@@ -289,12 +320,14 @@ class Statements(Branches):
         """return: the value first, then the exits, innermost first."""
         if isinstance(self.result, VoidType):
             if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
-                self.error(node, "this function gives no value", "declare its result: -> type")
+                operand = self.expression(node.value)
+                type_ = operand.type if isinstance(operand, (Value, Place)) else "u64"
+                self.error(node, "this function gives no value", f"declare its result: -> {type_}")
             self.run_exits(0)
             self.emit("ret void")
         else:
             if node.value is None:
-                self.error(node, f"this function gives {self.result}")
+                self.error(node, f"this function gives {self.result}", "write the value behind return")
             operand = self.expression(node.value, self.result)
             if self.in_frame(operand):
                 self.error(
@@ -322,7 +355,12 @@ class Statements(Branches):
         enter = type_.attributes.get("__enter__") if isinstance(type_, StructType) else None
         leave = type_.attributes.get("__exit__") if isinstance(type_, StructType) else None
         if enter is None or leave is None:
-            self.error(item.context_expr, f"{type_} has no __enter__ and __exit__")
+            hint = (
+                f"write both in {type_}"
+                if isinstance(type_, StructType)
+                else "a structure that has both is wanted here"
+            )
+            self.error(item.context_expr, f"{type_} has no __enter__ and __exit__", hint)
         entered = self.call_method(manager, enter, [], item.context_expr)
         if item.optional_vars is not None:
             if not isinstance(item.optional_vars, ast.Name):
@@ -340,10 +378,12 @@ class Statements(Branches):
 
     def assertion(self, node: ast.Assert) -> None:
         """assert condition, "reason"."""
+        if isinstance(node.test, ast.Tuple):
+            self.error(node.test, "a tuple is no condition", 'without the parentheses: assert condition, "reason"')
         reason = "assertion failed: " + ast.unparse(node.test)
         if node.msg is not None:
             if not isinstance(node.msg, ast.Constant) or not isinstance(node.msg.value, str):
-                self.error(node.msg, "the reason is a text written here")
+                self.error(node.msg, "the reason is a text written here", advice.REASON)
             reason = node.msg.value
         condition = self.condition(node.test)
         if condition == "false":
