@@ -24,6 +24,7 @@ from goanna.machine.accelerator import choose
 from goanna.machine.information import runner_information
 from goanna.machine.life import Start, live
 from goanna.machine.qemu import Settings, find_qemu
+from goanna.machine.shares import check_qemu, parse_shares, told
 from goanna.program.around import around
 from goanna.program.elf import read_program
 from goanna.program.test_flags import written_by
@@ -40,6 +41,7 @@ class Options:
     verbose: bool
     guest: Guest
     accel: str
+    share: Sequence[str] = ()
 
 
 def execute(words: Sequence[str], options: Options) -> int:
@@ -47,6 +49,9 @@ def execute(words: Sequence[str], options: Options) -> int:
     if not words:
         raise Failure("ELF is missing", "Say which program: goanna exec ELF ARGUMENTS")
     qemu = find_qemu()
+    shares = parse_shares(options.share)
+    if shares:
+        check_qemu(qemu.path)
     program = read_program(Path(words[0]))
     here = Path.cwd()
     path = os.path.abspath(words[0])
@@ -88,6 +93,7 @@ def execute(words: Sequence[str], options: Options) -> int:
             verbose=options.verbose,
             tree=beside,
             returns=returns,
+            shares=told(shares),
         )
         trace = None
         if options.trace:
@@ -99,6 +105,7 @@ def execute(words: Sequence[str], options: Options) -> int:
             processors=options.cpus,
             accelerator=choose(qemu, options.accel),
             tree=tree_file,
+            shares=shares,
         )
         start = Start(
             image=image_path, information=information, settings=settings, timeout=options.timeout,

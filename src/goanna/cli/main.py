@@ -48,6 +48,12 @@ Add = Annotated[
     list[str] | None,
     typer.Option("--add", metavar="HOST[:GUEST]", help="Put a file or folder of this computer into the image."),
 ]
+Share = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--share", metavar="HOST[:GUEST][:ro]", help="Let a folder of this computer be there, to be read and written."
+    ),
+]
 Env = Annotated[
     list[str] | None,
     typer.Option(
@@ -125,6 +131,7 @@ def _run(
     trace: Annotated[bool, typer.Option("--trace", help="Print each system call on standard error.")] = False,
     gdb: Annotated[bool, typer.Option("--gdb", help="Wait for gdb before the first instruction.")] = False,
     add: Add = None,
+    share: Share = None,
     env: Env = None,
     env_file: EnvFile = None,
     workdir: Workdir = None,
@@ -152,7 +159,7 @@ def _run(
     )  # fmt: skip
     options = Options(
         memory=memory, cpus=cpus, timeout=timeout, trace=trace, gdb=gdb, guest=guest, verbose=verbose,
-        machine=machine, accel=accel,
+        machine=machine, accel=accel, share=share or [],
     )  # fmt: skip
     raise _Finished(run(words_of(ctx), options))
 
@@ -178,6 +185,7 @@ def _exec(
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Print each system call on standard error.")] = False,
     add: Add = None,
+    share: Share = None,
     env: Env = None,
     env_file: EnvFile = None,
     workdir: Workdir = None,
@@ -202,7 +210,10 @@ def _exec(
         add=add or [], env=env or [], env_file=env_file or [], workdir=workdir, user=user, hostname=hostname, tz=tz,
         memory_files=memory_files or 0,
     )  # fmt: skip
-    options = Options(memory=memory, cpus=cpus, timeout=timeout, trace=trace, verbose=verbose, guest=guest, accel=accel)
+    options = Options(
+        memory=memory, cpus=cpus, timeout=timeout, trace=trace, verbose=verbose, guest=guest, accel=accel,
+        share=share or [],
+    )  # fmt: skip
     raise _Finished(execute(words, options))
 
 
@@ -221,6 +232,7 @@ def _test(
         int | None, typer.Option("--cpus", min=1, max=_MOST_PROCESSORS, metavar="N", help="How many processors it has.")
     ] = None,
     add: Add = None,
+    share: Share = None,
     env_file: EnvFile = None,
     user: User = None,
     hostname: Hostname = None,

@@ -23,7 +23,7 @@ from goanna.program.toolchain import SWITCHES, VALUE_FLAGS
 
 NAME = "goanna.toml"
 # Keys whose values begin with a path of this computer.
-_PATHS = ("add", "env-file")
+_PATHS = ("add", "share", "env-file")
 _ENDS = ("go.mod", ".git")
 
 
@@ -87,7 +87,7 @@ def _go_words(path: Path, key: str, value: Any) -> list[str]:
 
 def _values(path: Path, key: str, value: Any) -> list[str]:
     if isinstance(value, dict):
-        return [f"{name}{':' if key == 'add' else '='}{each}" for name, each in value.items()]
+        return [f"{name}{':' if key in ('add', 'share') else '='}{each}" for name, each in value.items()]
     items = value if isinstance(value, list) else [value]
     for each in items:
         if isinstance(each, bool) or not isinstance(each, str | int | float):

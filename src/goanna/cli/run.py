@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from goanna.machine.accelerator import choose
 from goanna.machine.information import runner_information
 from goanna.machine.life import Start, live
 from goanna.machine.qemu import MachineType, Settings, find_qemu, memory_text
+from goanna.machine.shares import check_qemu, parse_shares, told
 from goanna.program.elf import Program, is_elf
 
 
@@ -36,22 +37,27 @@ class Options:
     verbose: bool
     machine: MachineType
     accel: str
+    share: Sequence[str] = ()
 
 
 def run(words: Words, options: Options) -> int:
     """Boot and follow to the end; gives the exit status. Raises Failure."""
     qemu = find_qemu()
+    shares = parse_shares(options.share)
+    if shares:
+        check_qemu(qemu.path)
     with _image_of(words, options.guest) as (image, symbols):
         check_memory(image, options.memory)
         information = runner_information(
             image, words.arguments, options.guest.environment, wishes_for(image, options.guest),
-            trace=options.trace, verbose=options.verbose, settled=options.gdb,
+            trace=options.trace, verbose=options.verbose, settled=options.gdb, shares=told(shares),
         )  # fmt: skip
         settings = Settings(
             machine=options.machine,
             memory=options.memory,
             processors=options.cpus,
             accelerator=choose(qemu, options.accel),
+            shares=shares,
             gdb_port=_free_port() if options.gdb else None,
         )
         if settings.gdb_port is not None:

@@ -36,7 +36,8 @@ class Wishes:
         numbers: dict[str, Any] = {"user": self.user.user, "group": self.user.group} if self.user is not None else {}
         return boot_information(
             directory=self.directory, hostname=self.hostname, files_limit=self.files_limit,
-            flags=flags | (FLAG_USER if self.user is not None else 0), **numbers, **more,
+            flags=flags | (FLAG_USER if self.user is not None else 0),
+            groups=self.user.further if self.user is not None else None, **numbers, **more,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from goanna.failure import Failure
 
 _MOST = 0xFFFF_FFFE
+_MOST_GROUPS = 32  # that a process of the kernel's has (identity/credentials.py)
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,12 @@ class User:
 
     user: int
     group: int
+    further: tuple[int, ...] = ()  # groups that the user is in besides
 
 
 def find_user(text: str, passwd: bytes, groups: bytes) -> User:
-    """The numbers of `--user text`. A number needs no line in `passwd`; its group is 0 where it has none.
+    """The numbers of `--user text`. A number needs no line in `passwd`; its group is 0 where it has none. Who says no
+    group is in all those besides that list the user.
 
     Raises Failure for a name that isn't there, and for a number that no user can have.
     """
@@ -32,7 +35,13 @@ def find_user(text: str, passwd: bytes, groups: bytes) -> User:
     if given:
         found = next((each for each in _lines(groups) if each[0] == group_name), None)
         group = int(found[2]) if found is not None else _number(text, group_name, "group", "/etc/group")
-    return User(user, group)
+    return User(user, group, () if given else _memberships(fields[0] if fields else name, groups, group))
+
+
+def _memberships(name: str, groups: bytes, first: int) -> tuple[int, ...]:
+    """The groups whose line in the table lists a user."""
+    found = [int(each[2]) for each in _lines(groups) if name in each[3].split(",") and int(each[2]) <= _MOST]
+    return tuple(dict.fromkeys(each for each in found if each != first))[:_MOST_GROUPS]
 
 
 def _lines(table: bytes) -> list[list[str]]:

@@ -33,10 +33,11 @@ def runner_information(
     settled: bool = False,
     tree: bytes | None = None,
     returns: Sequence[bytes] | None = None,
+    shares: Sequence[bytes] | None = None,
 ) -> bytes:
     """Packed boot information for one run. `arguments` of None leaves the image's; `environment` is added to its
-    own; `tree` is the path of the tree that is put beside the image, `returns` are the paths of
-    what is to come back. `settled`: no address is chosen at random.
+    own; `tree` is the path of the tree that is put beside the image, `returns` are the paths of what is to come back,
+    `shares` say which folder of this computer stands where. `settled`: no address is chosen at random.
     """
     flags = FLAG_CONTROL | FLAG_PORTS | FLAG_DEBUG_EXIT
     if same_file(OUTPUT, ERROR):
@@ -53,6 +54,7 @@ def runner_information(
             wall_time=time.time_ns(),
             tree=tree,
             returns=returns,
+            shares=shares,
         )
     except ValueError as error:
         from goanna.failure import Failure

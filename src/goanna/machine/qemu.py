@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from goanna.failure import Failure
 from goanna.kernel.shared.boot import CONSOLE_PORT, CONTROL_PORT, ERROR_PORT, TREE_DISK
+from goanna.machine.shares import Share, share_words
 
 PROGRAM = "qemu-system-x86_64"
 # The first release whose microvm has what the kernel uses (ACPI, 7.2 of Debian 12 and 6.2 of Ubuntu 22.04 are tested
@@ -82,6 +84,7 @@ class Settings:
     accelerator: str = "tcg"
     gdb_port: int | None = None
     tree: Path | None = None
+    shares: Sequence[Share] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +136,7 @@ def command_line(qemu: Qemu, image: Path, boot_information: Path, settings: Sett
     ]  # fmt: skip
     if settings.tree is not None:
         words += _disk(settings.tree, TREE_DISK.decode(), settings.machine)
+    words += share_words(settings.shares, "device" if settings.machine is MachineType.MICROVM else "pci")
     if settings.gdb_port is not None:
         words += ["-gdb", f"tcp:127.0.0.1:{settings.gdb_port}", "-S"]
     return words

@@ -6,6 +6,7 @@ from goanna.kernel.arch.host import arena as host_arena
 from goanna.kernel.file.tree import root_entry
 from goanna.kernel.share.message import LONGEST_MESSAGE
 from goanna.kernel.share.mount import mount_share, new_share, shares
+from goanna.kernel.share.node import Share
 from goanna.kernel.share.session import Exchange
 from goanna.metal import Array, Fn, Ptr, Slice, i64, metal, panic, static, struct, u8, u32, u64, unsafe
 from tests.kernel.share.server import Server
@@ -85,7 +86,8 @@ def in_use() -> u32:
     for index in range(u64(SLOTS)):
         if slots[index].used:
             count += 1000
-    for word in shares[0].session.used:
+    share: Share = shares[0]
+    for word in share.session.used:
         left = word
         while left != 0:
             left = left & (left - 1)

@@ -14,6 +14,7 @@ from goanna.kernel.base import log
 from goanna.kernel.base.text import Text
 from goanna.kernel.boot.ports import console_device
 from goanna.kernel.boot.settings import settings
+from goanna.kernel.boot.shares import add_channel, next_channel
 from goanna.kernel.device.control import log_line
 from goanna.kernel.device.pci import Function, find_functions
 from goanna.kernel.device.registers import IN_MEMORY
@@ -23,6 +24,7 @@ from goanna.kernel.device.virtio.device import Device
 from goanna.kernel.device.virtio.entropy import ENTROPY_DEVICE, EntropySource
 from goanna.kernel.device.virtio.mmio import MMIO_SIZE, find_mmio
 from goanna.kernel.device.virtio.pci import connect_messages, find_pci
+from goanna.kernel.device.virtio.plan9 import PLAN9_DEVICE, channel_interrupt
 from goanna.kernel.device.virtio.queue import Part
 from goanna.kernel.file.drive import CLUSTER, Drive
 from goanna.kernel.random.pool import stir_bytes
@@ -55,6 +57,8 @@ def driver_state(kind: u32) -> Ptr[Device]:
         return disks[disk_count].device
     if kind == ENTROPY_DEVICE and entropy_source.device.transport is None:
         return entropy_source.device
+    if kind == PLAN9_DEVICE and next_channel() is not None:
+        return next_channel().device
     if kind == CONSOLE_DEVICE and console_wanted() and console_device.device.transport is None:
         return console_device.device
     return None
@@ -73,6 +77,8 @@ def interrupt_of(kind: u32) -> tuple[Fn[[u64], None], u64]:
         return disk_interrupt, unsafe.address(disks[disk_count])
     if kind == CONSOLE_DEVICE:
         return console_interrupt, unsafe.address(console_device)
+    if kind == PLAN9_DEVICE:
+        return channel_interrupt, unsafe.address(next_channel())
     return None, 0
 
 
@@ -121,6 +127,9 @@ def start(kind: u32) -> None:
             describe(disk)
         elif log.verbose:
             log_line(b"goanna: a disk can't be started")
+    elif kind == PLAN9_DEVICE:
+        if not add_channel() and log.verbose:
+            log_line(b"goanna: a shared folder's device can't be started")
     elif kind == CONSOLE_DEVICE:
         if not console_device.start(settings.flags & FLAG_PORTS != 0):
             log_line(b"goanna: the virtio console can't be used, so the serial ports are")

@@ -2,9 +2,9 @@
 
 The command line is words between blanks, `key=value` or `key`: `trace`, `verbose`, `processors=N`, `memory=SIZE`,
 `stack=SIZE`, `files=N`, `filespace=SIZE` (memory that files may take), `hostname=NAME`, `program=PATH`,
-`directory=PATH`, `console=virtio` (a virtio console in place of the serial port), `env.KEY=VALUE`. Sizes take K, M or
-G. What follows a word `--` are the program's arguments, in place of the image's. Words that are not known are counted,
-so that a verbose start can say so.
+`directory=PATH`, `console=virtio` (a virtio console in place of the serial port), `share=TAG:PATH[:ro]` (where the
+folder of a virtio 9P device stands), `env.KEY=VALUE`. Sizes take K, M or G. What follows a word `--` are the program's
+arguments, in place of the image's. Words that are not known are counted, so that a verbose start can say so.
 """
 
 from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_USER, FLAG_VERBOSE, FLAG_VIRTIO_CONSOLE, BootInformation
@@ -27,9 +27,11 @@ class Settings:
     hostname: Slice[u8]
     directory: Slice[u8]  # where the program starts; empty: /
     tree: Slice[u8]  # where the loader's tree stands
+    shares: Slice[u8]  # folders of the host and where they go (boot/shares.py), each followed by a zero byte
     returns: Slice[u8]  # paths of what goes back to the runner, each followed by a zero byte
     user: u32
     group: u32
+    groups: Slice[u8]  # u32 numbers of those that the user is in besides
     wall_time: u64  # ns since 1970 when the machine started; 0: ask the machine's clock
     memory_limit: u64  # bytes; 0: all there is
     stack_limit: u64  # bytes; 0: the default
@@ -63,11 +65,14 @@ def take_information(information: BootInformation) -> None:
         settings.directory = information.bytes_of(information.directory)
     if information.tree.offset != 0:
         settings.tree = information.bytes_of(information.tree)
+    if information.shares.offset != 0:
+        settings.shares = information.bytes_of(information.shares)
     if information.returns.offset != 0:
         settings.returns = information.bytes_of(information.returns)
     if information.flags & FLAG_USER != 0:
         settings.user = information.user
         settings.group = information.group
+        settings.groups = information.bytes_of(information.groups)
     if information.wall_time != 0:
         settings.wall_time = information.wall_time
     if information.memory_limit != 0:
@@ -143,6 +148,8 @@ def take_word(word: Slice[u8]) -> bool:
         return True
     if starts_with(word, b"env."):
         return add_variable(word[4:])
+    if starts_with(word, b"share="):
+        return add_share(word[6:])
     if starts_with(word, b"processors="):
         value, good = number(word[11:])
         if good and value <= 0xFFFF_FFFF:
@@ -202,6 +209,17 @@ def add_variable(assignment: Slice[u8]) -> bool:
         settings.used = start
         return False
     settings.environment = settings.extra[start : settings.used]
+    return True
+
+
+@metal
+def add_share(text: Slice[u8]) -> bool:
+    """One more folder of the host: TAG:PATH, TAG:PATH:ro."""
+    start = settings.used
+    if not keep(settings.shares) or not keep(text) or not keep(b"\0"):
+        settings.used = start
+        return False
+    settings.shares = settings.extra[start : settings.used]
     return True
 
 

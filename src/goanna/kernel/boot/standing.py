@@ -10,8 +10,8 @@ from goanna.kernel.file.image_tree import mount_image
 from goanna.kernel.file.tree import Entry, child_of, root_entry
 from goanna.kernel.identity.credentials import become_user
 from goanna.kernel.identity.names import host_name
-from goanna.kernel.thread.process import Process
-from goanna.metal import Fn, Ptr, Slice, hook, i64, metal, u8, u64
+from goanna.kernel.thread.process import GROUPS, Credentials, Process
+from goanna.metal import Fn, Ptr, Slice, hook, i64, metal, u8, u32, u64, unsafe
 
 __all__ = ["describe_person", "find_entry", "mount_tree", "set_directory", "take_identity", "take_place"]
 
@@ -47,6 +47,11 @@ def find_entry(path: Slice[u8]) -> tuple[Ptr[Entry], i64]:
 def take_identity(process: Process) -> None:
     """User, group and host name as the settings say. Before the program is loaded."""
     become_user(process.credentials, settings.user, settings.group)
+    credentials: Credentials = process.credentials
+    count = min(len(settings.groups) // 4, u64(GROUPS))
+    for index in range(count):
+        credentials.groups[index] = unsafe.load(u32, unsafe.address(settings.groups) + index * 4, unaligned=True)
+    credentials.group_count = u32(count)
     if len(settings.hostname) != 0:
         host_name.set(settings.hostname)
 

@@ -30,6 +30,7 @@ from goanna.kernel.boot.first import start_first_process
 from goanna.kernel.boot.ports import drain_ports, finish_streams, open_ports
 from goanna.kernel.boot.returns import send_returns
 from goanna.kernel.boot.settings import settings, take_command_line, take_information
+from goanna.kernel.boot.shares import mount_shares
 from goanna.kernel.boot.standing import mount_tree
 from goanna.kernel.device.control import log_line, program_died, program_exited, use_channel
 from goanna.kernel.file.generated_tree import mount_generated
@@ -169,6 +170,7 @@ def mount_bundle() -> None:
     mount_generated()
     if len(settings.tree) != 0:
         mount_beside()
+    mount_shares()
 
 
 @metal

@@ -39,7 +39,7 @@ __all__ = [
 IMAGE_MAGIC = int.from_bytes(b"GoannaIm", "little")
 IMAGE_VERSION = 2
 BOOT_MAGIC = int.from_bytes(b"GoannaBt", "little")
-BOOT_VERSION = 3
+BOOT_VERSION = 4
 HEADER_SIZE = 144  # bytes of ImageHeader
 FIXED_SIZE = 184  # bytes of BootInformation before the string area
 CHECKSUM_BLOCK = 4096  # bytes of the bundle under one entry of the checksum table: a page, checked when it is mapped
@@ -121,7 +121,9 @@ class BootInformation:
     hostname: Text
     directory: Text  # path of the working directory; / if nobody says
     tree: Text  # path at which the tree stands that is beside the image: on the disk TREE_DISK, or loaded to memory
+    shares: Text  # folders of the host: TAG:PATH:ro or TAG:PATH:rw, each followed by a zero byte
     returns: Text  # paths of files and folders that go back to the runner at the end, each followed by a zero byte
+    groups: Text  # u32 numbers of groups that the user is in besides
     wall_time: u64  # ns since 1970 when the machine started
     memory_limit: u64  # bytes for the program; 0: all there is
     stack_limit: u64  # bytes, RLIMIT_STACK; 0: 8 MiB
@@ -130,7 +132,7 @@ class BootInformation:
     seed: Array[u8, 32]  # from the runner's random source
     user: u32  # whom the program runs as, with FLAG_USER
     group: u32
-    reserved: Array[u64, 3]
+    reserved: u64
 
     def check(self, available: u64) -> bool:
         """Whether magic, version, size (at most `available` bytes) and all texts are sound. To be called first."""
@@ -145,6 +147,9 @@ class BootInformation:
             and self.sound(self.hostname, False)
             and self.sound(self.directory, False)
             and self.sound(self.tree, False)
+            and self.sound(self.shares, True)
+            and self.sound(self.groups, False)
+            and self.groups.length % 4 == 0
             and self.sound(self.returns, True)
         )
 
@@ -181,7 +186,9 @@ def boot_information(
     hostname: bytes | None = None,
     directory: bytes | None = None,
     tree: bytes | None = None,
+    shares: Iterable[bytes] | None = None,
     returns: Iterable[bytes] | None = None,
+    groups: Iterable[int] | None = None,
     **numbers: object,
 ) -> bytes:
     """Boot information packed by the host: what is None is "not said". Other fields by name: flags, seed, wall_time,
@@ -214,6 +221,8 @@ def boot_information(
         "hostname": text(None if hostname is None else plain(hostname)),
         "directory": text(None if directory is None else plain(directory)),
         "tree": text(None if tree is None else plain(tree)),
+        "shares": text(strings(shares)),
         "returns": text(strings(returns)),
+        "groups": text(None if groups is None else b"".join(each.to_bytes(4, "little") for each in groups)),
     }
     return BootInformation.pack(size=start + len(area), **texts, **numbers) + bytes(area)
