@@ -87,6 +87,20 @@ def test_gdb_stops_in_the_program_and_in_the_kernel(program: Path, processors: i
     assert re.search(r"^\d+\tdef sys_write\(", said, re.MULTILINE), said
 
 
+@pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
+def test_gdb_shows_the_start_of_the_kernel_whole_and_steps_by_python_lines(program: Path, processors: int) -> None:
+    steps = ["hbreak load_program", "continue", "backtrace", "print *space", "print space->lock.owner", "next", "next"]
+    said = debugged(program, processors, [*steps, "step", "step", "info locals", "kill"])
+    assert re.search(r"#0 +load_program \(space=0x[0-9a-f]+, .*\) at .*/kernel/exec/load\.py:\d+", said), said
+    assert re.search(r"#\d+ .*\bboot_start \(info=.*\) at .*/kernel/arch/x86_64/start\.py:\d+", said), said
+    assert re.search(r"#\d+ .*\bfirst_boot_start \(\)\n(?!Backtrace stopped)", said), said
+    assert re.search(r"\$1 = \{lock = \{owner = \d+\}, areas = \{.*references = 1\}", said), said
+    assert re.search(r"\$2 = \d+\n", said), said
+    after = said.partition("$2 = ")[2]
+    assert len(set(re.findall(r"^(\d+)\t\s*\S", after, re.MULTILINE))) >= 3, said
+    assert re.search(r"^\w+ = ", after, re.MULTILINE), said
+
+
 def test_calls_that_are_not_there_are_named(tmp_path: Path, processors: int) -> None:
     (tmp_path / "main.go").write_text(
         "package main\n\nimport (\n\t\"fmt\"\n\t\"syscall\"\n)\n\nfunc main() {\n"

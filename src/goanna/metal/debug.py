@@ -129,7 +129,8 @@ class DebugInfo:
     def lines(self) -> list[str]:
         """All nodes, and the named metadata that makes LLVM see them. To be asked for once, at the end."""
         globals_ = self.node(f"!{{{', '.join(f'!{each}' for each in self._globals)}}}")
-        file = next(iter(self._files.values()), None) or self.file(self._title)
+        first = os.path.abspath(next(iter(self._files), self._title))
+        file = self.node(f'!DIFile(filename: {quote(first)}, directory: "")')
         self.write(
             self._unit,
             f"distinct !DICompileUnit(language: DW_LANG_C11, file: !{file}, producer: {quote(self._title)}, "

@@ -142,9 +142,8 @@ start64:
     movq %rax, (%rdi)
     movl %esi, %edi
     xorl %ebp, %ebp
-    movabsq $boot_start, %rax
-    call *%rax
-    ud2
+    movabsq $first_boot_start, %rax
+    jmp *%rax
 
 processor64:
     set_segments
@@ -157,9 +156,24 @@ processor64:
     movabsq $boot_processor_stack, %rdi
     movq (%rdi), %rsp
     xorl %ebp, %ebp
-    movabsq $processor_start, %rax
-    call *%rax
+    movabsq $first_processor_start, %rax
+    jmp *%rax
+
+# From here on at the kernel's own addresses. Nobody called this: a debugger's back trace ends here.
+.section .text.first, "ax", @progbits
+.cfi_sections .debug_frame
+first_boot_start:
+    .cfi_startproc
+    .cfi_undefined 16
+    call boot_start
     ud2
+    .cfi_endproc
+first_processor_start:
+    .cfi_startproc
+    .cfi_undefined 16
+    call processor_start
+    ud2
+    .cfi_endproc
 
 .section .bss.boot, "aw", @nobits
 .balign 4096
