@@ -10,7 +10,7 @@ from goanna.kernel.file.executable import set_executable
 from goanna.kernel.file.flags import S_IFREG
 from goanna.kernel.file.node import set_budget
 from goanna.kernel.file.node_pages import map_source
-from goanna.kernel.identity.limits import RLIMIT_NOFILE, RLIMIT_STACK, default_limits
+from goanna.kernel.identity.limits import RLIMIT_NOFILE, RLIMIT_STACK, default_limits, limit_new_space
 from goanna.kernel.memory import pages, space
 from goanna.kernel.thread.create import make_process, make_thread
 from goanna.kernel.thread.process import Process
@@ -38,8 +38,7 @@ def load_first(process: Process, frame: Frame) -> i64:
     if memory is None:
         return -ENOMEM
     process.space = memory
-    if settings.stack_limit != 0:
-        memory.stack_limit = settings.stack_limit
+    limit_new_space(process, memory)
     entry, error = find_entry(settings.program)
     if entry is None:
         return error if error < 0 else -ENOENT

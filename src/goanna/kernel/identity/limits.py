@@ -6,8 +6,9 @@ A limit is enforced where the resource is given out; this file only keeps the nu
 from goanna.kernel.arch import PAGE_SIZE, now
 from goanna.kernel.base.errno import EFAULT, EINVAL, EPERM, ESRCH
 from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS
-from goanna.kernel.identity.credentials import capable
+from goanna.kernel.identity.credentials import CAP_IPC_LOCK, capable
 from goanna.kernel.memory import user
+from goanna.kernel.memory.calls import may_lock_freely
 from goanna.kernel.memory.space import AddressSpace, acquire, release
 from goanna.kernel.thread.current import current, current_process
 from goanna.kernel.thread.process import LIMITS, Credentials, Limit, Process, Usage, tree_lock
@@ -83,6 +84,13 @@ def change_limit(process: Process, resource: u32, wanted: Limit) -> i64:
         limit_space(space, resource, wanted.current)
         release(space)
     return 0
+
+
+@may_lock_freely.set
+@metal
+def has_lock_capability() -> bool:
+    """Whether RLIMIT_MEMLOCK doesn't bind the running process."""
+    return capable(CAP_IPC_LOCK)
 
 
 @metal

@@ -3,12 +3,13 @@
 from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.errno import EFAULT, EINVAL, ENOMEM
 from goanna.kernel.memory import advise, mapping, protect, remap, user
-from goanna.kernel.memory.mapping import MAP_ANONYMOUS, PROTECTION, Request, map_request
+from goanna.kernel.memory.mapping import MAP_ANONYMOUS, MAP_LOCKED, PROTECTION, Request, map_request
 from goanna.kernel.memory.space import AddressSpace
 from goanna.metal import Array, Fn, hook, i32, i64, metal, u8, u32, u64
 
 __all__ = [
     "current_space",
+    "may_lock_freely",
     "open_mapping",
     "sys_brk",
     "sys_madvise",
@@ -30,10 +31,18 @@ UNKNOWN_PROTECTION = 0x80  # a bit that no machine's mprotect knows
 ANSWER = 256  # pages that mincore answers at once
 
 current_space = hook(Fn[[], AddressSpace])  # of the running process
+may_lock_freely = hook(Fn[[], bool])  # whether that process may lock more than RLIMIT_MEMLOCK: CAP_IPC_LOCK
 
 # Fill in `source`, with a reference that the caller gives back, and `maximum`, from a descriptor and the request's
 # protection and flags. 0, -EBADF, -EACCES (not open for reading), -ENODEV (no file that can be mapped), -EPERM.
 open_mapping = hook(Fn[[i32, Request], i64])
+
+
+@metal
+def locking(space: AddressSpace) -> AddressSpace:
+    """The running process's memory, told before a call that locks some of it whether its limit counts."""
+    space.locks_freely = may_lock_freely()
+    return space
 
 
 @metal
@@ -49,7 +58,8 @@ def sys_mmap(address: u64, length: u64, protection: u64, flags: u64, descriptor:
         if result != 0:
             return result
     source = request.source
-    result = map_request(current_space(), request)
+    space = locking(current_space()) if request.flags & MAP_LOCKED != 0 else current_space()
+    result = map_request(space, request)
     if source is not None:
         source.release()
     return result
@@ -71,7 +81,7 @@ def sys_mprotect(address: u64, length: u64, protection: u64) -> i64:
 @metal
 def sys_mremap(address: u64, old_length: u64, new_length: u64, flags: u64, target: u64) -> i64:
     """mremap(2)."""
-    return remap.remap(current_space(), address, old_length, new_length, flags, target)
+    return remap.remap(locking(current_space()), address, old_length, new_length, flags, target)
 
 
 @metal
@@ -118,7 +128,7 @@ def sys_msync(address: u64, length: u64, flags: u32) -> i64:
 @metal
 def sys_mlock(address: u64, length: u64) -> i64:
     """mlock(2)."""
-    return protect.lock(current_space(), address, length, False)
+    return protect.lock(locking(current_space()), address, length, False)
 
 
 @metal
@@ -126,7 +136,7 @@ def sys_mlock2(address: u64, length: u64, flags: u32) -> i64:
     """mlock2(2)."""
     if flags & ~MLOCK_ONFAULT != 0:
         return -EINVAL
-    return protect.lock(current_space(), address, length, flags & MLOCK_ONFAULT != 0)
+    return protect.lock(locking(current_space()), address, length, flags & MLOCK_ONFAULT != 0)
 
 
 @metal
@@ -138,7 +148,7 @@ def sys_munlock(address: u64, length: u64) -> i64:
 @metal
 def sys_mlockall(flags: u32) -> i64:
     """mlockall(2)."""
-    return protect.lock_all(current_space(), flags)
+    return protect.lock_all(locking(current_space()), flags)
 
 
 @metal

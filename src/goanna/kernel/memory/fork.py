@@ -130,6 +130,7 @@ def copy_numbers(parent: AddressSpace, child: AddressSpace) -> None:
     child.size_limit = parent.size_limit
     child.data_limit = parent.data_limit
     child.lock_limit = parent.lock_limit
+    child.locks_freely = parent.locks_freely
 
 
 @metal

@@ -190,7 +190,7 @@ def place_at(
     data = length if private_write else u64(0)
     if over(space.mapped, length, space.size_limit) or over(space.data, data, space.data_limit):
         return -ENOMEM
-    if flags & tree.AREA_LOCKED != 0 and over(space.locked, length, space.lock_limit):
+    if flags & tree.AREA_LOCKED != 0 and over_lock_limit(space, space.locked, length):
         return LOCKED_OUT
     if request.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0:
         result = spaces.clear_step(space, start, start + length, doomed)
@@ -206,6 +206,12 @@ def place_at(
 def over(have: u64, more: u64, limit: u64) -> bool:
     """Whether more bytes would exceed a limit."""
     return more > limit or have > limit - more
+
+
+@metal
+def over_lock_limit(space: AddressSpace, have: u64, more: u64) -> bool:
+    """Whether more locked bytes would exceed what the process may lock."""
+    return not space.locks_freely and over(have, more, space.lock_limit)
 
 
 @metal
@@ -261,7 +267,7 @@ def grow_break(space: AddressSpace, start: u64, end: u64) -> bool:
         return False
     if over(space.data, size, space.data_limit) or space.count >= spaces.MAXIMUM_AREAS:
         return False
-    if space.lock_future & tree.AREA_LOCKED != 0 and over(space.locked, size, space.lock_limit):
+    if space.lock_future & tree.AREA_LOCKED != 0 and over_lock_limit(space, space.locked, size):
         return False
     above = tree.find_from(space.areas, start)
     if above is not None and above.low() < end + PAGE_SIZE:

@@ -20,7 +20,7 @@ from goanna.kernel.memory import pages
 from goanna.kernel.memory import space as spaces
 from goanna.kernel.memory.area import Area
 from goanna.kernel.memory.fault import populate
-from goanna.kernel.memory.mapping import PROTECTION, over, round_up
+from goanna.kernel.memory.mapping import PROTECTION, over, over_lock_limit, round_up
 from goanna.kernel.memory.space import AddressSpace, Doomed
 from goanna.metal import i64, metal, u32, u64, wrapping
 
@@ -190,13 +190,14 @@ def lock(space: AddressSpace, address: u64, length: u64, on_fault: bool) -> i64:
     start = address & ~(PAGE_SIZE - 1)
     size = round_up(wrapping(length + address % PAGE_SIZE))
     end = wrapping(start + size)
-    if space.lock_limit == 0:
+    if space.lock_limit == 0 and not space.locks_freely:
         return -EPERM
     doomed = Doomed()
     with space.lock:
         result: i64 = 0
         already: u64 = locked_in(space, start, end) if end > start else 0
-        if space.lock_limit != spaces.UNLIMITED and over(space.locked - already, size, space.lock_limit):
+        unlimited = space.lock_limit == spaces.UNLIMITED
+        if not unlimited and over_lock_limit(space, space.locked - already, size):
             result = -ENOMEM
         elif end < start:
             result = -EINVAL
@@ -243,11 +244,11 @@ def lock_all(space: AddressSpace, flags: u32) -> i64:
     """mlockall: 0, -EINVAL, -EPERM or -ENOMEM."""
     if flags == 0 or flags == MCL_ONFAULT or flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0:
         return -EINVAL
-    if space.lock_limit == 0:
+    if space.lock_limit == 0 and not space.locks_freely:
         return -EPERM
     lock_flags: u32 = LOCK_FLAGS if flags & MCL_ONFAULT != 0 else tree.AREA_LOCKED
     with space.lock:
-        if flags & MCL_CURRENT != 0 and space.mapped > space.lock_limit:
+        if flags & MCL_CURRENT != 0 and over_lock_limit(space, 0, space.mapped):
             return -ENOMEM
         space.lock_future = lock_flags if flags & MCL_FUTURE != 0 else u32(0)
         if flags & MCL_CURRENT != 0:

@@ -21,7 +21,7 @@ from goanna.kernel.memory import area as tree
 from goanna.kernel.memory import space as spaces
 from goanna.kernel.memory.area import Area
 from goanna.kernel.memory.fault import populate
-from goanna.kernel.memory.mapping import LOCKED_OUT, over, round_up
+from goanna.kernel.memory.mapping import LOCKED_OUT, over, over_lock_limit, round_up
 from goanna.kernel.memory.placement import MAP_FIXED, choose
 from goanna.kernel.memory.space import AddressSpace, Doomed
 from goanna.metal import i64, metal, struct, u32, u64, wrapping
@@ -173,7 +173,7 @@ def check(space: AddressSpace, area: Area, move: Move) -> i64:
     more = move.new - min(move.new, move.old)
     if move.flags & MREMAP_DONTUNMAP != 0:
         more = move.new
-    if area.flags & tree.AREA_LOCKED != 0 and over(space.locked, more, space.lock_limit):
+    if area.flags & tree.AREA_LOCKED != 0 and over_lock_limit(space, space.locked, more):
         return LOCKED_OUT
     if over(space.mapped, more, space.size_limit):
         return -ENOMEM

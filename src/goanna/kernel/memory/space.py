@@ -95,6 +95,7 @@ class AddressSpace:
     size_limit: u64  # bytes, RLIMIT_AS
     data_limit: u64  # bytes, RLIMIT_DATA
     lock_limit: u64  # bytes, RLIMIT_MEMLOCK
+    locks_freely: bool  # whoever locked last may lock more than that
     table: PageTable
     references: Atomic[u32]
 
