@@ -8,13 +8,13 @@ so the results after it are missing.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from goanna.metal import Array, Fn, constant, metal, u8, u16, u64, unsafe
 from goanna.metal.backend import assemble
-from goanna.metal.compile import compile_object
+from goanna.metal.compile import compile_object, compile_parts
 from goanna.metal.link import kernel_script, link
 from goanna.metal.runtime import runtime_object
 from goanna.metal.target import kernel_target
@@ -176,14 +176,20 @@ def main_for(architecture: str, programs: Sequence[Any]) -> Any:
     return metal_main
 
 
-def build(architecture: str, level: int, programs: Sequence[Any], folder: Path) -> Path:
-    """The path of a kernel that calls the programs."""
+def build(
+    architecture: str, level: int, programs: Sequence[Any], folder: Path, part_of: Callable[[str], str] | None = None
+) -> Path:
+    """The path of a kernel that calls the programs; divided, at level 2, if `part_of` says how."""
     target = kernel_target(architecture)
-    compile_object([main_for(architecture, programs)], target, folder / "main.o", level=level)
+    parts, roots = [folder / "main.o"], [main_for(architecture, programs)]
+    if part_of is None:
+        compile_object(roots, target, parts[0], level=level)
+    else:
+        parts, _ = compile_parts(roots, target, folder, part_of)
     assemble(_START[architecture], target, folder / "start.o")
     runtime_object(target, folder / "runtime.o")
     base = _LOADED_AT[architecture]
-    objects = [folder / "start.o", folder / "main.o", folder / "runtime.o"]
+    objects = [folder / "start.o", *parts, folder / "runtime.o"]
     link(objects, kernel_script(target, base, base), folder / "kernel.elf")
     return folder / "kernel.elf"
 
@@ -194,12 +200,14 @@ def command(architecture: str, kernel: Path) -> list[str]:
     return [*machine, "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", str(kernel)]
 
 
-def results(architecture: str, level: int, programs: Sequence[Any], folder: Path) -> list[int]:
+def results(
+    architecture: str, level: int, programs: Sequence[Any], folder: Path, part_of: Callable[[str], str] | None = None
+) -> list[int]:
     """What each program (a metal function without parameters that gives a u64) gives on a machine of that architecture.
 
     Shorter than `programs` if one of them stopped the machine.
     """
-    start = command(architecture, build(architecture, level, programs, folder))
+    start = command(architecture, build(architecture, level, programs, folder, part_of))
     done = subprocess.run(start, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False)
     assert not done.stderr, done.stderr.decode()
     return [int(line, 16) for line in done.stdout.split()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,19 +26,22 @@ _PACKAGE = re.compile(r"^.*/goanna/(?=[^/]+/)")
 class Trap(Protocol):
     """What metal tells of a check, by the number in its trap record."""
 
-    reason: str
-    file: str
-    line: int
+    @property
+    def reason(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int: ...
 
 
-def panic_table(elf: Path, traps: Sequence[Trap]) -> bytes:
+def panic_table(elf: Path, traps: Mapping[int, Trap]) -> bytes:
     """The table for a kernel with symbols and DWARF. Raises Failure if a number in it outgrows its field."""
     with elf.open("rb") as stream:
         return _Table(ELFFile(stream), traps).packed()
 
 
 class _Table:
-    def __init__(self, elf: Any, traps: Sequence[Trap]) -> None:
+    def __init__(self, elf: Any, traps: Mapping[int, Trap]) -> None:
         self.elf, self.traps = elf, traps
         self.functions = dict(sorted(_functions(elf)))
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from goanna.cache import cache_folder, write_whole
 from goanna.failure import Failure
@@ -31,6 +32,9 @@ ARCHITECTURES = ("x86_64",)
 
 _SOURCES = Path(__file__).resolve().parent.parent
 _ROOMS = ("metal", "kernel")
+# The parts that the kernel is compiled in, by room; the other rooms are one. An edit compiles those whose code it
+# changes. Smaller parts would be quicker to compile, and the kernel slower: calls between parts are optimised less.
+_PARTS = {"base": "memory", "memory": "memory", "file": "file", "net": "net"}
 _COMPILERS = ("llvmlite", "ziglang")
 # What a build leaves in its folder; the last is written when all is there.
 _ELF, _PANIC_TABLE, _FACTS = "kernel.elf", "panic.table", "kernel.json"
@@ -121,22 +125,27 @@ def build(architecture: str, folder: Path) -> BuiltKernel:
     from goanna.kernel.arch import ASSEMBLY
     from goanna.kernel.main import ROOTS
     from goanna.metal.backend import assemble
-    from goanna.metal.compile import compile_object
+    from goanna.metal.compile import compile_parts
     from goanna.metal.link import kernel_script, link
     from goanna.metal.runtime import runtime_object
     from goanna.metal.target import kernel_target
 
     layout = import_module(f"goanna.kernel.arch.{architecture}.layout")
     target = kernel_target(architecture)
-    elf, part, start, runtime = (folder / name for name in (_ELF, "kernel.o", "start.o", "runtime.o"))
-    assemble(ASSEMBLY, target, start)
-    traps = compile_object(ROOTS, target, part)
-    runtime_object(target, runtime)
-    link([start, part, runtime], kernel_script(target, layout.KERNEL_VIRTUAL, layout.KERNEL_PHYSICAL), elf)
-    for each in (part, start, runtime):
-        each.unlink()
+    elf = folder / _ELF
+    with TemporaryDirectory(prefix="goanna-") as name:
+        start, runtime = Path(name, "start"), Path(name, "runtime")
+        assemble(ASSEMBLY, target, start)
+        parts, traps = compile_parts(ROOTS, target, Path(name), part_of)
+        runtime_object(target, runtime)
+        link([start, *parts, runtime], kernel_script(target, layout.KERNEL_VIRTUAL, layout.KERNEL_PHYSICAL), elf)
     (folder / _PANIC_TABLE).write_bytes(panic_table(elf, traps))
     return record(folder)
+
+
+def part_of(module: str) -> str:
+    """The part of the kernel that a Python module is compiled with."""
+    return _PARTS.get(module.removeprefix("goanna.kernel.").partition(".")[0], "core")
 
 
 def record(folder: Path) -> BuiltKernel:

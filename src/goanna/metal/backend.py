@@ -19,7 +19,7 @@ import ziglang
 from .errors import InternalError
 from .target import Target
 
-__all__ = ["assemble", "emit_object", "machine", "parse", "run_passes", "zig"]
+__all__ = ["assemble", "emit_object", "machine", "object_flags", "parse", "run_passes", "zig"]
 
 
 # LLVM's measure of a callee that is worth a copy at each call. Its own 225 makes the kernel a third larger, and an
@@ -27,9 +27,12 @@ __all__ = ["assemble", "emit_object", "machine", "parse", "run_passes", "zig"]
 INLINING = 75
 
 # The beginning of what a module defines or declares for others, without the intrinsics.
-_DEFINED = re.compile(r"^define (?!internal |private |hidden )", re.MULTILINE)
+_DEFINED = re.compile(r"^define (?!internal |private |hidden )(available_externally )?", re.MULTILINE)
 _DECLARED = re.compile(r"^declare (?!hidden |[^@\n]*@llvm\.)", re.MULTILINE)
-_VARIABLE = re.compile(r'^(@(?:[\w.$]+|"[^"\n]*") = )(?!internal |private |external |hidden )', re.MULTILINE)
+_VARIABLE = re.compile(
+    r'^(@(?:[\w.$]+|"[^"\n]*") = (?:available_externally )?)(?!internal |private |external |hidden |available_)',
+    re.MULTILINE,
+)
 _OUTSIDE = re.compile(r'^(@(?:[\w.$]+|"[^"\n]*") = external )(?!hidden )', re.MULTILINE)
 
 
@@ -102,7 +105,7 @@ def _hidden(ir_text: str, target: Target) -> str:
     text = _DECLARED.sub("declare hidden ", ir_text)
     text = _OUTSIDE.sub(r"\1hidden ", text)
     if target.profile != "vdso":
-        text = _DEFINED.sub("define hidden ", text)
+        text = _DEFINED.sub(r"define \1hidden ", text)
         text = _VARIABLE.sub(r"\1hidden ", text)
     return text
 
@@ -116,6 +119,16 @@ def _machine_flags(target: Target) -> list[str]:
     return flags
 
 
+def object_flags(target: Target, level: int) -> list[str]:
+    """What clang is told for object files."""
+    flags = [
+        "clang", "-cc1", *_machine_flags(target), "-emit-obj", f"-O{level}", "-mllvm", f"-inline-threshold={INLINING}",
+        f"-mcmodel={target.code_model}", "-mrelocation-model", target.relocation, "-mframe-pointer=all",
+        "-ffunction-sections", "-fdata-sections", "-Wno-override-module",
+    ]  # fmt: skip
+    return [*flags, "-pic-level", "2"] if target.relocation == "pic" else flags
+
+
 def emit_object(ir_text: str, target: Target, out_path: str | os.PathLike[str], level: int = 2) -> None:
     """Make an object file of IR text: verified, optimised as `run_passes` does, frame pointers kept, a section for each
     function and variable, and no symbol that other objects could put one of theirs in place of.
@@ -123,16 +136,9 @@ def emit_object(ir_text: str, target: Target, out_path: str | os.PathLike[str], 
     The text must not name a triple or data layout of its own. Raises InternalError if clang fails or warns; it names a
     file with the whole text.
     """
-    flags = [
-        "clang", "-cc1", *_machine_flags(target), "-emit-obj", f"-O{level}", "-mllvm", f"-inline-threshold={INLINING}",
-        f"-mcmodel={target.code_model}", "-mrelocation-model", target.relocation, "-mframe-pointer=all",
-        "-ffunction-sections", "-fdata-sections", "-Wno-override-module",
-    ]  # fmt: skip
-    if target.relocation == "pic":
-        flags += ["-pic-level", "2"]
     text = target.header + _hidden(ir_text, target)
     try:
-        run_zig([*flags, "-o", os.fspath(out_path), "-x", "ir", "-"], text.encode())
+        run_zig([*object_flags(target, level), "-o", os.fspath(out_path), "-x", "ir", "-"], text.encode())
     except InternalError as error:
         raise InternalError(f"LLVM refuses the module ({_kept(text)}):\n{error}") from None
 

@@ -1,13 +1,16 @@
 """Debug information as LLVM metadata: gdb steps through the .py files of a running kernel and shows its variables.
 
-Metadata is a graph of numbered nodes, written once each. The unit's own metadata (branch weights) has the numbers below
-FIRST. What a metal type looks like to a debugger is in `debug_types`.
+Metadata is a graph of numbered nodes, written once each. A node's number comes from what it says, or from the function
+that it belongs to, and from nothing else in the unit: so the text of a function is the same after an edit of another
+(`parts`). What a metal type looks like to a debugger is in `debug_types`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .debug_types import TypeNodes
@@ -17,43 +20,75 @@ if TYPE_CHECKING:
     from .function import Static
     from .unit import Instance
 
-__all__ = ["FIRST", "DebugInfo"]
+__all__ = ["DebugInfo", "stable_hash"]
 
-FIRST = 16
+# Numbers of nodes: those of the unit itself (branch weights have the ones below), then nodes that functions share, then
+# those of functions, in blocks.
+_UNIT, _FILE, _GLOBALS, _VERSION, _FORMAT, _EXPRESSION, _SHARED = 16, 17, 18, 19, 20, 21, 32
+_BLOCKS, _BLOCK = 1 << 24, 1 << 12
+_LAST_BLOCK = ((1 << 32) - _BLOCKS) // _BLOCK - 1
+_REFERENCE = re.compile(r"!(\d+)")
+
+
+def stable_hash(text: str, limit: int) -> int:
+    """A number below `limit` for a text, the same in every run."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") % limit
 
 
 class DebugInfo:
-    """The debug information of one unit: one compile unit, DWARF 5, the language C11, which gdb knows best.
+    """The debug information of one unit: one compile unit in each module, DWARF 5, the language C11, which gdb knows
+    best.
 
     Each method gives the number of a node, or text that is put into the function being written.
     """
 
     def __init__(self, title: str = "metal") -> None:
         """`title` is the name of the compile unit; files are named by their absolute paths."""
-        self._lines: list[str] = []
-        self._next = FIRST
+        self._shared: dict[int, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._functions: dict[str, dict[int, str]] = {}
+        self._block: dict[int, str] = {}
+        self._blocks: set[int] = set()
+        self._next = self._end = 0
         self._files: dict[str, int] = {}
         self._locations: dict[tuple[int, int, int], int] = {}
         self._subprograms: dict[int, str] = {}
-        self._globals: list[int] = []
-        self._unit = self.reserve()
+        self._globals: dict[str, int] = {}
         self._title = title
-        self._expression = self.node("!DIExpression()")
         self.types = TypeNodes(self)
 
-    def reserve(self) -> int:
+    def reserve(self, key: str) -> int:
         """A number whose node is written later: types may contain themselves."""
-        self._next += 1
-        return self._next - 1
+        number = _SHARED + stable_hash(key, _BLOCKS - _SHARED)
+        while number in self._shared:
+            number = number + 1 if number + 1 < _BLOCKS else _SHARED
+        self._shared[number] = ""
+        return number
 
     def write(self, number: int, text: str) -> int:
         """Write the node of a reserved number."""
-        self._lines.append(f"!{number} = {text}")
+        self._shared[number] = text
         return number
 
     def node(self, text: str) -> int:
-        """Write a new node."""
-        return self.write(self.reserve(), text)
+        """The node of a text."""
+        if text not in self._numbers:
+            self._numbers[text] = self.write(self.reserve(text), text)
+        return self._numbers[text]
+
+    def _own(self, text: str) -> int:
+        """A new node of the function being written."""
+        if self._next == self._end:
+            name = f"{next(reversed(self._functions))} {len(self._block)}"
+            block = stable_hash(name, _LAST_BLOCK)
+            while block in self._blocks:
+                block = (block + 1) % _LAST_BLOCK
+            self._blocks.add(block)
+            self._next = _BLOCKS + block * _BLOCK
+            self._end = self._next + _BLOCK
+        self._block[self._next] = text
+        self._next += 1
+        return self._next - 1
 
     def file(self, path: str) -> int:
         """The node of a source file."""
@@ -73,10 +108,12 @@ class DebugInfo:
         signature = self.node(f"!DISubroutineType(types: !{{{', '.join(parts)}}})")
         file_node = self.file(file)
         flags = "DISPFlagDefinition | DISPFlagOptimized" + (" | DISPFlagLocalToUnit" if local else "")
-        number = self.node(
+        self._block = self._functions[linkage] = {}
+        self._next = self._end
+        number = self._own(
             f"distinct !DISubprogram(name: {quote(name)}, scope: !{file_node}, "
             f"file: !{file_node}, line: {line}, scopeLine: {line}, type: !{signature}, flags: DIFlagPrototyped, "
-            f"spFlags: {flags}, unit: !{self._unit})"
+            f"spFlags: {flags}, unit: !{_UNIT})"
         )
         self._subprograms[number] = file
         return number
@@ -94,7 +131,7 @@ class DebugInfo:
         """The node of a place in the source: lines and columns from 1, in a subprogram."""
         key = (line, column, scope)
         if key not in self._locations:
-            self._locations[key] = self.node(f"!DILocation(line: {line}, column: {column}, scope: !{scope})")
+            self._locations[key] = self._own(f"!DILocation(line: {line}, column: {column}, scope: !{scope})")
         return self._locations[key]
 
     def location(self, line: int, column: int, scope: int) -> str:
@@ -108,38 +145,65 @@ class DebugInfo:
         """
         where = self.file(self._subprograms[scope])
         number = f"arg: {argument}, " if argument else ""
-        variable = self.node(
+        variable = self._own(
             f"!DILocalVariable(name: {quote(name)}, {number}scope: !{scope}, file: !{where}, line: {line}, "
             f"type: !{self.types.value(type_)})"
         )
-        return f"#dbg_declare(ptr {slot}, !{variable}, !{self._expression}, !{self.location_id(line, 1, scope)})"
+        return f"#dbg_declare(ptr {slot}, !{variable}, !{_EXPRESSION}, !{self.location_id(line, 1, scope)})"
 
     def static(self, static: Static, symbol: str) -> str:
         """The suffix `, !dbg !N` of a static's definition."""
         type_node = self.types.memory(static.type)
-        variable = self.node(
+        variable = self.reserve(f"{symbol} variable")
+        self.write(
+            variable,
             f"distinct !DIGlobalVariable(name: {quote(static.name or 'static')}, "
-            f"scope: !{self._unit}, file: !{self.file(static.file)}, line: {static.line}, type: !{type_node}, "
-            "isLocal: true, isDefinition: true)"
+            f"scope: !{_UNIT}, file: !{self.file(static.file)}, line: {static.line}, type: !{type_node}, "
+            "isLocal: true, isDefinition: true)",
         )
-        number = self.node(f"!DIGlobalVariableExpression(var: !{variable}, expr: !{self._expression})")
-        self._globals.append(number)
+        number = self.node(f"!DIGlobalVariableExpression(var: !{variable}, expr: !{_EXPRESSION})")
+        self._globals[symbol] = number
         return f", !dbg !{number}"
 
-    def lines(self) -> list[str]:
-        """All nodes, and the named metadata that makes LLVM see them. To be asked for once, at the end."""
-        globals_ = self.node(f"!{{{', '.join(f'!{each}' for each in self._globals)}}}")
-        first = os.path.abspath(next(iter(self._files), self._title))
-        file = self.node(f'!DIFile(filename: {quote(first)}, directory: "")')
-        self.write(
-            self._unit,
-            f"distinct !DICompileUnit(language: DW_LANG_C11, file: !{file}, producer: {quote(self._title)}, "
-            f"isOptimized: true, runtimeVersion: 0, emissionKind: FullDebug, globals: !{globals_}, "
+    def lines(self, functions: Iterable[str] | None = None, statics: Iterable[str] | None = None) -> list[str]:
+        """The nodes of a module with these functions and statics, by symbol; without them of the whole unit. And the
+        named metadata that makes LLVM see them."""
+        names = self._functions if functions is None else functions
+        blocks = [self._functions[each] for each in names if each in self._functions]
+        known = self._globals if statics is None else statics
+        globals_ = [self._globals[each] for each in known if each in self._globals]
+        own = [f"!{number} = {text}" for block in blocks for number, text in block.items()]
+        wanted = set(globals_)
+        for block in blocks:
+            for text in block.values():
+                if not text.startswith("!DILocation("):
+                    wanted.update(map(int, _REFERENCE.findall(text)))
+        shared = [f"!{number} = {self._shared[number]}" for number in sorted(self._reached(wanted))]
+        first = os.path.abspath(min((path for path, file in self._files.items() if file in wanted), default=self._title))
+        return [
+            *own, *shared,
+            f"!{_UNIT} = distinct !DICompileUnit(language: DW_LANG_C11, file: !{_FILE}, producer: {quote(self._title)}, "
+            f"isOptimized: true, runtimeVersion: 0, emissionKind: FullDebug, globals: !{_GLOBALS}, "
             "splitDebugInlining: false, nameTableKind: None)",
-        )
-        version = self.node('!{i32 7, !"Dwarf Version", i32 5}')
-        format_ = self.node('!{i32 2, !"Debug Info Version", i32 3}')
-        return [*self._lines, f"!llvm.dbg.cu = !{{!{self._unit}}}", f"!llvm.module.flags = !{{!{version}, !{format_}}}"]
+            f'!{_FILE} = !DIFile(filename: {quote(first)}, directory: "")',
+            f"!{_GLOBALS} = !{{{', '.join(f'!{each}' for each in globals_)}}}",
+            f'!{_VERSION} = !{{i32 7, !"Dwarf Version", i32 5}}',
+            f'!{_FORMAT} = !{{i32 2, !"Debug Info Version", i32 3}}',
+            f"!{_EXPRESSION} = !DIExpression()",
+            f"!llvm.dbg.cu = !{{!{_UNIT}}}",
+            f"!llvm.module.flags = !{{!{_VERSION}, !{_FORMAT}}}",
+        ]  # fmt: skip
+
+    def _reached(self, numbers: Iterable[int]) -> set[int]:
+        """The shared nodes among some nodes and all that they mention."""
+        found: set[int] = set()
+        queue = list(numbers)
+        while queue:
+            number = queue.pop()
+            if number in self._shared and number not in found:
+                found.add(number)
+                queue.extend(map(int, _REFERENCE.findall(self._shared[number])))
+        return found
 
 
 def quote(text: str) -> str:

@@ -29,7 +29,7 @@ __all__ = ["Nodes", "TypeNodes"]
 class Nodes(Protocol):
     """Where nodes are written."""
 
-    def reserve(self) -> int: ...
+    def reserve(self, key: str) -> int: ...
     def write(self, number: int, text: str) -> int: ...
     def node(self, text: str) -> int: ...
 
@@ -51,14 +51,14 @@ class TypeNodes:
         # address of the structure inside, for structures of one name exist in several modules.
         key = (type(type_).__name__, identity(type_))
         if key not in self._written:
-            self._written[key] = self._nodes.reserve()
+            self._written[key] = self._nodes.reserve(f"{_module(type_)} {type_.name}")
             self._write(type_, self._written[key])
         return self._written[key]
 
     def _pointer(self, target: Type | None) -> int:
         key = ("pointer", None if target is None else (type(target).__name__, identity(target)))
         if key not in self._written:
-            number = self._written[key] = self._nodes.reserve()
+            number = self._written[key] = self._nodes.reserve(f"pointer {_module(target)} {target}")
             base = "null" if target is None else f"!{self.memory(target)}"
             self._nodes.write(number, f"!DIDerivedType(tag: DW_TAG_pointer_type, baseType: {base}, size: 64)")
         return self._written[key]
@@ -150,6 +150,11 @@ class TypeNodes:
             number,
             f'!DIDerivedType(tag: DW_TAG_typedef, name: "{type_.name}", baseType: !{self.memory(type_.inner)})',
         )
+
+
+def _module(type_: Type | None) -> str:
+    """Where a type is declared, if it has a name of its own."""
+    return str(getattr(type_, "module", ""))
 
 
 def _flag(value: bool) -> str:

@@ -6,14 +6,17 @@ How a call enters compiled code, and leaves it when a check fails, is in `host_e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import count
+from pathlib import Path
 
+import llvmlite
 import llvmlite.binding as llvm
 
-from . import host_cache
+from . import object_cache
 from .backend import machine, parse, run_passes
-from .host_cache import CompiledModule
 from .host_entry import entry
+from .object_cache import CompiledModule
 from .target import host_target
 
 __all__ = ["HostModule", "slots", "thunk_ir"]
@@ -107,6 +110,14 @@ def thunk_ir(symbol: str, param_llvm_types: Sequence[str], result_llvm_type: str
     return "\n".join([f'define void @"{symbol}$thunk"(ptr %args) {{', *lines, "  ret void", "}", ""])
 
 
+@cache
+def _compiler() -> tuple[object, ...]:
+    """What decides, beside text and level, what the JIT makes of a module."""
+    here = Path(__file__).parent
+    passes = [(here / name).read_bytes() for name in ("backend.py", "target.py", "host_engine.py")]
+    return llvmlite.__version__, llvm.llvm_version_info, llvm.get_process_triple(), llvm.get_host_cpu_name(), passes
+
+
 def _compile(ir_text: str, optimize: int) -> CompiledModule:
     target = host_target()
     module = parse(ir_text, target)
@@ -127,11 +138,11 @@ class HostModule:
         LLVM refuses it."""
         target = host_target()
         self._entry = entry()
-        key = host_cache.key(ir_text, optimize)
-        made = host_cache.find(key)
+        key = object_cache.key(ir_text, (_compiler(), optimize))
+        made = object_cache.find(key)
         if made is None:
             made = _compile(ir_text, optimize)
-            host_cache.keep(key, made)
+            object_cache.keep(key, made)
         self._jit = llvm.create_lljit_compiler(machine(target, optimize))
         library = llvm.JITLibraryBuilder()
         library.add_object_img(made.code).add_current_process().import_symbol("metal_fail", self._entry.fail_address)

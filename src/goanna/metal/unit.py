@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from .debug import DebugInfo
+from .debug import DebugInfo, stable_hash
 from .errors import CompileErrors, Diagnostic, MetalError
 from .function import Constant, Hook, MetalFunction, SignatureError, Static
 from .identity import identity
 from .initializer import Initializer
 from .lower.body import lower
+from .pieces import Piece, function_piece
 from .source import function_tree
 from .structure import StructType
 from .target import Target
@@ -34,6 +36,9 @@ __all__ = ["Instance", "Trap", "Unit"]
 PROCESSOR_BLOCK = 16384  # bytes a simulated processor has for its variables, in the host profile
 PROCESSORS = 16
 
+TRAP_NUMBERS = 1 << 30
+COPIED_TABLE = 4096  # bytes of a constant table that other parts of a divided unit see the content of
+
 _MEMORY = {
     "memcmp": "declare i32 @memcmp(ptr, ptr, i64)",
 }
@@ -51,11 +56,13 @@ class Instance:
         return f"{self.function.name}[{', '.join(f'{k}={v}' for k, v in self.bindings.items())}]"
 
 
-class Trap:
+class Trap(NamedTuple):
     """What a failed check says: one for each number."""
 
-    def __init__(self, reason: str, function: str, file: str, line: int) -> None:
-        self.reason, self.function, self.file, self.line = reason, function, file, line
+    reason: str
+    function: str
+    file: str
+    line: int
 
 
 class Unit:
@@ -65,16 +72,16 @@ class Unit:
         """Compile `roots` (functions, structures with all their methods, statics). Raises CompileErrors."""
         self.target = target
         self.diagnostics: list[Diagnostic] = []
-        self.traps: list[Trap] = []
+        self.traps: dict[int, Trap] = {}
+        self._trap_numbers: dict[Trap, int] = {}
         self.instances: dict[Any, Instance] = {}
         self.statics: dict[Static, str] = {}
         self._symbols: set[str] = set()
         self._queue: deque[Instance] = deque()
         self._signatures: dict[MetalFunction, tuple[list[tuple[str, Any]], Any]] = {}
         self._bytes: dict[bytes, str] = {}
-        self._texts: list[str] = []
-        self._globals: list[str] = []
-        self._declared: dict[str, str] = {}
+        self.pieces: list[Piece] = []
+        self.declared: dict[str, str] = {}
         self._offset = 8
         self.roots: list[MetalFunction] = []
         self.debug = DebugInfo() if debug else None
@@ -115,7 +122,7 @@ class Unit:
             instance = self._queue.popleft()
             text = lower(self, instance)
             if text:
-                self._texts.append(text)
+                self.pieces.append(function_piece(instance.symbol, instance.function.module, text))
 
     # Types.
     def signature(self, function: MetalFunction) -> tuple[list[tuple[str, Any]], Any]:
@@ -185,7 +192,7 @@ class Unit:
             if function.external is not None:
                 parameters, result = self.signature(function)
                 types = ", ".join(each.llvm for _, each in parameters)
-                self._declared[symbol] = f'declare {result.llvm} @"{symbol}"({types})'
+                self.declared[symbol] = f'declare {result.llvm} @"{symbol}"({types})'
             else:
                 self._queue.append(instance)
         return f'@"{self.instances[key].symbol}"'
@@ -220,7 +227,7 @@ class Unit:
             self.processor_base()
             return symbol
         if static.external is not None:
-            self._declared[name] = f"{symbol} = external global [{size} x i8], align {align}"
+            self.declared[name] = f"{symbol} = external global [{size} x i8], align {align}"
             return symbol
         if static.per_processor and host:
             self._offset = -(-self._offset // align) * align
@@ -242,7 +249,14 @@ class Unit:
         section = ".percpu" if static.per_processor else static.section
         where = f', section "{section}"' if section else ""
         debug = self.debug.static(static, name) if self.debug else ""
-        self._globals.append(f"{symbol} = {linkage}{space}{word} {kind} {text}{where}, align {align}{debug}")
+        outside = f"{symbol} = external {space}{word} [{size} x i8], align {align}"
+        copy = f"{symbol} = available_externally constant {kind} {text}, align {align}"
+        self.pieces.append(
+            Piece(
+                name, static.module, f"{symbol} = {linkage}{space}{word} {kind} {text}{where}, align {align}{debug}",
+                copy if word == "constant" and size <= COPIED_TABLE else outside,
+            )
+        )  # fmt: skip
         return symbol
 
     def static_mistake(self, static: Static, error: LayoutError) -> None:
@@ -254,7 +268,7 @@ class Unit:
         """The instruction whose result is the address to add to a per-processor variable's."""
         if self.target.profile != "host":
             return self.target.per_processor_base
-        self._declared["metal_percpu"] = (
+        self.declared["metal_percpu"] = (
             "@metal_percpu_offset = global i64 0\n"
             f"@metal_percpu = global [{PROCESSORS * PROCESSOR_BLOCK} x i8] zeroinitializer, align 64\n"
             "define internal i64 @metal_percpu_base() alwaysinline {\n  %o = load i64, ptr @metal_percpu_offset\n"
@@ -270,20 +284,29 @@ class Unit:
     def bytes_symbol(self, data: bytes) -> str:
         """The symbol of a bytes literal; equal ones are shared."""
         if data not in self._bytes:
-            self._bytes[data] = f"@bytes.{len(self._bytes)}"
+            name = f"bytes.{hashlib.blake2b(data, digest_size=12).hexdigest()}"
+            self._bytes[data] = f'@"{name}"'
             text = "".join(chr(b) if 32 <= b < 127 and b not in (34, 92) else f"\\{b:02X}" for b in data)
-            self._globals.append(f'{self._bytes[data]} = private unnamed_addr constant [{len(data)} x i8] c"{text}"')
+            definition = f'@"{name}" = private unnamed_addr constant [{len(data)} x i8] c"{text}"'
+            self.pieces.append(Piece(name, "", definition, definition))
         return self._bytes[data]
 
     def needs_memory(self, name: str) -> None:
         """Declare one of the C library's memory functions."""
-        self._declared[name] = _MEMORY[name]
+        self.declared[name] = _MEMORY[name]
 
     # Checks and debugging.
     def trap(self, reason: str, function: str, file: str, line: int) -> list[str]:
         """The instructions of a failed check, which must end their block (the caller adds `unreachable`)."""
-        self.traps.append(Trap(reason, function, file, line))
-        text = self.target.failure(len(self.traps) - 1)
+        trap = Trap(reason, function, file, line)
+        if trap not in self._trap_numbers:
+            # Of what it says, so that it doesn't change with the checks before it.
+            number = stable_hash(repr(trap), TRAP_NUMBERS)
+            while number in self.traps:
+                number = (number + 1) % TRAP_NUMBERS
+            self.traps[number] = trap
+            self._trap_numbers[trap] = number
+        text = self.target.failure(self._trap_numbers[trap])
         return [each.strip() for each in text.splitlines() if each.strip() != "unreachable"]
 
     def location(self, line: int, column: int, scope: int) -> str:
@@ -304,13 +327,18 @@ class Unit:
     # Text.
     def ir(self) -> str:
         """The LLVM text of the unit, without target lines."""
-        host = self.target.profile == "host"
-        failure = ["declare void @metal_fail(i32)"] if host else []
-        weights = ['!1 = !{!"branch_weights", i32 2000, i32 1}', '!2 = !{!"branch_weights", i32 1, i32 2000}']
+        failure = ["declare void @metal_fail(i32)"] if self.target.profile == "host" else []
+        return self.module([*failure, *self.declared.values(), *(each.text for each in self.pieces)])
+
+    def module(
+        self, texts: Iterable[str], functions: Iterable[str] | None = None, statics: Iterable[str] | None = None
+    ) -> str:
+        """A module of some of the unit's texts, with the attributes and metadata that they mention: those of the
+        functions and statics named, or all."""
         attributes = f"attributes #0 = {{ {self.target.attributes} }}"
-        debug = self.debug.lines() if self.debug else []
-        parts = [*failure, *self._declared.values(), *self._globals, *self._texts, attributes, *weights, *debug]
-        return "\n".join(parts) + "\n"
+        weights = ['!1 = !{!"branch_weights", i32 2000, i32 1}', '!2 = !{!"branch_weights", i32 1, i32 2000}']
+        debug = self.debug.lines(functions, statics) if self.debug else []
+        return "\n".join([*texts, attributes, *weights, *debug, ""])
 
 
 def ctypes_bytes(value: Any) -> bytes | None:

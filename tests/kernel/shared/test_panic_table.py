@@ -23,7 +23,7 @@ BASE = 0xFFFFFFFF80200000
 
 
 @pytest.fixture(scope="module")
-def linked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
+def linked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, Any]]:
     folder = tmp_path_factory.mktemp("kernel")
     target = kernel_target("x86_64")
     traps = compile_object([panicking.start], target, folder / "kernel.o")
@@ -32,7 +32,7 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
 
 
 @pytest.fixture(scope="module")
-def table(linked: tuple[Path, list[Any]]) -> bytes:
+def table(linked: tuple[Path, dict[int, Any]]) -> bytes:
     return panic_table(*linked)
 
 
@@ -54,7 +54,7 @@ def unit() -> Any:
     )
 
 
-def addresses(linked: tuple[Path, list[Any]]) -> list[tuple[int, Any]]:
+def addresses(linked: tuple[Path, dict[int, Any]]) -> list[tuple[int, Any]]:
     from elftools.elf.elffile import ELFFile
 
     from goanna.image.panic_table import _TRAP
@@ -117,7 +117,7 @@ def test_line_beyond_the_field_is_an_error(linked: Any) -> None:
         reason, file, line = "why", "file.py", 1 << 24
 
     with pytest.raises(Failure, match=r"lines of file\.py"):
-        panic_table(linked[0], [Far() for _ in linked[1]])
+        panic_table(linked[0], dict.fromkeys(linked[1], Far()))
 
 
 OFFSETS = st.integers(0, 0xFFFFFF)

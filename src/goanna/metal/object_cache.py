@@ -1,8 +1,8 @@
-"""Objects that the JIT made before, by a hash of what they were made of: an edit compiles only the units it changes.
+"""Objects that were made before, by a hash of what they were made of: an edit compiles only what it changes.
 
-A unit of the kernel's tests is megabytes of IR and most of them are the same from one run to the next. A file is
-checked before its use, for a crash of the computer can leave part of one behind; if anything is wrong with it, the unit
-is compiled again.
+They are units of tests, which the JIT loads, and parts of the kernel: megabytes of IR, and most of it is the same from
+one build to the next. A file is checked before its use, for a crash of the computer can leave part of one behind; if
+anything is wrong with it, what it holds is compiled again.
 """
 
 from __future__ import annotations
@@ -10,41 +10,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-
-import llvmlite
-import llvmlite.binding as llvm
 
 from goanna.cache import cache_folder, write_whole
 
 __all__ = ["CompiledModule", "find", "keep", "key"]
 
-# Past this size, in bytes, the objects that were not used for longest go: some hundred units of the kernel's tests.
+# Past this size, in bytes, the objects that were not used for longest go: some hundred units and kernels.
 LIMIT = 256 << 20
 _DIGEST = 32
 
 
 class CompiledModule(NamedTuple):
-    """An object file and the symbols it defines for others."""
+    """An object file, and the symbols it defines for others if the JIT is to find them."""
 
     code: bytes
     names: list[str]
 
 
-def key(ir_text: str, optimize: int) -> str:
-    """What names a module: its text, the level, and all that decides what LLVM makes of it."""
-    digest = hashlib.sha256(repr((_compiler(), optimize)).encode())
+def key(ir_text: str, compiler: object) -> str:
+    """What names a module: its text, and all that decides what LLVM makes of it, by its `repr`."""
+    digest = hashlib.sha256(repr(compiler).encode())
     digest.update(ir_text.encode())
     return digest.hexdigest()
-
-
-@cache
-def _compiler() -> tuple[object, ...]:
-    here = Path(__file__).parent
-    passes = [(here / name).read_bytes() for name in ("backend.py", "target.py", "host_engine.py")]
-    return llvmlite.__version__, llvm.llvm_version_info, llvm.get_process_triple(), llvm.get_host_cpu_name(), passes
 
 
 def _folder() -> Path:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from goanna.metal import host_cache
-from goanna.metal.host_cache import CompiledModule
+from goanna.metal import object_cache
 from goanna.metal.host_engine import HostModule
+from goanna.metal.object_cache import CompiledModule
 
 IR = """define void @"answer$thunk"(ptr %args) {{
   store i64 {}, ptr %args
@@ -54,12 +54,12 @@ def test_a_damaged_file_is_compiled_again(units, damage):
 
 
 def test_what_was_not_used_for_longest_goes_first(units, monkeypatch):
-    monkeypatch.setattr(host_cache, "LIMIT", 3000)
+    monkeypatch.setattr(object_cache, "LIMIT", 3000)
     for index, name in enumerate(("old", "used", "young")):
-        host_cache.keep(name, CompiledModule(bytes(900), []))
+        object_cache.keep(name, CompiledModule(bytes(900), []))
         os.utime(units / name, (index, index))
-    assert host_cache.find("old") is not None
-    host_cache.keep("new", CompiledModule(bytes(900), []))
+    assert object_cache.find("old") is not None
+    object_cache.keep("new", CompiledModule(bytes(900), []))
     assert {each.name for each in units.iterdir()} == {"old", "young", "new"}
 
 
