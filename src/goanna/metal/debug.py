@@ -179,12 +179,13 @@ class DebugInfo:
                 if not text.startswith("!DILocation("):
                     wanted.update(map(int, _REFERENCE.findall(text)))
         shared = [f"!{number} = {self._shared[number]}" for number in sorted(self._reached(wanted))]
-        first = os.path.abspath(min((path for path, file in self._files.items() if file in wanted), default=self._title))
+        paths = [path for path, file in self._files.items() if file in wanted]
+        first = os.path.abspath(min(paths, default=self._title))
         return [
             *own, *shared,
-            f"!{_UNIT} = distinct !DICompileUnit(language: DW_LANG_C11, file: !{_FILE}, producer: {quote(self._title)}, "
-            f"isOptimized: true, runtimeVersion: 0, emissionKind: FullDebug, globals: !{_GLOBALS}, "
-            "splitDebugInlining: false, nameTableKind: None)",
+            f"!{_UNIT} = distinct !DICompileUnit(language: DW_LANG_C11, file: !{_FILE}, "
+            f"producer: {quote(self._title)}, isOptimized: true, runtimeVersion: 0, emissionKind: FullDebug, "
+            f"globals: !{_GLOBALS}, splitDebugInlining: false, nameTableKind: None)",
             f'!{_FILE} = !DIFile(filename: {quote(first)}, directory: "")',
             f"!{_GLOBALS} = !{{{', '.join(f'!{each}' for each in globals_)}}}",
             f'!{_VERSION} = !{{i32 7, !"Dwarf Version", i32 5}}',
