@@ -31,7 +31,7 @@ class Outcome:
 
 def on_linux(program: Path, run: Run) -> Outcome:
     """The program as a process of this computer, in an environment that holds what the run sets and nothing else."""
-    return _outcome([str(program), *run.arguments], dict(run.environment), run.input, run.signal, run.timeout)
+    return outcome_of([str(program), *run.arguments], dict(run.environment), run.input, run.signal, run.timeout)
 
 
 def goanna_command(program: Path, run: Run, processors: int) -> list[str]:
@@ -48,12 +48,13 @@ def in_image(program: Path, run: Run, processors: int) -> Outcome:
     """The program in an image of its own, booted by the real command line, under emulation unless told otherwise."""
     environment = {"GOANNA_ACCEL": "tcg"} | dict(os.environ)
     command = goanna_command(program, run, processors)
-    return _outcome(command, environment, run.input, run.signal, run.timeout + BOOT_ALLOWANCE)
+    return outcome_of(command, environment, run.input, run.signal, run.timeout + BOOT_ALLOWANCE)
 
 
-def _outcome(
+def outcome_of(
     command: list[str], environment: dict[str, str], given: bytes, sent: OutsideSignal | None, limit: float
 ) -> Outcome:
+    """How a command ends that gets `given` on standard input; it is stopped after `limit` seconds."""
     process = subprocess.Popen(
         command,
         env=environment,

@@ -72,11 +72,19 @@ GROUP = b"root:x:0:\nstaff:x:50:web\n"
 
 @pytest.mark.parametrize(
     ("said", "user", "group"),
-    [("root", 0, 0), ("web", 33, 34), ("33", 33, 34), ("1000", 1000, 0), ("web:staff", 33, 50), ("web:7", 33, 7),
+    [("root", 0, 0), ("1000", 1000, 0), ("web:staff", 33, 50), ("web:7", 33, 7),
      ("1000:1001", 1000, 1001)],
 )  # fmt: skip
 def test_users_by_name_and_number(said: str, user: int, group: int) -> None:
     assert find_user(said, PASSWD, GROUP) == User(user, group)
+
+
+def test_who_names_no_group_is_in_all_that_list_the_user() -> None:
+    table = b"root:x:0:\nstaff:x:50:web,other\nweb:x:34:web\naudio:x:29:other\nvideo:x:44:other,web\n"
+    assert find_user("web", PASSWD, table) == User(33, 34, (50, 44))
+    assert find_user("33", PASSWD, table) == User(33, 34, (50, 44))
+    assert find_user("web:staff", PASSWD, table) == User(33, 50)
+    assert find_user("1000", PASSWD, table) == User(1000, 0)
 
 
 @pytest.mark.parametrize("said", ["nobody", "", "-1", "web:wheel", "web:", "4294967295", "1.5"])

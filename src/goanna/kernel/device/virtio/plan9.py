@@ -182,7 +182,7 @@ class Channel:
         is being ended. Other signals have to wait, as Linux has them (p9_client_rpc)."""
         if self.collect():
             return True
-        if current_thread is None:
+        if current_thread is None or current_thread.process is None:  # at boot, when nobody else runs
             self.lock.release()
             pause()
             self.lock.acquire()
