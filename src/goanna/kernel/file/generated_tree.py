@@ -177,6 +177,7 @@ def lookup_generated(parent: Entry, name: Slice[u8], child: Entry) -> i64:
         if found != 0:
             child.number = found
             child.mode = node.mode
+            child.user, child.group = owner_of(found)
             return 0
         index = u64(node.next)
     return -ENOENT
@@ -217,12 +218,29 @@ def descriptor_there(subject: Subject) -> bool:
 
 
 @metal
+def owner_of(number: u64) -> tuple[u32, u32]:
+    """User and group of a file: what is about a process belongs to whom it acts as, or to root if it lets nobody look
+    into it (Linux task_dump_owner)."""
+    subject = Subject()
+    user: u32 = 0
+    group: u32 = 0
+    if process_of(number) != 0 and find_subject(number, subject) == 0:
+        process = subject.process
+        if process.dumpable == 1 or node_of(number).mode == S_IFDIR | 0o555:
+            user = process.credentials.effective_user
+            group = process.credentials.effective_group
+        subject.release()
+    return user, group
+
+
+@metal
 def fill_attributes(number: u64, attributes: Attributes) -> i64:
     """What stat tells of a generated file."""
     node = node_of(number)
     attributes.device = GENERATED_DEVICE
     attributes.inode = number + 1
     attributes.mode = node.mode
+    attributes.user, attributes.group = owner_of(number)
     attributes.links = 1
     if (node.mode & S_IFMT) == S_IFDIR:
         attributes.links = 2

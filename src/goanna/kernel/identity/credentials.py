@@ -124,6 +124,14 @@ def sys_getresgid(real: u64, effective: u64, saved: u64) -> i64:
 
 
 @metal
+def close_process() -> None:
+    """Let nobody look into the running process who could before it changed identity (Linux commit_creds)."""
+    process = current_process()
+    process.dumpable = 0
+    process.death_signal = 0
+
+
+@metal
 def set_users(real: u32, effective: u32, saved: u32) -> None:
     """Take on identities that have been allowed, and lose or regain capabilities by them (cap_task_fix_setuid)."""
     me = mine()
@@ -137,6 +145,8 @@ def set_users(real: u32, effective: u32, saved: u32) -> None:
         me.effective = 0
     elif me.effective_user != 0 and effective == 0:
         me.effective = me.permitted
+    if effective != me.effective_user or effective != me.file_user:
+        close_process()
     me.user = real
     me.effective_user = effective
     me.saved_user = saved
@@ -147,6 +157,8 @@ def set_users(real: u32, effective: u32, saved: u32) -> None:
 def set_groups(real: u32, effective: u32, saved: u32) -> None:
     """Take on group identities that have been allowed."""
     me = mine()
+    if effective != me.effective_group or effective != me.file_group:
+        close_process()
     me.group = real
     me.effective_group = effective
     me.saved_group = saved
@@ -261,6 +273,8 @@ def sys_setfsuid(wanted: u32) -> i64:
     if wanted != SAME and (
         capable(CAP_SETUID) or wanted in (me.user, me.effective_user, me.saved_user, me.file_user)
     ):
+        if wanted != old:
+            close_process()
         me.file_user = wanted
         if old == 0 and wanted != 0:
             me.effective &= ~u64(FILE_CAPABILITIES)
@@ -277,6 +291,8 @@ def sys_setfsgid(wanted: u32) -> i64:
     if wanted != SAME and (
         capable(CAP_SETGID) or wanted in (me.group, me.effective_group, me.saved_group, me.file_group)
     ):
+        if wanted != old:
+            close_process()
         me.file_group = wanted
     return i64(old)
 
