@@ -20,6 +20,7 @@ Fields of a guest.toml:
     normalise = []       names of normalise.py's functions, for output that can't be equal byte for byte
     signal = { after = "ready", name = "SIGTERM" }   sent from outside once that line is there
     input = "text"       its standard input, which ends after it; { random = 1000 } stands for that many bytes
+    user = 1000          whom it runs as, user and group, on both sides; else who runs the tests
     long = true          only in the long form (GOANNA_BOOT_ALL=1)
 """
 
@@ -60,6 +61,7 @@ class Run:
     normalise: tuple[str, ...] = ()
     signal: OutsideSignal | None = None
     input: bytes = b""
+    user: int | None = None
     long: bool = False
 
     @property

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.boot.catalogue import OutsideSignal, Run
 
@@ -31,7 +33,14 @@ class Outcome:
 
 def on_linux(program: Path, run: Run) -> Outcome:
     """The program as a process of this computer, in an environment that holds what the run sets and nothing else."""
-    return outcome_of([str(program), *run.arguments], dict(run.environment), run.input, run.signal, run.timeout)
+    environment = dict(run.environment)
+    if run.user is None or os.getuid() != 0:
+        return outcome_of([str(program), *run.arguments], environment, run.input, run.signal, run.timeout)
+    with TemporaryDirectory() as folder:  # where that user may go
+        os.chmod(folder, 0o755)
+        copy = shutil.copy(program, folder)
+        os.chmod(copy, 0o755)
+        return outcome_of([copy, *run.arguments], environment, run.input, run.signal, run.timeout, run.user)
 
 
 def goanna_command(program: Path, run: Run, processors: int) -> list[str]:
@@ -39,6 +48,8 @@ def goanna_command(program: Path, run: Run, processors: int) -> list[str]:
     words = ["run", "-m", f"{run.memory}M", "-c", str(processors), "--machine", run.machine]
     if os.getuid() != 0:  # the same rights as on Linux
         words += ["--user", f"{os.getuid()}:{os.getgid()}"]
+    elif run.user is not None:
+        words += ["--user", f"{run.user}:{run.user}"]
     for key, value in run.environment.items():
         words += ["-e", f"{key}={value}"]
     return [*GOANNA, *words, str(program), "--", *run.arguments]
@@ -52,9 +63,16 @@ def in_image(program: Path, run: Run, processors: int) -> Outcome:
 
 
 def outcome_of(
-    command: list[str], environment: dict[str, str], given: bytes, sent: OutsideSignal | None, limit: float
+    command: list[str],
+    environment: dict[str, str],
+    given: bytes,
+    sent: OutsideSignal | None,
+    limit: float,
+    user: int | None = None,
 ) -> Outcome:
-    """How a command ends that gets `given` on standard input; it is stopped after `limit` seconds."""
+    """How a command ends that gets `given` on standard input; it is stopped after `limit` seconds. `user`: whom it runs
+    as, and that user's group, if it isn't who runs the tests.
+    """
     process = subprocess.Popen(
         command,
         env=environment,
@@ -63,6 +81,9 @@ def outcome_of(
         stderr=subprocess.STDOUT,
         start_new_session=True,
         umask=0o022,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
     )
     assert process.stdin is not None and process.stdout is not None
     stopped = threading.Event()
