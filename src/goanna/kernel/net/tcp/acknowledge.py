@@ -59,6 +59,7 @@ def advance(c: Connection, segment: tcp.Segment, now: u64) -> None:
     number = segment.acknowledgment
     first_sent: u64 = 0
     last_sent: u64 = 0
+    ambiguous = False
     echo = less(segment.echo, c.stamp_offset)
     while True:
         flight = c.in_flight.head()
@@ -66,11 +67,12 @@ def advance(c: Connection, segment: tcp.Segment, now: u64) -> None:
             break
         whole = at_most(flight.end, number)
         size = less(flight.end if whole else number, flight.sequence)
-        if flight.flags & EVER_RETRANSMITTED == 0:
+        if flight.flags & EVER_RETRANSMITTED != 0:
+            ambiguous = True
+        if flight.flags & SACKED == 0:
             if first_sent == 0:
                 first_sent = flight.sent
             last_sent = flight.sent
-        if flight.flags & SACKED == 0:
             c.delivered += u64(size)
             rack_delivered(c, flight, now, echo, segment.stamped)
         uncount(c, flight, size)
@@ -79,7 +81,8 @@ def advance(c: Connection, segment: tcp.Segment, now: u64) -> None:
             break
         c.in_flight.remove(flight)
         free_flight(c, flight)
-    if last_sent != 0:
+    # Karn's rule, and more: behind what was sent again may lie what has waited there long (RFC 6298 3).
+    if last_sent != 0 and not ambiguous:
         measure(c, now - first_sent, now)
         c.least_rtt = min(c.least_rtt, max(now - last_sent, u64(1)))
     elif c.stamps and segment.stamped and segment.echo != 0:  # RFC 7323 4: also of what was sent more than once
