@@ -85,7 +85,7 @@ def test_settings_name_paths_from_where_they_are(goanna: Goanna, monkeypatch: py
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
-        (["--add", "gone:/x"], "--add gone:/x: there is no gone"),
+        (["--add", "gone:/x"], "--add gone:/x: there is no such file or folder"),
         (["--add", "f:x"], "--add f:x: 'x' is no absolute path"),
         (["--add", ":/x"], "--add :/x: names nothing"),
         (["--add", "f:/x", "--add", "g:/x"], "/x: is claimed by --add f:/x and by --add g:/x"),

@@ -47,7 +47,8 @@ def test_value_that_is_missing_is_left_to_the_flags_owner() -> None:
 def test_program_is_a_finished_file_or_gos_to_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "done").write_bytes(b"\x7fELF")
-    (tmp_path / "main.go").write_text("package main")
+    for name in ("main.go", "a.go", "b.go"):
+        (tmp_path / name).write_text("package main")
     assert Words(programs=["done"]).finished() == Path("done")
     for package in (["."], ["main.go"], ["a.go", "b.go"], ["example.com/x/cmd"], ["./..."]):
         assert Words(programs=package).finished() is None
@@ -61,6 +62,11 @@ def test_words_that_name_no_program(tmp_path: Path) -> None:
         Words(programs=["./nothing"]).finished()
     with pytest.raises(NotFound):
         Words(programs=[str(tmp_path / "nothing")]).finished()
+    for word in ("gone.go", "./gone.go", "cmd/gone.go", str(tmp_path / "gone.go")):
+        with pytest.raises(NotFound, match="there is no such file"):
+            Words(programs=[word]).finished()
+    assert Words(programs=["example.com/nats.go"]).finished() is None
+    assert Words(programs=["gone.go"], go_flags=["-C", "elsewhere"]).finished() is None
 
 
 def test_second_program_is_told_where_arguments_go() -> None:

@@ -90,7 +90,7 @@ def split_added(text: str) -> tuple[Path, str]:
     if not host:
         raise Failure(f"--add {text}: names nothing of this computer", "Write it like --add ./www:/srv/www")
     if not os.path.lexists(host):
-        raise Failure(f"--add {text}: there is no {host}", "Its path is seen from the folder you are in.")
+        raise Failure(f"--add {text}: there is no such file or folder", "Its path is seen from the folder you are in.")
     return Path(host), guest or f"/{Path(host).resolve().name}"
 
 

@@ -33,7 +33,11 @@ class Words:
             raise Failure(
                 "PROGRAM is missing", "Name a package folder, an import path, .go files, an ELF file or an image."
             )
+        elsewhere = any(flag.lstrip("-").partition("=")[0] == "C" for flag in self.go_flags)
         if all(word.endswith(".go") for word in self.programs):
+            gone = [word for word in self.programs if _names_file(word) and not Path(word).exists()]
+            if gone and not elsewhere:
+                raise NotFound(f"{gone[0]}: there is no such file")
             return None
         if len(self.programs) > 1:
             raise Failure(
@@ -41,7 +45,7 @@ class Words:
                 "What the program itself gets comes after `--`.",
             )
         word = self.programs[0]
-        if any(flag.lstrip("-").partition("=")[0] == "C" for flag in self.go_flags):
+        if elsewhere:
             return None  # go looks for the package elsewhere
         path = Path(word)
         if path.is_file():
@@ -55,6 +59,12 @@ class Words:
         if named_by_path and "..." not in word and not path.exists():
             raise NotFound(f"{word}: there is no such file or folder")
         return None
+
+
+def _names_file(word: str) -> bool:
+    """Whether a word that ends in .go can only be a file: an import path like example.com/nats.go may end so, too."""
+    first = word.partition("/")[0]
+    return first in ("", ".", "..") or "." not in first.removesuffix(".go")
 
 
 def split(words: Sequence[str], own: Mapping[str, bool]) -> Words:
