@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import goanna.kernel as kernel
-from goanna.metal.errors import CompileErrors
+from goanna.metal.errors import CompileErrors, while_importing
 from goanna.metal.function import MetalFunction, Static
 from goanna.metal.structure import StructType
 from goanna.metal.target import host_target, kernel_target
@@ -53,19 +53,25 @@ def roots(module: ModuleType) -> list[Any]:
 
 def check(names: list[str], architecture: str) -> list[str]:
     """The mistakes found, in words."""
-    mistakes: list[str] = []
+    unimported: dict[str, None] = {}
     found: list[Any] = []
     for name in names:
         try:
             found += roots(importlib.import_module(name))
         except Exception as error:  # a module that can't be imported must not hide the others' mistakes
-            mistakes.append(f"{name}: {type(error).__name__}: {error}\n")
+            unimported[str(while_importing(error))] = None  # several modules may meet the same one
+    mistakes = list(unimported)
     target = host_target() if architecture == "host" else kernel_target(architecture)
     try:
         Unit(target, found)
     except CompileErrors as error:
-        mistakes += [str(each) for each in error.diagnostics if "has not been filled in" not in each.message]
+        mistakes += [str(each) for each in error.diagnostics if not _follows(each.message, bool(unimported))]
     return mistakes
+
+
+def _follows(message: str, unimported: bool) -> bool:
+    """Whether a mistake is none here: a hook is filled in by a whole kernel, what can't be imported is told already."""
+    return "has not been filled in" in message or (unimported and "can't be imported" in message)
 
 
 def main() -> int:
@@ -73,7 +79,7 @@ def main() -> int:
     architecture = os.environ.get("GOANNA_ARCH", "host")
     names = sys.argv[1:] or modules(architecture)
     mistakes = check(names, architecture)
-    print("\n".join(mistakes) + f"{len(names)} modules, {len(mistakes)} mistakes")
+    print("\n".join(mistakes) + f"{len(names)} modules, {len(mistakes)} mistake{'s' if len(mistakes) != 1 else ''}")
     return 1 if mistakes else 0
 
 

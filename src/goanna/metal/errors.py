@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import difflib
 import linecache
+import os
+import traceback
 from dataclasses import dataclass
 
-__all__ = ["CheckFailed", "CompileErrors", "Diagnostic", "InternalError", "MetalError"]
+__all__ = ["CheckFailed", "CompileErrors", "Diagnostic", "InternalError", "MetalError", "while_importing"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,38 @@ class Diagnostic:
         if self.note:
             text += f"      = note: {self.note}\n"
         return text
+
+
+def while_importing(error: BaseException) -> Diagnostic:
+    """What went wrong at the top level of a module, at its line: a mistake of Python's, or a declaration that metal
+    refuses."""
+    if isinstance(error, SyntaxError) and error.filename:
+        column = max((error.offset or 1) - 1, 0)
+        return Diagnostic(error.filename, error.lineno or 1, column, error.end_offset or column + 1, error.msg)
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not _of_the_tools(each.filename)]
+    message = str(error) if isinstance(error, TypeError) else f"{type(error).__name__}: {error}"
+    if not frames:
+        return Diagnostic("?", 1, 0, 1, message)
+    where = frames[-1]
+    return Diagnostic(
+        where.filename, where.lineno or 1, where.colno or 0, where.end_colno or 200, message, _import_hint(error)
+    )
+
+
+def _of_the_tools(file: str) -> bool:
+    """Whether a file is Python's import machinery or metal's own: the mistake is in the one that called them."""
+    return file.startswith("<") or os.path.dirname(os.path.abspath(file)) == os.path.dirname(os.path.abspath(__file__))
+
+
+def _import_hint(error: BaseException) -> str:
+    from .. import metal
+
+    name = getattr(error, "name", None)
+    if isinstance(error, NameError) and name in metal.__all__:
+        return f"from goanna.metal import {name}"
+    known = [*metal.__all__, *vars(builtins)]
+    close = difflib.get_close_matches(name, known, 1) if isinstance(error, NameError) and name else []
+    return f"did you mean {close[0]!r}?" if close else str(getattr(error, "hint", ""))
 
 
 class MetalError(Exception):

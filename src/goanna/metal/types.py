@@ -408,9 +408,17 @@ def _evaluate(text: str, environment: dict[str, Any]) -> Any:
     except (NameError, KeyError, AttributeError):
         module, _, name = text.rpartition(".")
         if module and all(part.isidentifier() for part in text.split(".")):
-            return getattr(importlib.import_module(module), name)
+            return _imported(module, name)
         hint = "a quoted name is looked up in the module when the function is compiled: define or import it there"
         raise LayoutError(f"the annotation {text!r} names nothing that is known here", hint) from None
+
+
+def _imported(module: str, name: str) -> Any:
+    """What a quoted dotted path names."""
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:
+        raise LayoutError(f"{module}.{name} can't be imported: {type(error).__name__}: {error}") from error
 
 
 class TypeParameter(Type):

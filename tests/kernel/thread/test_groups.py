@@ -6,6 +6,7 @@ import pytest
 
 from goanna.kernel.memory.user import get, put
 from goanna.kernel.thread import group_calls as groups
+from goanna.kernel.thread import io_priority_calls as io_priorities_of
 from goanna.kernel.thread import priority_calls as priorities
 from goanna.kernel.thread.current import current, current_process
 from goanna.metal import Array, i32, i64, metal, static, u32, u64
@@ -50,6 +51,33 @@ def nice_values(number: u64) -> None:
 
 
 @metal
+def io_priorities(number: u64) -> None:
+    """The group's process is the only one: what it gets is what the running thread has."""
+    current_process().credentials.effective = 0
+    current().nice = 0
+    results[0] = io_priorities_of.sys_ioprio_get(1, 0)
+    results[1] = io_priorities_of.sys_ioprio_get(2, 0)
+    results[2] = io_priorities_of.sys_ioprio_get(0, 0)
+    results[3] = io_priorities_of.sys_ioprio_set(4, 0, 0x4004)
+    results[4] = io_priorities_of.sys_ioprio_get(1, 999)
+    results[5] = io_priorities_of.sys_ioprio_set(3, -1, 0x4004)
+    results[6] = io_priorities_of.sys_ioprio_set(1, 0, 0x14FF8)
+    results[7] = io_priorities_of.sys_ioprio_get(1, 1)
+    results[8] = io_priorities_of.sys_ioprio_set(1, 0, 3)
+    results[9] = io_priorities_of.sys_ioprio_set(1, 0, 0x8000)
+    results[10] = io_priorities_of.sys_ioprio_set(1, 0, 0x2003)
+    current_process().credentials.effective = 1 << 23
+    results[11] = io_priorities_of.sys_ioprio_set(3, 0, 0x2003)
+    results[12] = io_priorities_of.sys_ioprio_get(3, 0)
+    results[13] = io_priorities_of.sys_ioprio_set(1, 0, 0)
+    current().nice = 10
+    results[14] = io_priorities_of.sys_ioprio_get(2, 0)
+    current().policy = 5
+    results[15] = io_priorities_of.sys_ioprio_get(2, 0)
+    current().policy = 0
+
+
+@metal
 def attributes(number: u64) -> None:
     a: u64 = USER_PAGE
     current_process().credentials.effective = 1 << 23
@@ -89,7 +117,7 @@ def attributes(number: u64) -> None:
 
 @pytest.fixture(scope="module")
 def machine():
-    return Simulation(sessions, nice_values, attributes, results)
+    return Simulation(sessions, nice_values, io_priorities, attributes, results)
 
 
 def play(machine, function, count):
@@ -107,6 +135,13 @@ def test_sessions_and_groups(machine):
 def test_nice_values(machine):
     assert play(machine, nice_values, 11) == [
         -errno.EINVAL, 20, -errno.ESRCH, 0, 1, 0, 40, -errno.ESRCH, 0, -errno.EACCES, 5,
+    ]  # fmt: skip
+
+
+def test_priorities_of_input_and_output(machine):
+    assert play(machine, io_priorities, 16) == [
+        0, 0x4004, -errno.EINVAL, -errno.EINVAL, -errno.ESRCH, -errno.ESRCH, 0, 0x4FF8, -errno.EINVAL, -errno.EINVAL,
+        -errno.EPERM, 0, 0x2003, 0, 0x4006, 0x6006,
     ]  # fmt: skip
 
 

@@ -140,12 +140,18 @@ fstatfs fd pointer
 getpriority int int
 setpriority int int int
 sched_setparam int pointer
+ioprio_set int int hex
+ioprio_get int int
 sched_getparam int pointer
 sched_setscheduler int int pointer
 sched_getscheduler int
 sched_get_priority_max int
 sched_get_priority_min int
 sched_rr_get_interval int timespec!16
+sched_setattr int pointer hex
+sched_getattr int pointer size hex
+process_vm_readv int pointer size pointer size hex
+process_vm_writev int pointer size pointer size hex
 mlock pointer size
 munlock pointer size
 mlockall hex
@@ -270,6 +276,7 @@ close_range fd fd hex
 openat2 dirfd path open_how@24 size
 pidfd_getfd fd fd hex
 faccessat2 dirfd path access_mode at_flags
+fchmodat2 dirfd path mode at_flags
 epoll_pwait2 fd pointer int timespec@16 sigset@8 size
 futex_waitv pointer size hex timespec@16 clock
 futex_wake pointer hex int hex

@@ -1,8 +1,8 @@
 """The system calls that are there: one line each, the Linux name and the function that answers it.
 
-To add a call: write its body, `sys_NAME(...) -> i64`, in the room of what it acts on, and its line here. Its number and
-the words of its arguments are known already (arch/*/numbers.py, shared/calls.py). A call that the machine's Linux does
-not have (`open` on arm64) is left out there by itself.
+To add a call: write its body, `sys_NAME(...) -> i64`, in the room of what it acts on, its line here, and, if it isn't
+there yet, the line of shared/calls.py that words its arguments for a trace. The numbers of all calls of Linux are in
+arch/*/numbers.py. A call that the machine's Linux does not have (`open` on arm64) is left out there by itself.
 """
 
 from goanna.kernel.exec import execute
@@ -56,6 +56,7 @@ from goanna.kernel.thread import (
     futex_call,
     group_calls,
     identity_calls,
+    io_priority_calls,
     membarrier,
     priority_calls,
     robust,
@@ -96,6 +97,8 @@ BODIES: dict[str, MetalFunction] = {
     "setsid": group_calls.sys_setsid,
     "getpriority": priority_calls.sys_getpriority,
     "setpriority": priority_calls.sys_setpriority,
+    "ioprio_set": io_priority_calls.sys_ioprio_set,
+    "ioprio_get": io_priority_calls.sys_ioprio_get,
     "sched_getattr": priority_calls.sys_sched_getattr,
     "sched_setattr": priority_calls.sys_sched_setattr,
     "sched_rr_get_interval": affinity_calls.sys_sched_rr_get_interval,

@@ -67,6 +67,7 @@ def inherit(new: Thread, me: Thread, frame: Frame, arguments: CloneArguments) ->
     new.affinity.store(me.affinity.load())
     new.policy = me.policy
     new.nice = me.nice
+    new.io_priority = me.io_priority
     account(me)  # the new one starts level with its maker, not by what that one has run ahead of it
     new.virtual_runtime = me.virtual_runtime
     copy(new.name, me.name)

@@ -11,7 +11,7 @@ from goanna.kernel.memory.objects import Cache
 from goanna.kernel.thread.process import Process, release_process, tree_lock
 from goanna.kernel.thread.stack import free_stack
 from goanna.kernel.time.timer import Timer
-from goanna.metal import Array, Atomic, Fn, Ptr, enumeration, hook, i32, i64, metal, static, struct, u8, u32, u64
+from goanna.metal import Array, Atomic, Fn, Ptr, enumeration, hook, i32, i64, metal, static, struct, u8, u16, u32, u64
 
 __all__ = [
     "WORK_EXIT",
@@ -116,6 +116,7 @@ class Thread:
     faults: Atomic[u64]  # page faults that were served
     policy: u32  # SCHED_OTHER, SCHED_BATCH or SCHED_IDLE
     nice: i32  # -20 to 19
+    io_priority: u16  # class and level, see io_priority_calls.py
 
     signals: Ptr["goanna.kernel.signal.state.ThreadSignals"]
     awaited: u32  # while it waits for children: the one, 0 for any
