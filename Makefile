@@ -31,7 +31,7 @@ lint: bootstrap ## ruff and mypy
 unit: bootstrap-tests ## tests that boot nothing
 	pytest -q -n $(WORKERS) --ignore=tests/boot tests
 
-boot: bootstrap-tests ## guest programs, here and in the image, with the newest Go and some with 1.21
+boot: bootstrap-tests ## guest programs, here and in the image, with the newest Go and with 1.21
 	pytest -q tests/boot
 
 boot-all: bootstrap-tests ## every guest program with both Go versions, on q35 as well as microvm
