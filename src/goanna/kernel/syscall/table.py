@@ -35,6 +35,8 @@ from goanna.kernel.file import (
 )
 from goanna.kernel.identity import capability, credentials, limits, names, prctl, thread_registers
 from goanna.kernel.memory import calls as memory_calls
+from goanna.kernel.net.socket import calls as socket_calls
+from goanna.kernel.net.socket import message_calls
 from goanna.kernel.random import calls as random_calls
 from goanna.kernel.signal import (
     actions,
@@ -160,6 +162,25 @@ BODIES: dict[str, MetalFunction] = {
     "clock_getres": clock.sys_clock_getres,
     "nanosleep": sleep.sys_nanosleep,
     "clock_nanosleep": sleep.sys_clock_nanosleep,
+    # sockets
+    "socket": socket_calls.sys_socket,
+    "socketpair": socket_calls.sys_socketpair,
+    "bind": socket_calls.sys_bind,
+    "connect": socket_calls.sys_connect,
+    "listen": socket_calls.sys_listen,
+    "accept": socket_calls.sys_accept,
+    "accept4": socket_calls.sys_accept4,
+    "getsockname": socket_calls.sys_getsockname,
+    "getpeername": socket_calls.sys_getpeername,
+    "shutdown": socket_calls.sys_shutdown,
+    "setsockopt": socket_calls.sys_setsockopt,
+    "getsockopt": socket_calls.sys_getsockopt,
+    "sendto": message_calls.sys_sendto,
+    "recvfrom": message_calls.sys_recvfrom,
+    "sendmsg": message_calls.sys_sendmsg,
+    "recvmsg": message_calls.sys_recvmsg,
+    "sendmmsg": message_calls.sys_sendmmsg,
+    "recvmmsg": message_calls.sys_recvmmsg,
     # files
     "close": descriptor_calls.sys_close,
     "dup": descriptor_calls.sys_dup,

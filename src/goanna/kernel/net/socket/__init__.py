@@ -1,0 +1,1 @@
+"""Sockets as system calls see them, whatever protocol lies below."""

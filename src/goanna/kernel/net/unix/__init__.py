@@ -1,0 +1,1 @@
+"""Sockets between the processes of one machine (unix(7))."""
