@@ -141,6 +141,30 @@ def test_verdicts_are_go_tests_own(module: Path, go: str, processors: int) -> No
     assert verdicts(output) == verdicts(here.stdout) and verdicts(output)[("example.com/m/a", "")] == "pass"
 
 
+def test_what_tests_find_around_them_is_said_by_flags(module: Path) -> None:
+    (module / "data").mkdir()
+    (module / "data/f").write_text("shared")
+    (module / "b/b_test.go").write_text("""package b
+
+import (
+	"os"
+	"testing"
+)
+
+func TestSurroundings(t *testing.T) {
+	here, _ := os.Getwd()
+	data, err := os.ReadFile("/data/f")
+	added, _ := os.ReadFile("/srv/added")
+	t.Logf("%s %s %s %q %v %q", here, os.Getenv("ONE"), os.Getenv("EXPECTED_FOLDER"), data, err, added)
+	os.WriteFile("/data/made", nil, 0o600)
+}
+""")
+    words = ["--env", "ONE=1", "--workdir=/tmp", "--share", "data:/data", "--add", "shared.txt:/srv/added"]
+    status, output = goanna_test(1, *words, "-v", "-count=1", "./b")
+    assert status == 0 and f'/tmp 1 {module}/a "shared" <nil> "around\\n"' in output, output
+    assert (module / "data/made").exists()
+
+
 def test_profiles_and_coverage_come_back(module: Path, go: str, processors: int) -> None:
     flags = ["-cover", "-coverprofile=c.out", "-cpuprofile=cpu.out", "-memprofile=mem.out", "-trace=t.out"]
     status, output = goanna_test(processors, *flags, "-count=1", "-bench=.", "-benchtime=10x", "./a")

@@ -60,6 +60,10 @@ Env = Annotated[
         "-e", "--env", metavar="KEY=VALUE", help="Set a variable of the program; KEY alone takes it from here."
     ),
 ]
+LongEnv = Annotated[
+    list[str] | None,
+    typer.Option("--env", metavar="KEY=VALUE", help="Set a variable of the tests; they have those of here besides."),
+]
 EnvFile = Annotated[
     list[str] | None, typer.Option("--env-file", metavar="FILE", help="Set the variables that a file has, one a line.")
 ]
@@ -233,7 +237,9 @@ def _test(
     ] = None,
     add: Add = None,
     share: Share = None,
+    env: LongEnv = None,
     env_file: EnvFile = None,
+    workdir: Workdir = None,
     user: User = None,
     hostname: Hostname = None,
     tz: Zone = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,12 +10,15 @@ from collections.abc import Sequence
 from goanna.failure import Failure
 from goanna.program.toolchain import HOW_TO_GET_GO, build_environment, find_go
 
+# Flags whose values begin with a path of this computer.
+_PATHS = ("--add", "--share", "--env-file")
+
 
 def test(go_words: Sequence[str], own: Sequence[str]) -> int:
     """Run go test with these words, and `goanna exec` with our own; gives go's exit status. Raises Failure."""
     if any(word.lstrip("-").partition("=")[0] == "exec" for word in _before_arguments(go_words)):
         raise Failure("-exec is what goanna test sets by itself", "Use `go test` with an -exec of your own.")
-    runner = [sys.executable, "-m", "goanna.cli.main", "exec", *own]
+    runner = [sys.executable, "-m", "goanna.cli.main", "exec", *_seen_from(os.getcwd(), own)]
     command = [str(find_go()), "test", f"-exec={' '.join(map(_quoted, runner))}", *go_words]
     try:
         # go gets the terminal's signals as this process does, and ends in its own way.
@@ -28,6 +32,15 @@ def test(go_words: Sequence[str], own: Sequence[str]) -> int:
     except OSError as error:
         raise Failure(f"{command[0]}: can't be started: {error.strerror}", HOW_TO_GET_GO) from None
     return status if status >= 0 else 128 - status
+
+
+def _seen_from(folder: str, own: Sequence[str]) -> list[str]:
+    """Goanna's flags with paths of this computer that hold wherever go starts a package's tests."""
+    found = list(own)
+    for index, word in enumerate(own[:-1]):
+        if word in _PATHS and not own[index + 1].startswith("/"):
+            found[index + 1] = os.path.join(folder, own[index + 1])
+    return found
 
 
 def _before_arguments(words: Sequence[str]) -> list[str]:
