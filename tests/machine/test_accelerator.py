@@ -49,7 +49,7 @@ def test_stub_that_hangs_costs_a_second_once(tmp_path: Path) -> None:
     qemu = fake_qemu(tmp_path, "exec sleep 30")
     began = time.monotonic()
     assert accelerator.choose(qemu) == "tcg"
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 5
     began = time.monotonic()
     assert accelerator.choose(qemu) == "tcg"
     assert time.monotonic() - began < 0.5
