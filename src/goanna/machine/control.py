@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from goanna.kernel.shared import control
@@ -45,6 +45,12 @@ def record(kind: int, payload: bytes = b"") -> bytes:
 def signal_record(number: int) -> bytes:
     """Asks the guest to send its program a signal, by Linux's number."""
     return record(control.SIGNAL, packed(control.Signal, number=number))
+
+
+def window_record(size: Sequence[int]) -> bytes:
+    """Tells the guest the size of the terminal's window: rows, columns, pixels across and down."""
+    rows, columns, width, height = size
+    return record(control.WINDOW, packed(control.Window, rows=rows, columns=columns, width=width, height=height))
 
 
 def input_end_record(count: int) -> bytes:

@@ -18,6 +18,7 @@ from goanna.kernel.shared.boot import (
     FLAG_VERBOSE,
 )
 from goanna.machine.output import ERROR, OUTPUT, same_file
+from goanna.machine.terminal import Terminal
 
 _SEED_SIZE = 32
 
@@ -44,6 +45,9 @@ def runner_information(
         flags |= FLAG_TOGETHER
     wanted = {FLAG_TRACE: trace, FLAG_VERBOSE: verbose, FLAG_SETTLED: settled}
     flags |= sum(flag for flag, on in wanted.items() if on)
+    terminal = Terminal()
+    flags |= terminal.flags
+    environment = {**terminal.environment(image.environment), **environment}
     words = None if arguments is None else [image.program, *(os.fsencode(each) for each in arguments)]
     try:
         return (wishes or Wishes()).packed(
@@ -55,6 +59,7 @@ def runner_information(
             tree=tree,
             returns=returns,
             shares=shares,
+            window=terminal.window,
         )
     except ValueError as error:
         from goanna.failure import Failure

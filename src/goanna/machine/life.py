@@ -22,14 +22,17 @@ from tempfile import TemporaryDirectory
 from goanna.failure import Failure
 from goanna.kernel.shared import control
 from goanna.layouts import size_of, unpacked
-from goanna.machine.control import Record, RecordReader, input_end_record, signal_record
+from goanna.machine.control import Record, RecordReader, input_end_record, signal_record, window_record
 from goanna.machine.output import Output
 from goanna.machine.qemu import Ports, Qemu, Settings, command_line, memory_text
 from goanna.machine.returned import Returned
 from goanna.machine.streams import Input
+from goanna.machine.terminal import Terminal
 
 # What a person or another program sends to stop or steer a program. The rest concerns this process.
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+# What concerns the terminal, if we were started from one.
+_OF_TERMINALS = (signal.SIGWINCH, signal.SIGTSTP)
 # A person who sends the same signal so often means it.
 _PATIENCE = 3
 # Seconds for QEMU to go once it should: after the program's end was told, after `quit`, after SIGKILL.
@@ -102,7 +105,8 @@ class _Life:
     def __init__(self, qemu: Qemu, start: Start) -> None:
         self.qemu, self.start = qemu, start
         self.told = _Told()
-        self.output = Output()
+        self.terminal = Terminal()
+        self.output = Output(terminal=self.terminal.descriptor)
         self.returned = Returned(start.returns)
         self.messages = bytearray()  # QEMU's own standard error
         self.signals_seen: Counter[int] = Counter()
@@ -116,7 +120,9 @@ class _Life:
         with TemporaryDirectory(prefix="goanna-") as folder, contextlib.ExitStack() as stack:
             information = Path(folder, "boot")
             information.write_bytes(self.start.information)
-            wakeups = stack.enter_context(_caught_signals())
+            stack.callback(self.terminal.give_back)
+            heard = _FORWARDED + (_OF_TERMINALS if self.terminal.streams else ())
+            wakeups = stack.enter_context(_caught_signals(heard))
             pairs = {each: socket.socketpair() for each in _PORTS}
             for ours, theirs in pairs.values():
                 stack.callback(ours.close)
@@ -196,7 +202,7 @@ class _Life:
             found[console] = (reading[0] | write, self.move_input)
         elif self.input.wants_more():
             assert self.input.source is not None
-            found[self.input.source] = (read, self.input.take)
+            found[self.input.source] = (read, self.take_input)
         return found
 
     def watch(self, wanted: dict[int, tuple[int, Callable[[], None]]]) -> None:
@@ -214,6 +220,13 @@ class _Life:
     def bulk(self) -> set[int]:
         """The ends by which the program's output comes."""
         return {end.fileno() for road in self.roads for end in (road.console, road.errors) if end is not None}
+
+    def take_input(self) -> None:
+        """Standard input has something."""
+        assert self.input is not None
+        self.input.take()
+        if self.terminal.asks_for_end(self.input.pending):
+            self.stop("", 128 + signal.SIGINT)
 
     def move_input(self) -> None:
         """The console takes input, or gives output."""
@@ -297,6 +310,9 @@ class _Life:
             elif record.kind == control.ERROR_OUTPUT:
                 head = unpacked(control.Output, payload)
                 self.output.error_at(head.position, payload[size_of(control.Output) :])
+            elif record.kind == control.TERMINAL_OUTPUT:
+                head = unpacked(control.Output, payload)
+                self.output.terminal_at(head.position, payload[size_of(control.Output) :])
             elif record.kind == control.RETURN_FILE:
                 self.returned.file(payload)
             elif record.kind == control.RETURN_DATA:
@@ -312,6 +328,8 @@ class _Life:
         self.told.listening = True
         self.control = road.control
         self.input = Input(road.console)
+        if road.errors is not None:
+            self.terminal.take()
 
     def ended(self, status: int) -> None:
         self.told.status = status
@@ -330,11 +348,20 @@ class _Life:
 
     def take_signals(self, wakeups: int) -> None:
         for number in os.read(wakeups, _CHUNK):
+            if number in _OF_TERMINALS:
+                self.heed_terminal(number)
+                continue
             self.signals_seen[number] += 1
             if self.told.listening and self.signals_seen[number] < _PATIENCE:
                 self.send(signal_record(_LINUX_NUMBERS[number]))
             else:
                 self.stop("", 128 + _LINUX_NUMBERS[number])
+
+    def heed_terminal(self, number: int) -> None:
+        """The terminal's window has another size, or somebody asked us to pause."""
+        if number == signal.SIGTSTP:
+            self.terminal.suspend()
+        self.send(window_record(self.terminal.window))
 
     def out_of_time(self) -> None:
         if self.told.status is not None or self.told.stopped:
@@ -389,12 +416,12 @@ _LINUX_NUMBERS: dict[int, int] = {
 
 
 @contextlib.contextmanager
-def _caught_signals() -> Iterator[int]:
+def _caught_signals(numbers: Sequence[signal.Signals]) -> Iterator[int]:
     """While it lasts, signals become bytes that the descriptor gives: their numbers."""
     reader, writer = os.pipe()
     for end in (reader, writer):
         os.set_blocking(end, False)
-    before = {number: signal.signal(number, lambda *_: None) for number in _FORWARDED if not _ignored(number)}
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers if not _ignored(number)}
     descriptor = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         yield reader

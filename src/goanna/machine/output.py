@@ -23,10 +23,12 @@ _LIMIT = 1 << 20  # bytes kept of one stream
 class Output:
     """Standard output and error. `flush` may raise BrokenPipeError, and Failure where a disk is full, say."""
 
-    def __init__(self, output: int = OUTPUT, errors: int = ERROR) -> None:
+    def __init__(self, output: int = OUTPUT, errors: int = ERROR, terminal: int | None = None) -> None:
         self._output = _Stream(output)
         # Where both are one file, one queue keeps the order.
         self._errors = self._output if same_file(output, errors) else _Stream(errors)
+        # Where the terminal is neither, its bytes go to whatever leads there: standard error, or standard input.
+        self._terminal = self._errors if terminal in (None, output, errors) else _Stream(terminal)
         self._taken = 0  # bytes of the console
         self._waiting: deque[tuple[int, bytes]] = deque()
 
@@ -46,6 +48,13 @@ class Output:
         """Bytes for standard error that stand after `position` bytes of the console."""
         self._waiting.append((position, data))
         self._let_through()
+
+    def terminal_at(self, position: int, data: bytes) -> None:
+        """Bytes for the terminal, where standard output is another file."""
+        if self._terminal is self._errors:
+            self.error_at(position, data)
+        else:
+            self._terminal.add(memoryview(data))
 
     def error(self, data: bytes) -> None:
         """Bytes for standard error, now."""
@@ -68,11 +77,11 @@ class Output:
     @property
     def busy(self) -> set[int]:
         """The descriptors for which something is kept: flush() is worth calling when one of them takes more."""
-        return {each.descriptor for each in (self._output, self._errors) if each.size}
+        return {each.descriptor for each in (self._output, self._errors, self._terminal) if each.size}
 
     def flush(self) -> None:
         """Write what can be written without waiting."""
-        for each in (self._output, self._errors):
+        for each in (self._output, self._errors, self._terminal):
             each.flush()
 
     def _let_through(self) -> None:

@@ -6,6 +6,8 @@ import contextlib
 import os
 import socket
 
+from goanna.machine.terminal import in_front
+
 _SOURCE = 0
 _ROOM = 1 << 16
 
@@ -22,7 +24,7 @@ class Input:
 
     def wants_more(self) -> bool:
         """Whether the source is to be read now. A job in the background leaves the terminal to the one in front."""
-        return self.source is not None and not self.pending and _may_read(self.source)
+        return self.source is not None and not self.pending and (not os.isatty(self.source) or in_front(self.source))
 
     def take(self) -> None:
         """Read what there is; at the end of the source, forget it."""
@@ -58,12 +60,3 @@ def _is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _may_read(descriptor: int) -> bool:
-    if not os.isatty(descriptor):
-        return True
-    try:
-        return os.tcgetpgrp(descriptor) == os.getpgrp()
-    except OSError:
-        return True

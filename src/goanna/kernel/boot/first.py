@@ -2,16 +2,19 @@
 
 from goanna.kernel.arch import Frame, prepare_context
 from goanna.kernel.base.errno import EACCES, ENOENT, ENOMEM, ENOTDIR
+from goanna.kernel.boot.ports import start_terminal, terminal_is
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.boot.standing import describe_person, find_entry, take_identity, take_place
 from goanna.kernel.exec.load import describe_machine, load_program
 from goanna.kernel.exec.stack import Start
 from goanna.kernel.file.executable import set_executable
-from goanna.kernel.file.flags import S_IFREG
+from goanna.kernel.file.flags import O_NOCTTY, O_RDWR, S_IFREG
 from goanna.kernel.file.node import set_budget
 from goanna.kernel.file.node_pages import map_source
+from goanna.kernel.file.terminal_console import lead_runner_terminal, open_runner_terminal
 from goanna.kernel.identity.limits import RLIMIT_NOFILE, RLIMIT_STACK, default_limits, limit_new_space
 from goanna.kernel.memory import pages, space
+from goanna.kernel.shared.boot import FLAG_TERMINAL_INPUT
 from goanna.kernel.thread.create import make_process, make_thread
 from goanna.kernel.thread.process import Process
 from goanna.kernel.thread.queue import make_ready
@@ -26,7 +29,7 @@ from goanna.kernel.thread.thread import (
     tree_lock,
 )
 from goanna.kernel.thread.work import begin_program_thread
-from goanna.metal import Slice, i64, metal, u8
+from goanna.metal import Slice, i32, i64, metal, u8, u32
 
 __all__ = ["start_first_process"]
 
@@ -89,6 +92,8 @@ def start_first_process() -> i64:
     if error == 0:
         error = file_process_setup(process, None, 0)
     if error == 0:
+        error = open_terminals(process)
+    if error == 0:
         take_identity(process)
         error = load_first(process, frame_of(thread))
     if error < 0:
@@ -97,6 +102,27 @@ def start_first_process() -> i64:
     if error < 0:
         return -ENOTDIR
     run(process, thread)
+    return 0
+
+
+@metal
+def open_terminals(process: Process) -> i64:
+    """Put the runner's terminal under those descriptors that are one there. 0 or a negative errno."""
+    if not start_terminal():
+        return -ENOMEM
+    for number in range(u32(0), u32(3)):
+        if terminal_is(FLAG_TERMINAL_INPUT << number):
+            entry, error = find_entry(b"/dev/hvc0")
+            if entry is None:
+                return error
+            description, failed = open_runner_terminal(O_RDWR | O_NOCTTY)
+            if description is None:
+                entry.drop()
+                return failed
+            description.entry = entry
+            old, _ = process.files.replace(i32(number), description, False)
+            if old is not None:
+                old.drop()
     return 0
 
 
@@ -110,6 +136,7 @@ def run(process: Process, thread: Thread) -> None:
         process.id = thread.id
         process.group = thread.id
         process.session = thread.id
+        lead_runner_terminal(process)
         publish_thread(thread)
     prepare_context(thread.context, thread.stack_top, begin_program_thread, 0)
     make_ready(thread)

@@ -16,8 +16,10 @@ from goanna.kernel.device.control import (
     error_output,
     head_of_errors,
     on_input_end,
+    on_window,
     open_channel,
     output,
+    terminal_output,
 )
 from goanna.kernel.device.virtio.console import Console
 from goanna.kernel.device.virtio.port import Port, nobody_receives
@@ -34,10 +36,26 @@ from goanna.kernel.file.console import (
     stream_send,
     stream_wait,
 )
-from goanna.kernel.shared.boot import FLAG_TOGETHER
-from goanna.metal import Array, Ptr, Slice, metal, static, struct, u8, u64, unsafe
+from goanna.kernel.file.terminal import show_bytes, typing_wanted
+from goanna.kernel.file.terminal_console import (
+    finish_runner,
+    hang_up_runner,
+    resize_runner,
+    runner_can_show,
+    start_runner_terminal,
+    type_at_runner,
+)
+from goanna.kernel.shared.boot import (
+    FLAG_TERMINAL_ERROR,
+    FLAG_TERMINAL_INPUT,
+    FLAG_TERMINAL_OUTPUT,
+    FLAG_TERMINAL_PLAIN,
+    FLAG_TOGETHER,
+)
+from goanna.kernel.shared.control import Window
+from goanna.metal import Array, Ptr, Slice, metal, static, struct, u8, u32, u64, unsafe
 
-__all__ = ["console_device", "drain_ports", "finish_streams", "open_ports"]
+__all__ = ["console_device", "drain_ports", "finish_streams", "open_ports", "start_terminal", "terminal_is"]
 
 BURST = 64  # bytes taken from a port at once
 CHUNK = 256  # bytes sent to a serial port at once
@@ -105,7 +123,60 @@ def write_control_port(first: Slice[u8], second: Slice[u8], third: Slice[u8]) ->
     control_port().write_all(third)
 
 
-on_input_end.set(console_input_end)
+@on_input_end.set
+@metal
+def input_ended(count: u64) -> None:
+    """Standard input is over. If it was a terminal, that has gone."""
+    if terminal_is(FLAG_TERMINAL_INPUT):
+        hang_up_runner()
+    else:
+        console_input_end(count)
+
+
+@on_window.set
+@metal
+def window_changed(window: Window) -> None:
+    """The terminal's window has another size."""
+    resize_runner(window.rows, window.columns, window.width, window.height)
+
+
+@metal
+def terminal_is(flag: u32) -> bool:
+    """Whether a stream is the runner's terminal. That takes a virtio console."""
+    return console_device.console is not None and settings.flags & flag != 0
+
+
+@metal
+def start_terminal() -> bool:
+    """Make the runner's terminal one of this machine's, if there is one. At boot. False: memory is out."""
+    if not terminal_is(FLAG_TERMINAL_INPUT | FLAG_TERMINAL_OUTPUT | FLAG_TERMINAL_ERROR):
+        return True
+    window = settings.window[:]
+    made = start_runner_terminal(settings.flags & FLAG_TERMINAL_PLAIN != 0)
+    resize_runner(window[0], window[1], window[2], window[3])
+    return made
+
+
+@show_bytes.set
+@metal
+def show_at_runner(data: Slice[u8]) -> u64:
+    """Bytes for the runner's terminal: the console's, if standard output is it, else records."""
+    port = console_device.console
+    if not terminal_is(FLAG_TERMINAL_OUTPUT) or port is None:
+        terminal_output(data)
+        return len(data)
+    count = port.push(data)
+    count_output(count)
+    return count
+
+
+@typing_wanted.set
+@metal
+def typing_has_room() -> None:
+    """The program has read what was typed."""
+    port = console_device.console
+    if port is not None and terminal_is(FLAG_TERMINAL_INPUT):
+        port.resume()
 
 
 @metal
@@ -172,7 +243,10 @@ def wait(stream: u64) -> bool:
 @metal
 def console_room() -> None:
     """The console's port has room again."""
-    stream_has_room(OUTPUT_STREAM)
+    if terminal_is(FLAG_TERMINAL_OUTPUT):
+        runner_can_show()
+    else:
+        stream_has_room(OUTPUT_STREAM)
 
 
 @metal
@@ -229,7 +303,7 @@ def open_ports(control: bool) -> None:
     """Take input from now on. `control`: there is a control channel. At boot, once the first process is there."""
     console = console_device.console
     if console is not None:
-        console.receive = console_receive
+        console.receive = type_at_runner if terminal_is(FLAG_TERMINAL_INPUT) else console_receive
         console.on_room = console_room
         console.offer_input(1)
     else:
@@ -259,6 +333,8 @@ def open_control() -> None:
 @metal
 def finish_streams() -> None:
     """Sleep until the runner has taken all that the program wrote. On a thread, before its end is told."""
+    if terminal_is(FLAG_TERMINAL_OUTPUT):
+        finish_runner()
     console = console_device.console
     if console is not None:
         console.finish(False)

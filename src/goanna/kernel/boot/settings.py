@@ -8,7 +8,7 @@ arguments, in place of the image's. Words that are not known are counted, so tha
 """
 
 from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_USER, FLAG_VERBOSE, FLAG_VIRTIO_CONSOLE, BootInformation
-from goanna.metal import Array, Slice, metal, static, struct, u8, u32, u64
+from goanna.metal import Array, Slice, metal, static, struct, u8, u16, u32, u64
 
 __all__ = ["Settings", "settings", "take_command_line", "take_information"]
 
@@ -39,6 +39,7 @@ class Settings:
     open_files: u64  # 0: the default
     seed: Array[u8, 32]
     seeded: bool
+    window: Array[u16, 4]  # of the runner's terminal
     unknown: u32  # words of the command line that mean nothing
     extra: Array[u8, EXTRA]
     used: u64  # bytes of `extra`
@@ -83,6 +84,8 @@ def take_information(information: BootInformation) -> None:
         settings.files_limit = information.files_limit
     if information.open_files != 0:
         settings.open_files = information.open_files
+    if information.window[0] != 0:
+        settings.window[:] = information.window[:]
     if information.has_seed():
         settings.seeded = True
         settings.seed[:] = information.seed[:]

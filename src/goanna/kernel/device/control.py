@@ -21,7 +21,9 @@ from goanna.kernel.shared.control import (
     RETURN_DATA,
     RETURN_FILE,
     SIGNAL,
+    TERMINAL_OUTPUT,
     TRACE,
+    WINDOW,
     Death,
     Exit,
     InputEnd,
@@ -30,6 +32,7 @@ from goanna.kernel.shared.control import (
     RecordHeader,
     ReturnFile,
     Signal,
+    Window,
 )
 from goanna.metal import Array, Atomic, Fn, Slice, hook, metal, sizeof, static, struct, u8, u16, u32, u64, unsafe
 
@@ -47,6 +50,7 @@ __all__ = [
     "memory_out",
     "on_input_end",
     "on_signal",
+    "on_window",
     "open_channel",
     "output",
     "panic_text",
@@ -54,6 +58,7 @@ __all__ = [
     "program_exited",
     "return_data",
     "return_file",
+    "terminal_output",
     "trace_record",
     "use_channel",
 ]
@@ -61,6 +66,7 @@ __all__ = [
 console_port_write = hook(Fn[[Slice[u8]], None])
 control_port_write = hook(Fn[[Slice[u8], Slice[u8], Slice[u8]], None])  # three pieces of one record
 on_signal = hook(Fn[[u32], None])  # the host wants the program to get this signal; in the port's interrupt
+on_window = hook(Fn[[Window], None])  # the terminal's window has another size; in the port's interrupt
 on_input_end = hook(Fn[[u64], None])  # how many bytes of input there are in all; in the port's interrupt
 
 LONGEST = 64  # bytes of a payload that the host may send
@@ -135,6 +141,13 @@ def error_output(data: Slice[u8]) -> None:
     with _lock:
         head = Output(position=console_position())
         send_locked(ERROR_OUTPUT, unsafe.slice(u8, unsafe.address(head), sizeof(Output)), data)
+
+
+@metal
+def terminal_output(data: Slice[u8]) -> None:
+    """What the runner's terminal is to show, where standard output is another file."""
+    head = Output(position=console_position())
+    send(TERMINAL_OUTPUT, unsafe.slice(u8, unsafe.address(head), sizeof(Output)), data)
 
 
 @metal
@@ -253,3 +266,5 @@ def control_byte(byte: u8) -> None:
             on_signal(number)
     elif header.kind == INPUT_END and u64(header.length) == sizeof(InputEnd):
         on_input_end(unsafe.load(u64, payload, unaligned=True))
+    elif header.kind == WINDOW and u64(header.length) == sizeof(Window):
+        on_window(unsafe.at(Window, payload))

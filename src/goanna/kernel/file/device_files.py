@@ -1,13 +1,15 @@
 """/dev: null, zero, full, the random devices, and the names of the standard streams."""
 
-from goanna.kernel.base.errno import EFAULT, ENOSPC, ENXIO
+from goanna.kernel.base.errno import EFAULT, ENOSPC
 from goanna.kernel.file.anonymous import seek_nowhere
 from goanna.kernel.file.declare import Generated, link_to
 from goanna.kernel.file.description import Description, Operations
+from goanna.kernel.file.pseudo_terminal import MASTER
+from goanna.kernel.file.terminal_console import CONSOLE, CONTROLLING, RUNNER
 from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.file.tree import attributes_by_entry
 from goanna.kernel.random.calls import give_random
-from goanna.metal import Ptr, constant, i64, metal, u32
+from goanna.metal import constant, i64, metal
 
 
 @metal
@@ -54,25 +56,20 @@ FULL = _device(read=read_zeros, write=refuse_all)
 RANDOM = _device(read=read_random, write=take_everything)
 URANDOM = _device(read=read_random, write=take_everything)
 
-
-@metal
-def open_no_terminal(flags: u32) -> tuple[Ptr[Description], i64]:
-    """/dev/tty of a process without a controlling terminal."""
-    return None, -ENXIO
-
-
-TERMINAL = constant(Operations, {"open": open_no_terminal})
-
 FILES = [
     Generated("/dev/null", 0o666, operations=NULL, device=(1, 3)),
     Generated("/dev/zero", 0o666, operations=ZERO, device=(1, 5)),
     Generated("/dev/full", 0o666, operations=FULL, device=(1, 7)),
     Generated("/dev/random", 0o666, operations=RANDOM, device=(1, 8)),
     Generated("/dev/urandom", 0o666, operations=URANDOM, device=(1, 9)),
-    Generated("/dev/tty", 0o666, operations=TERMINAL, device=(5, 0)),
+    Generated("/dev/tty", 0o666, operations=CONTROLLING, device=(5, 0)),
+    Generated("/dev/console", 0o600, operations=CONSOLE, device=(5, 1)),
+    Generated("/dev/ptmx", 0o666, operations=MASTER, device=(5, 2)),
+    Generated("/dev/hvc0", 0o620, operations=RUNNER, device=(229, 0)),
     Generated("/dev/fd", 0o777, link=link_to(b"/proc/self/fd")),
     Generated("/dev/stdin", 0o777, link=link_to(b"/proc/self/fd/0")),
     Generated("/dev/stdout", 0o777, link=link_to(b"/proc/self/fd/1")),
     Generated("/dev/stderr", 0o777, link=link_to(b"/proc/self/fd/2")),
     Generated("/dev/shm", 0o1777),
+    Generated("/dev/pts", 0o755),
 ]

@@ -14,6 +14,7 @@ from goanna.kernel.file.directory import DirectoryWriter, entry_type
 from goanna.kernel.file.flags import O_ACCMODE, O_RDONLY, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from goanna.kernel.file.image_tree import SHM_TREE, mount_memory
 from goanna.kernel.file.memory_tree import open_device
+from goanna.kernel.file.pts_tree import mount_pts
 from goanna.kernel.file.seek import read_directory, seek_file
 from goanna.kernel.file.subject import Subject, hold_files, next_id
 from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS, drop_table
@@ -503,7 +504,9 @@ _PROC, _SYS, _DEV = _TOPS[b"proc"], _TOPS[b"sys"], _TOPS[b"dev"]
 
 @metal
 def mount_generated() -> None:
-    """Put the three trees into the root, and memory under /dev/shm. At boot."""
+    """Put the three trees into the root, and memory under /dev/shm, the terminals under /dev/pts. At boot."""
     mount_at(root_entry, b"proc", PROC_TREE, _PROC, None)
     mount_at(root_entry, b"sys", SYS_TREE, _SYS, None)
-    mount_memory(mount_at(root_entry, b"dev", DEV_TREE, _DEV, None), b"shm", SHM_TREE)
+    devices = mount_at(root_entry, b"dev", DEV_TREE, _DEV, None)
+    mount_memory(devices, b"shm", SHM_TREE)
+    mount_pts(devices)

@@ -53,8 +53,8 @@ from goanna.metal import Ptr, constant, i32, i64, metal, sizeof, struct, u8, u32
 PATH_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC  # all that matters with O_PATH
 MODE_BITS = 0o7777
 MOST_TRIES = 1000  # to make a file that is there when it is made and isn't when it is looked for
-# What F_GETFL does not show of the flags of open.
-FORGOTTEN = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC
+# What the tree is not told of the flags of open, and F_GETFL does not show; nor does it show O_NOCTTY.
+FORGOTTEN = O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC
 
 
 @metal
@@ -99,6 +99,8 @@ def open_entry(entry: Entry, flags: u32, made: bool) -> tuple[Ptr[Description], 
         own(entry)
     description, error = entry.tree.open(entry, (flags & ~FORGOTTEN) | O_LARGEFILE)
     description, error = with_entry(description, entry, error)
+    if error == 0 and (flags & O_NOCTTY) != 0:
+        description.change_status(O_NOCTTY, 0)
     if error == 0 and (flags & O_TRUNC) != 0 and regular and not made and entry.tree.change is not None:
         error = entry.tree.change(entry, Change(what=CHANGE_SIZE))
         if error < 0:

@@ -6,6 +6,7 @@ from goanna.kernel.file.executable import get_executable, set_executable
 from goanna.kernel.file.place import Place, copy_place, create_place, drop_place
 from goanna.kernel.file.subject import hanging_lock
 from goanna.kernel.file.table import FileTable, copy_table, create_table, drop_table
+from goanna.kernel.file.terminal_session import leader_ended
 from goanna.kernel.identity.credentials import become_root
 from goanna.kernel.thread.process import Process
 from goanna.kernel.thread.thread import file_process_setup, file_process_teardown
@@ -76,5 +77,6 @@ def end(process: Process) -> None:
     set_executable(process, None)
     if files is not None:
         drop_table(files)
+    leader_ended(process)
     if place is not None:
         drop_place(place)

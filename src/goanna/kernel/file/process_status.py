@@ -3,6 +3,7 @@
 from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.text import Text
 from goanna.kernel.file.subject import Subject, hold_space
+from goanna.kernel.file.terminal_calls import device_of
 from goanna.kernel.memory.space import AddressSpace, release
 from goanna.kernel.thread.process import Process, Usage, tree_lock
 from goanna.kernel.thread.thread import Thread, ThreadState
@@ -102,6 +103,22 @@ def parent_of(process: Process) -> u64:
         return u64(0) if parent is None else u64(parent.id)
 
 
+@metal
+def write_terminal_of(text: Text, process: Process) -> None:
+    """tty_nr and tpgid: the controlling terminal and the group in front of it; 0 and -1 if there is none."""
+    device: u32 = 0
+    group: i64 = -1
+    with tree_lock:
+        terminal = process.terminal
+        if terminal is not None:
+            device = device_of(terminal)
+            group = i64(terminal.group)
+    text.byte(0x20)
+    text.number(u64(device))
+    text.byte(0x20)
+    text.signed(group)
+
+
 @struct
 class SignalSets:
     """The signals of a thread and its process, by what becomes of them."""
@@ -165,8 +182,13 @@ def write_stat(text: Text, subject: Subject) -> i64:
     text.string(thread.name[:])
     text.put(b") ")
     text.byte(state_letter(thread))
-    numbers(text, parent_of(process), u64(process.group), u64(process.session), 0)
-    text.put(b" -1")
+    text.byte(0x20)
+    text.number(parent_of(process))
+    text.byte(0x20)
+    text.number(u64(process.group))
+    text.byte(0x20)
+    text.number(u64(process.session))
+    write_terminal_of(text, process)
     numbers(text, 4194560, used.faults, reaped.faults, 0)
     numbers(text, 0, used.time // TICK, 0, reaped.time // TICK)
     text.put(b" 0 ")

@@ -7,7 +7,7 @@ counts. No seed is ever in an image. All numbers are little-endian; texts are by
 
 from collections.abc import Iterable, Mapping
 
-from goanna.metal import Array, Slice, sizeof, struct, u8, u32, u64, unsafe
+from goanna.metal import Array, Slice, sizeof, struct, u8, u16, u32, u64, unsafe
 
 __all__ = [
     "BOOT_MAGIC",
@@ -21,6 +21,10 @@ __all__ = [
     "FLAG_DEBUG_EXIT",
     "FLAG_PORTS",
     "FLAG_SETTLED",
+    "FLAG_TERMINAL_ERROR",
+    "FLAG_TERMINAL_INPUT",
+    "FLAG_TERMINAL_OUTPUT",
+    "FLAG_TERMINAL_PLAIN",
     "FLAG_TOGETHER",
     "FLAG_TRACE",
     "FLAG_USER",
@@ -60,9 +64,13 @@ FLAG_CONTROL = 4  # the control channel's port is there
 FLAG_DEBUG_EXIT = 8  # isa-debug-exit is there
 FLAG_USER = 16  # `user` and `group` are said
 FLAG_PORTS = 32  # the named ports of a virtio console are there
+FLAG_VIRTIO_CONSOLE = 64  # a virtio console is used where there is one, by whatever name
 FLAG_TOGETHER = 128  # standard output and error are one file on the other side: bytes of one never overtake the other's
 FLAG_SETTLED = 256  # a program's parts lie at the same addresses in each run: a debugger is told of them before
-FLAG_VIRTIO_CONSOLE = 64  # a virtio console is used where there is one, by whatever name
+FLAG_TERMINAL_INPUT = 512  # standard input is a terminal on the other side
+FLAG_TERMINAL_OUTPUT = 1024  # standard output is
+FLAG_TERMINAL_ERROR = 2048  # standard error is
+FLAG_TERMINAL_PLAIN = 4096  # that terminal does itself what a terminal does to output
 
 
 @struct
@@ -132,7 +140,7 @@ class BootInformation:
     seed: Array[u8, 32]  # from the runner's random source
     user: u32  # whom the program runs as, with FLAG_USER
     group: u32
-    reserved: u64
+    window: Array[u16, 4]  # of the terminal: rows, columns, pixels across and down
 
     def check(self, available: u64) -> bool:
         """Whether magic, version, size (at most `available` bytes) and all texts are sound. To be called first."""

@@ -18,11 +18,13 @@ LOG = 6  # text (UTF-8), one line without its newline: the kernel speaks (runner
 ERROR_OUTPUT = 7  # Output, then bytes: what the program wrote on descriptor 2
 MEMORY_OUT = 8  # MemoryOut: no page was left for the program; DEATH by SIGKILL follows
 RETURN_FILE = 9  # ReturnFile, then its path: a file or folder that goes back
+TERMINAL_OUTPUT = 11  # Output, then bytes for the terminal, which standard output is not
 RETURN_DATA = 10  # bytes of the last RETURN_FILE, in order
 
 # Kinds that the host sends.
 SIGNAL = 64  # Signal: to be sent to the program's first process
 INPUT_END = 65  # InputEnd: the console's input is over
+WINDOW = 66  # Window: the terminal's window has this size
 
 MAXIMUM_PAYLOAD = 0xFFFF
 
@@ -109,6 +111,16 @@ class Signal:
     """`number` is the Linux number, 1 to 64."""
 
     number: u32
+
+
+@struct
+class Window:
+    """struct winsize."""
+
+    rows: u16
+    columns: u16
+    width: u16  # pixels
+    height: u16
 
 
 @struct

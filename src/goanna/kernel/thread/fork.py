@@ -189,6 +189,7 @@ def enter_tree(child: Process, thread: Thread, me: Thread, arguments: CloneArgum
         child.id = thread.id
         child.group = parent.group
         child.session = parent.session
+        child.terminal = parent.terminal
         child.exit_signal = u32(arguments.exit_signal)
         if flags & CLONE_PARENT != 0 and parent.parent is not None:
             child.exit_signal = parent.exit_signal

@@ -63,6 +63,8 @@ def sys_setsid() -> i64:
             return -EPERM
         me.session = me.id
         me.group = me.id
+        me.terminal = None
+        me.lost_group = 0
         return i64(me.id)
 
 

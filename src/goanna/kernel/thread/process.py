@@ -89,6 +89,8 @@ class Process:
     events: "goanna.kernel.thread.wait.WaitQueue"  # threads that wait for a child, or for the others' end in execve
     ended: Usage  # of threads that have ended, but for the time, which is in cpu_time
     reaped: Usage  # of children that were waited for, and what those had reaped
+    terminal: Ptr["goanna.kernel.file.terminal.Terminal"]  # the controlling one
+    lost_group: u32  # of a session's leader whose terminal hung up: the group that was in front
     death_signal: u32  # what it gets when the thread that made it ends (PR_SET_PDEATHSIG)
 
     space: Ptr["goanna.kernel.memory.space.AddressSpace"]  # set before its first thread runs, until its last has ended

@@ -193,6 +193,17 @@ class Port:
             device.publish(self.output)
             self.take_back()
 
+    def push(self, data: Slice[u8]) -> u64:
+        """Send as many of the first bytes as there is room for now; if 0, an interrupt comes when there is room."""
+        with self.output_lock:
+            if not self.look_for_room():
+                return 0
+            room = self.reserve_locked(len(data))
+            count = min(len(room), len(data))
+            room[0:count] = data[0:count]
+            self.send_locked(count)
+            return count
+
     def take_back(self) -> bool:
         """Take the buffers back that the host is done with; whether there were any. Output lock held."""
         result = False
