@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goanna.kernel.device import control
-from goanna.kernel.shared.control import DEATH, ERROR_OUTPUT, EXIT, INPUT_END, LISTENING, SIGNAL
-from goanna.metal import Array, Slice, jit, metal, static, u8, u32, u64
+from goanna.kernel.shared.control import DEATH, ERROR_OUTPUT, EXIT, INPUT_END, LISTENING, SIGNAL, WINDOW, Window
+from goanna.metal import Array, Slice, jit, metal, static, u8, u16, u32, u64
 
 sent = static(Array[u8, 200_000])
 sent_count = static(u64)
 shown = static(u64)
 last_signal = static(u32)
 input_end = static(u64)
+rows = static(u16)
+columns = static(u16)
 
 
 @metal
@@ -49,6 +51,12 @@ def keep_end(count: u64) -> None:
     input_end = count
 
 
+@metal
+def keep_window(window: Window) -> None:
+    global rows, columns
+    rows, columns = window.rows, window.columns
+
+
 @pytest.fixture(scope="module")
 def unit():
     hooks = {
@@ -56,6 +64,7 @@ def unit():
         control.console_port_write: keep_console,
         control.on_signal: keep_signal,
         control.on_input_end: keep_end,
+        control.on_window: keep_window,
     }
     before = {hook: hook.function for hook in hooks}
     for hook, function in hooks.items():
@@ -123,6 +132,8 @@ def test_signals_and_the_end_of_input_arrive(unit):
     unit.reset()
     receive(unit, struct.pack("<BBHI", SIGNAL, 0, 4, 15) + struct.pack("<BBHQ", INPUT_END, 0, 8, 77))
     assert (unit.get(last_signal), unit.get(input_end)) == (15, 77)
+    receive(unit, struct.pack("<BBH4H", WINDOW, 0, 8, 24, 80, 0, 0))
+    assert (unit.get(rows), unit.get(columns)) == (24, 80)
 
 
 def test_unknown_and_overlong_records_are_skipped(unit):

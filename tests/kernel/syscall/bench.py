@@ -18,7 +18,16 @@ from goanna.kernel.arch.host.page_table import table_switch
 from goanna.kernel.device import control
 from goanna.kernel.exec import load
 from goanna.kernel.exec.stack import Start
-from goanna.kernel.file import console, generated_tree, image_tree, integrity, memory_file, pipe, process_setup
+from goanna.kernel.file import (
+    console,
+    generated_tree,
+    image_tree,
+    integrity,
+    memory_file,
+    pipe,
+    process_setup,
+    terminal,
+)
 from goanna.kernel.file import mapping as file_mapping
 from goanna.kernel.identity import limits
 from goanna.kernel.memory import calls as memory_calls
@@ -26,6 +35,7 @@ from goanna.kernel.memory import fault, pages, space
 from goanna.kernel.memory import user as user_memory
 from goanna.kernel.memory.space import AddressSpace
 from goanna.kernel.random import pool
+from goanna.kernel.shared.control import Window
 from goanna.kernel.signal import deliver
 from goanna.kernel.signal import setup as signal_setup
 from goanna.kernel.syscall import dispatch
@@ -146,6 +156,16 @@ def no_vdso(space: AddressSpace) -> u64:
 
 
 @metal
+def ignore_window(window: Window) -> None:
+    pass
+
+
+@metal
+def swallow(data: Slice[u8]) -> u64:
+    return len(data)
+
+
+@metal
 def ignore_number(number: u32) -> None:
     pass
 
@@ -154,6 +174,9 @@ HOOKS = (
     (control.console_port_write, keep_output),
     (control.control_port_write, keep_record),
     (control.on_signal, ignore_number),
+    (control.on_window, ignore_window),
+    (terminal.show_bytes, swallow),
+    (terminal.typing_wanted, no_input_wanted),
     (control.on_input_end, console.console_input_end),
     (console.stream_reserve, room_of),
     (console.stream_send, send_room),
