@@ -235,7 +235,7 @@ HOST_ROOTS = (
 
 
 def host_hooks(*more):
-    """All hooks filled for a host without TCP."""
+    """All hooks filled for a host; without TCP unless `more` says otherwise."""
     return hooks(
         (loopback.on_looped, has_looped),
         (claim.on_lost_address, lose),

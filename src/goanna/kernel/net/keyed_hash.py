@@ -5,9 +5,9 @@ sequence numbers (RFC 6528), ports (RFC 6056), SYN cookies and IP identification
 """
 
 from goanna.kernel.memory.placement import random_u64
-from goanna.metal import Array, Slice, metal, rotate_left, static, struct, u64, wrapping
+from goanna.metal import Array, Slice, metal, multiply_high, rotate_left, static, struct, u64, wrapping
 
-__all__ = ["SipHash", "hash_words", "new_keys"]
+__all__ = ["SipHash", "hash_words", "new_keys", "quick_hash"]
 
 
 @struct
@@ -63,6 +63,14 @@ def new_keys() -> None:
     """Draw the machine's key. Once, at start, when random numbers are there."""
     keys[0] = random_u64()
     keys[1] = random_u64()
+
+
+@metal(inline=True)
+def quick_hash(a: u64, b: u64) -> u64:
+    """A hash of two words for tables that strangers fill: one wide multiplication (as in Wang Yi's wyhash), keyed."""
+    x = a ^ keys[0]
+    y = b ^ keys[1]
+    return multiply_high(x, y) ^ wrapping(x * y)
 
 
 @metal

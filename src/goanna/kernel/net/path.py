@@ -112,6 +112,8 @@ class Path:
         self.mtu = interface.mtu if route.mtu == 0 else min(route.mtu, interface.mtu)
         if self.six and self.mtu < 1280:
             return -ENETUNREACH
+        if not self.six:
+            self.mtu = min(self.mtu, u32(ip4.LARGEST))
         known, expires = known_mtu(self.target, now)
         if known != 0 and self.discover != Discover.PROBE and self.discover != Discover.DONT:
             self.mtu = min(self.mtu, known)

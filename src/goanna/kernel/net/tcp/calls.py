@@ -188,9 +188,9 @@ def set_keep_alive(c: Connection, on: bool, now: u64) -> None:
 
 
 @metal
-def mtu_changed(c: Connection, sequence: u32, now: u64) -> None:
-    """The path's MTU is smaller than it was: what is in flight from `sequence` on, which was too large, is sent again
-    in smaller segments at once (RFC 8201 5.4), not counted as a loss by congestion."""
+def mtu_changed(c: Connection, now: u64) -> None:
+    """The path's MTU is another. What is in flight and too large for it is sent again at once, in smaller segments (RFC
+    8201 5.4); that is no sign of congestion."""
     old = c.mss
     set_mss(c)
     if c.mss >= old:

@@ -19,8 +19,8 @@ from goanna.metal import Fn, Ptr, enumeration, metal, struct, u8, u16, u32, u64
 
 __all__ = [
     "CLOSED_EVENT", "CONNECTED", "ERROR_EVENT", "EVER_RETRANSMITTED", "FIN_FLAG", "LOST", "READABLE", "RETRANSMITTED",
-    "SACKED", "WRITABLE", "Connection", "Flight", "Flights", "Mode", "Run", "Runs", "State", "Waiting",
-    "fail", "flights", "free_flight", "new_flight", "runs", "start", "stop_timers",
+    "SACKED", "WRITABLE", "Connection", "Entry", "EntryKind", "Flight", "Flights", "Mode", "Run", "Runs", "State",
+    "Waiting", "fail", "flights", "free_flight", "new_flight", "runs", "start", "stop_timers",
 ]  # fmt: skip
 
 INITIAL_RTO = SECOND  # RFC 6298 2.1
@@ -112,11 +112,32 @@ Runs = List(Run, "link")
 runs = Cache(Run)
 
 
+@enumeration(u8)
+class EntryKind:
+    """What an entry of the table is a part of."""
+
+    CONNECTION = 0
+    HALF_OPEN = 1  # listener.py
+    TIME_WAIT = 2  # time_wait.py
+
+
+@struct
+class Entry:
+    """What the table finds by addresses and ports: the first field of what it is a part of. The table's lock."""
+
+    link: Link  # of its bucket; in no bucket: it can't be found
+    local: Address
+    remote: Address
+    local_port: u16
+    remote_port: u16
+    kind: EntryKind
+
+
 @struct(align=64)
 class Connection:
     """One connection. Zeroed memory and start() make one that is CLOSED."""
 
-    link: Link  # of its bucket in the table
+    entry: Entry  # table.py
     lock: SpinLock  # protects all below
     state: State
     mode: Mode
@@ -190,6 +211,7 @@ class Connection:
     fin_received: bool
     read_shut: bool  # the program will read no more
     orphan: bool  # no program has it any more
+    retired: bool  # it is out of the table for good
     ack_now: bool
     stamp_offset: u32  # added to the clock in timestamps (RFC 7323 7.1)
 
@@ -254,8 +276,10 @@ class Connection:
     fin_timeout: u64
 
     path: Path
-    notify: Fn[[Ptr["Connection"]], None]  # for the glue
-    owner: u64  # the socket
+    armed: u64  # the time for which the glue has a timer running; NEVER: none. See arrive.on_deadline
+    accept_link: Link  # of its listener's queue, until the program takes it
+    notify: Fn[["Connection"], None]  # there are events, which it takes; with the lock: it wakes who waits, and no more
+    owner: u64  # the socket; 0: none
 
     def pipe(self) -> u32:
         """Bytes that are thought to be in the network (RFC 6675 4)."""
@@ -306,6 +330,7 @@ def start(c: Connection) -> None:
     c.keep_interval = 75 * SECOND
     c.keep_count = 9
     c.fin_timeout = 60 * SECOND
+    c.armed = NEVER
     stop_timers(c)
 
 
