@@ -67,3 +67,23 @@ def test_a_full_or_forbidden_cache_is_no_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert answer(3) == 3
+
+
+def test_of_two_processes_one_makes_a_module_and_the_other_finds_it():
+    name, other = "ab" * 16, "cd" * 16
+    ready, go = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        with object_cache.alone(name):
+            os.write(ready[1], b"r")
+            os.read(go[0], 1)
+            object_cache.keep(name, CompiledModule(b"made", []))
+        os._exit(0)
+    os.read(ready[0], 1)
+    with object_cache.alone(other):  # nobody makes this one
+        assert object_cache.find(name) is None
+    os.write(go[1], b"g")
+    with object_cache.alone(name):
+        found = object_cache.find(name)
+    assert found is not None and found.code == b"made"
+    assert os.waitpid(child, 0)[1] == 0

@@ -139,10 +139,11 @@ class HostModule:
         target = host_target()
         self._entry = entry()
         key = object_cache.key(ir_text, (_compiler(), optimize))
-        made = object_cache.find(key)
-        if made is None:
-            made = _compile(ir_text, optimize)
-            object_cache.keep(key, made)
+        with object_cache.alone(key):
+            made = object_cache.find(key)
+            if made is None:
+                made = _compile(ir_text, optimize)
+                object_cache.keep(key, made)
         self._jit = llvm.create_lljit_compiler(machine(target, optimize))
         library = llvm.JITLibraryBuilder()
         library.add_object_img(made.code).add_current_process().import_symbol("metal_fail", self._entry.fail_address)

@@ -38,12 +38,14 @@ class _Signature(NamedTuple):
     """How a root is called: made once, because generated tests call it a hundred thousand times.
 
     Each of `arguments` turns a value into 8-byte words, and puts what must live as long as the call into a list.
-    `block` is the ctypes array that holds the arguments' words, and then the result's.
+    `block` is the ctypes array that holds the arguments' words, and then the result's, which `result` turns into a
+    value. `thunk` is the symbol of what takes such a block.
     """
 
     symbol: str
+    thunk: str
     arguments: list[Callable[[Any, list[Any]], Sequence[int]]]
-    result: Type
+    result: Callable[[Sequence[int]], Any]
     block: Any
 
 
@@ -62,7 +64,10 @@ class Unit:
                 thunks.append(thunk_ir(instance.symbol, [each.llvm for each in types], result.llvm))
                 count = max(sum(slots(each.llvm) for each in types), slots(result.llvm), 1)
                 arguments = [self._argument(each) for each in types]
-                self._signatures[function] = _Signature(instance.symbol, arguments, result, ctypes.c_uint64 * count)
+                symbol, block = instance.symbol, ctypes.c_uint64 * count
+                self._signatures[function] = _Signature(
+                    symbol, f"{symbol}$thunk", arguments, self._result(result), block
+                )
         self.ir = self._compilation.ir() + "\n".join(thunks)
         self._module = HostModule(self.ir, optimize)
         self._keep: list[Any] = []
@@ -80,14 +85,16 @@ class Unit:
         for convert, argument in zip(signature.arguments, arguments, strict=True):
             words += convert(argument, keep)
         block = signature.block(*words)
-        failed = self._module.call(self._module.address(signature.symbol + "$thunk"), ctypes.addressof(block))
+        failed = self._module.call(self._module.address(signature.thunk), ctypes.addressof(block))
         if failed is not None:
             trap = self._compilation.traps[failed]
             raise CheckFailed(trap.reason, trap.function, trap.file, trap.line)
-        return self._result(signature.result, block)
+        return signature.result(block)
 
     def _argument(self, type_: Type) -> Callable[[Any, list[Any]], Sequence[int]]:
         """What turns an argument of a type into words."""
+        if isinstance(type_, SliceType):
+            return lambda value, keep: self._slice(type_, value, keep)
         if not isinstance(type_, IntType):
             return lambda value, keep: self._words(type_, value, keep)
         least, greatest = type_.minimum, type_.maximum
@@ -100,6 +107,9 @@ class Unit:
 
     def _words(self, type_: Type, value: Any, keep: list[Any]) -> list[int]:
         """An argument as 8-byte words."""
+        if isinstance(value, ctypes.Structure):
+            keep.append(value)
+            return [ctypes.addressof(value)]
         match type_:
             case IntType():
                 return [type_(int(value))]
@@ -127,19 +137,19 @@ class Unit:
             buffer = (ctypes.c_uint8 * len(value)).from_buffer(value)
             keep.append(buffer)
             return [ctypes.addressof(buffer)]
-        if isinstance(value, (ctypes.Structure, ctypes.Union, ctypes.Array, ctypes._SimpleCData)):
+        if isinstance(value, (ctypes.Union, ctypes.Array, ctypes._SimpleCData)):
             keep.append(value)
             return [ctypes.addressof(value)]
         raise TypeError(f"{value!r} can't be passed as {type_}")
 
     def _slice(self, type_: SliceType, value: Any, keep: list[Any]) -> list[int]:
-        if isinstance(value, tuple):
-            return list(value)
-        if isinstance(value, ctypes.Array):
-            keep.append(value)
-            return [ctypes.addressof(value), len(value)]
+        array: Any
         if isinstance(value, bytes) and type_.element is u8:
             array = (ctypes.c_uint8 * len(value)).from_buffer_copy(value)
+        elif isinstance(value, tuple):
+            return list(value)
+        elif isinstance(value, ctypes.Array):
+            array = value
         elif isinstance(value, (bytes, list)):
             array = (type_.element.ctype * len(value))(*value)
         else:
@@ -155,35 +165,31 @@ class Unit:
             return self._module.address(self._signatures[value].symbol)
         return int(value)
 
-    def _result(self, type_: Type, words: Sequence[int]) -> Any:
+    def _result(self, type_: Type) -> Callable[[Sequence[int]], Any]:
+        """What turns a result's words into a value of a type."""
         match type_:
             case VoidType():
-                return None
+                return lambda words: None
             case IntType():
-                return type_.wrap(words[0])
+                return lambda words: type_.wrap(words[0])
             case BoolType():
-                return bool(words[0] & 1)
+                return lambda words: bool(words[0] & 1)
             case EnumType():
-                return type_.base.wrap(words[0])
+                return lambda words: type_.base.wrap(words[0])
             case SliceType():
-                if words[1] == 0:
-                    return memoryview(b"")
-                array = (type_.element.ctype * words[1]).from_address(words[0])
-                return memoryview(array).cast("B") if type_.element is u8 else array
+                return lambda words: _view(type_, words[0], words[1])
             case TupleType():
                 parts, position = [], 0
                 for each in type_.elements:
                     count = slots(each.llvm)
-                    parts.append(self._result(each, words[position : position + count]))
+                    parts.append((self._result(each), position, position + count))
                     position += count
-                return tuple(parts)
+                return lambda words: tuple([value(words[start:end]) for value, start, end in parts])
             case PtrType():
-                if words[0] == 0:
-                    return None
-                return type_.target.ctype.from_address(words[0]) if type_.target.aggregate else words[0]
+                return lambda words: _target(type_, words[0])
             case FnType():
-                return words[0]
-        return type_.ctype.from_address(words[0])
+                return lambda words: words[0]
+        return lambda words: type_.ctype.from_address(words[0])
 
     # Memory.
     def new(self, type_: Any, **values: Any) -> Any:
@@ -252,3 +258,18 @@ class Unit:
 
             ctypes.memset(self._module.address("metal_percpu"), 0, PROCESSOR_BLOCK * PROCESSORS)
             ctypes.memset(self._module.address("metal_percpu_offset"), 0, 8)
+
+
+def _view(type_: SliceType, address: int, length: int) -> Any:
+    """What a slice shows."""
+    if length == 0:
+        return memoryview(b"")
+    array = (type_.element.ctype * length).from_address(address)
+    return memoryview(array).cast("B") if type_.element is u8 else array
+
+
+def _target(type_: PtrType, address: int) -> Any:
+    """What a pointer points to: a view of a structure, the address of anything else, None."""
+    if address == 0:
+        return None
+    return type_.target.ctype.from_address(address) if type_.target.aggregate else address

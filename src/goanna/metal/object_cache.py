@@ -8,14 +8,16 @@ anything is wrong with it, what it holds is compiled again.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from goanna.cache import cache_folder, write_whole
 
-__all__ = ["CompiledModule", "find", "keep", "key"]
+__all__ = ["CompiledModule", "alone", "find", "keep", "key"]
 
 # Past this size, in bytes, the objects that were not used for longest go: some hundred units and kernels.
 LIMIT = 256 << 20
@@ -38,6 +40,18 @@ def key(ir_text: str, compiler: object) -> str:
 
 def _folder() -> Path:
     return cache_folder("units")
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Two processes that want the same module: one makes it, the other waits and finds it. Workers of a test run want
+    the same units at the same moment. Not for several threads of a process."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            file = stack.enter_context((cache_folder("locks") / "units").open("w"))
+            # A byte of the file for each module, or nearly so: other modules can be made meanwhile.
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, int(name[:8], 16))
+        yield
 
 
 def find(name: str) -> CompiledModule | None:

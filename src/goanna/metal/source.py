@@ -10,14 +10,23 @@ from types import CodeType
 __all__ = ["function_tree"]
 
 
+# Where statements hold others. Expressions, which are most of a tree, hold no function that has a name.
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
 @cache
 def _functions(file: str) -> dict[tuple[str, int], ast.FunctionDef]:
-    tree = ast.parse("".join(linecache.getlines(file)), file)
     found: dict[tuple[str, int], ast.FunctionDef] = {}
-    for node in ast.walk(tree):
+    queue: list[ast.AST] = [ast.parse("".join(linecache.getlines(file)), file)]
+    while queue:
+        node = queue.pop()
         if isinstance(node, ast.FunctionDef):
             first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
             found[node.name, first] = node
+        for block in _BLOCKS:
+            inside = getattr(node, block, None)
+            if isinstance(inside, list):
+                queue += inside
     return found
 
 

@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from goanna.kernel.arch.host.processors import random, simulated_time
 from goanna.kernel.base.errno import EAGAIN
-from goanna.kernel.file import console, description, epoll, pipe, tree
+from goanna.kernel.file import (  # noqa: F401 (locks and node_end fill in hooks)
+    console,
+    description,
+    epoll,
+    locks,
+    node_end,
+    pipe,
+    tree,
+)
 from goanna.kernel.file.description import Description, create
 from goanna.kernel.file.epoll import EPOLL, EPOLLET, add_item, epolls, wait_for_events
 from goanna.kernel.file.eventfd import EVENT, counters

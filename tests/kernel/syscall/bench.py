@@ -53,6 +53,7 @@ from tests.kernel.hooks import filled
 ROOM = 64 << 20  # bytes of the machine's memory
 IMAGE_ROOM = 8 << 20  # of which the root tree has these at the end
 AT_FDCWD = -100
+LARGE = bytes(index * 7 % 251 for index in range(300_000))
 
 frame = static(Frame)
 float_area = static(Array[u8, 1024], align=64)
@@ -262,7 +263,7 @@ def default_tree() -> Folder:
     root.add("bin/program", File(data=b"\x7fELF program", mode=0o755))
     root.add("etc/hosts", File(data=b"127.0.0.1 localhost\n", mode=0o644))
     root.add("etc/secret", File(data=b"secret", mode=0o600))
-    root.add("large", File(data=bytes(index * 7 % 251 for index in range(300_000)), mode=0o644))
+    root.add("large", File(data=LARGE, mode=0o644))
     root.add("links/hosts", Link(target=b"../etc/hosts"))
     root.add("links/absolute", Link(target=b"/etc/hosts"))
     root.add("links/folder", Link(target=b"../etc/"))

@@ -208,7 +208,7 @@ def spend(nanoseconds: u64) -> None:
 def compile(*roots, hooks=()):
     """A unit with these functions, in which `run` can be called."""
     with filled(*HOOKS, *hooks):
-        return jit(run, start_memory, ended_with, processors.simulated_time, *roots)
+        return jit(run, start_memory, ended_with, processors.simulated_time, *roots, optimize=0)
 
 
 class Simulation:
