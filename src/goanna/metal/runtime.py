@@ -123,32 +123,49 @@ memset:
 .type memcmp,@function
 .p2align 4
 memcmp:
-1:  cmpq $8, %rdx
+    cmpq $8, %rdx
     jb 3f
-    movq (%rdi), %rax
+1:  movq (%rdi), %rax
     movq (%rsi), %rcx
+    cmpq %rcx, %rax
+    jne 5f
     addq $8, %rdi
     addq $8, %rsi
     subq $8, %rdx
+    je 4f
+    cmpq $8, %rdx
+    jae 1b
+    movq -8(%rdi,%rdx), %rax    # the odd bytes, with some that were found equal
+    movq -8(%rsi,%rdx), %rcx
     cmpq %rcx, %rax
-    je 1b
-    bswapq %rax
+    jne 5f
+4:  xorl %eax, %eax
+    ret
+3:  cmpq $4, %rdx
+    jb 7f
+    movl (%rdi), %eax
+    movl (%rsi), %ecx
+    cmpl %ecx, %eax
+    jne 5f
+    movl -4(%rdi,%rdx), %eax
+    movl -4(%rsi,%rdx), %ecx
+    cmpl %ecx, %eax
+    je 4b
+5:  bswapq %rax
     bswapq %rcx
     cmpq %rcx, %rax
     sbbl %eax, %eax
     orl $1, %eax
     ret
-2:  incq %rdi
+6:  incq %rdi
     incq %rsi
     decq %rdx
-3:  testq %rdx, %rdx
-    je 4f
+7:  testq %rdx, %rdx
+    je 4b
     movzbl (%rdi), %eax
     movzbl (%rsi), %ecx
     subl %ecx, %eax
-    je 2b
-    ret
-4:  xorl %eax, %eax
+    je 6b
     ret
 .size memcmp, . - memcmp
 """

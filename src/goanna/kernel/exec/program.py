@@ -5,8 +5,9 @@ from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.descriptors import get_file
 from goanna.kernel.file.flags import AT_FDCWD, O_PATH, S_IFLNK, S_IFMT, S_IFREG
+from goanna.kernel.file.permission import SEARCH, permitted
 from goanna.kernel.file.place import walk_from
-from goanna.kernel.file.tree import SEARCH, Entry, permitted
+from goanna.kernel.file.tree import Entry
 from goanna.kernel.file.walk import Path
 from goanna.kernel.memory.source import PageSource
 from goanna.metal import Ptr, Slice, i32, i64, struct, u8

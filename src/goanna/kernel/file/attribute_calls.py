@@ -25,8 +25,9 @@ from goanna.kernel.file.flags import (
     AT_SYMLINK_NOFOLLOW,
 )
 from goanna.kernel.file.node import now
+from goanna.kernel.file.permission import WRITE, entry_permitted
 from goanna.kernel.file.place import walk_from
-from goanna.kernel.file.tree import WRITE, Entry, entry_permitted
+from goanna.kernel.file.tree import Entry
 from goanna.kernel.file.walk import Path
 from goanna.kernel.identity.credentials import CAP_CHOWN, CAP_FOWNER, CAP_FSETID, capable, in_group, mine
 from goanna.kernel.memory import user

@@ -38,8 +38,8 @@ class Item:
     descriptor: i32
     epoll: Ptr["Epoll"]
     file_link: Link  # Description.watches; its watch_lock
-    ready_link: Link  # Epoll.ready or Epoll.scanned; epoll's lock
-    scanned: bool  # which of the two; epoll's lock
+    ready_link: Link  # Epoll.ready; epoll's lock
+    asked: u64  # the last scan that asked it; epoll's lock
     watcher: Watcher
     events: u32  # as given to epoll_ctl, ERR and HUP added; written with epoll's mutex and lock
     data: u64  # the program's own
@@ -53,10 +53,10 @@ class Epoll:
     """struct eventpoll."""
 
     mutex: Mutex  # protects items and what each says; held while files are asked
-    lock: SpinLock  # protects the lists and waiters; taken inside a file's Watchers
+    lock: SpinLock  # protects the list and waiters; taken inside a file's Watchers
     items: Tree(Item, "node", "key")
-    ready: ReadyList  # files that may be ready
-    scanned: ReadyList  # those that the waiter with the mutex has not yet asked
+    ready: ReadyList  # files that may be ready, whoever has waited longest to be asked first
+    scan: u64  # counts the scans: each asks a file once; mutex
     waiters: WaitQueue
     watchers: Watchers  # who watches this epoll
     description: Ptr[Description]  # its own
@@ -74,50 +74,36 @@ class Epoll:
         return None
 
     def make_ready(self, item: Item) -> bool:
-        """Put an item on the ready list if it is on none; whether a waiter was woken. With the lock."""
+        """Put an item on the ready list if it is not; whether a waiter was woken. With the lock."""
         if not item.ready_link.linked():
-            item.scanned = False
             self.ready.append(item)
         return self.waiters.wake_one()
 
     def forget_ready(self, item: Item) -> None:
-        """Take an item off the list it is on. With the lock."""
+        """Take an item off the ready list. With the lock."""
         if item.ready_link.linked():
-            if item.scanned:
-                self.scanned.remove(item)
-            else:
-                self.ready.remove(item)
+            self.ready.remove(item)
 
-    def begin_scan(self) -> None:
-        """Set aside what is ready now. With the mutex."""
+    def next_to_ask(self) -> Ptr[Item]:
+        """Take the next item off the ready list that this scan has not asked. A change from here on makes it ready
+        again. With the mutex."""
         with self.lock:
-            item = self.ready.pop()
-            while item is not None:
-                item.scanned = True
-                self.scanned.append(item)
-                item = self.ready.pop()
-
-    def next_scanned(self) -> Ptr[Item]:
-        """The next item to ask. A change from here on makes it ready again. With the mutex."""
-        with self.lock:
-            return self.scanned.pop()
+            item = self.ready.head()
+            if item is None or item.asked == self.scan:
+                return None  # what follows became ready after it: the next scan asks
+            self.ready.remove(item)
+            item.asked = self.scan
+            return item
 
     def keep_ready(self, item: Item) -> None:
         """It is still ready. With the mutex."""
         with self.lock:
             if not item.ready_link.linked():
-                item.scanned = False
                 self.ready.append(item)
 
     def end_scan(self) -> None:
-        """What was not asked is ready as before; if anything is, the next waiter may have it. With the mutex."""
+        """If anything is ready, the next waiter may have it. With the mutex."""
         with self.lock:
-            item = self.scanned.tail()
-            while item is not None:
-                self.scanned.remove(item)
-                item.scanned = False
-                self.ready.prepend(item)
-                item = self.scanned.tail()
             if not self.ready.empty():
                 self.waiters.wake_one()
 
@@ -228,9 +214,9 @@ def deliver(epoll: Epoll, address: u64, maximum: u32) -> i64:
     count: u64 = 0
     faulted = False
     with epoll.mutex:
-        epoll.begin_scan()
+        epoll.scan += 1
         while count < u64(maximum):
-            item = epoll.next_scanned()
+            item = epoll.next_to_ask()
             if item is None:
                 break
             events = item_events(item)
@@ -276,14 +262,14 @@ def poll_epoll(description: Description) -> u32:
     epoll = epoll_of(description)
     found = False
     with epoll.mutex:
-        epoll.begin_scan()
-        item = epoll.next_scanned()
+        epoll.scan += 1
+        item = epoll.next_to_ask()
         while item is not None:
             if item_events(item) != 0:
                 epoll.keep_ready(item)
                 found = True
                 break
-            item = epoll.next_scanned()
+            item = epoll.next_to_ask()
         epoll.end_scan()
     return READABLE if found else u32(0)
 

@@ -20,7 +20,8 @@ from goanna.kernel.file.attribute_calls import place_at, place_of
 from goanna.kernel.file.events import IN_ATTRIB
 from goanna.kernel.file.flags import AT_FDCWD, AT_SYMLINK_NOFOLLOW, S_IFDIR, S_IFREG
 from goanna.kernel.file.node import Node, charge, uncharge
-from goanna.kernel.file.tree import READ, WRITE, Entry, entry_permitted, own, tell_both
+from goanna.kernel.file.permission import READ, WRITE, entry_permitted
+from goanna.kernel.file.tree import Entry, own, tell_both
 from goanna.kernel.identity.credentials import CAP_FOWNER, CAP_SYS_ADMIN, capable, mine
 from goanna.kernel.memory import pages, user
 from goanna.kernel.memory.objects import Cache

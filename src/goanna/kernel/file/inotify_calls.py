@@ -12,7 +12,8 @@ from goanna.kernel.file.events import (
 )
 from goanna.kernel.file.flags import AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_NONBLOCK, O_RDONLY
 from goanna.kernel.file.inotify import INOTIFY, add_watch, instance_of, instances, remove_watch
-from goanna.kernel.file.tree import READ, Entry, entry_permitted, own
+from goanna.kernel.file.permission import READ, entry_permitted
+from goanna.kernel.file.tree import Entry, own
 from goanna.metal import Ptr, i32, i64, metal, u32, u64, unsafe
 
 KNOWN = 0xF7000FFF  # ALL_INOTIFY_BITS, without those that only events have

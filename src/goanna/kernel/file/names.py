@@ -26,19 +26,17 @@ from goanna.kernel.file.events import (
 )
 from goanna.kernel.file.flags import S_IFBLK, S_IFCHR, S_IFMT
 from goanna.kernel.file.node import Node
+from goanna.kernel.file.permission import SEARCH, WRITE, entry_permitted
 from goanna.kernel.file.tree import (
     COVERS,
     DEAD,
     MOUNT,
     NEGATIVE,
-    SEARCH,
-    WRITE,
     Entry,
     attach,
     child_of,
     detach,
     entries_lock,
-    entry_permitted,
     find_entry,
     hash_of,
     names_of,

@@ -42,8 +42,9 @@ from goanna.kernel.file.flags import (
     S_IFREG,
 )
 from goanna.kernel.file.names import make_name, make_nameless
+from goanna.kernel.file.permission import READ, WRITE, entry_permitted
 from goanna.kernel.file.place import walk_from
-from goanna.kernel.file.tree import LINKABLE, READ, WRITE, Entry, attributes_by_entry, entry_permitted, own, tell_both
+from goanna.kernel.file.tree import LINKABLE, Entry, attributes_by_entry, own, tell_both
 from goanna.kernel.file.walk import RESOLVE_BENEATH, RESOLVE_CACHED, RESOLVE_IN_ROOT, Path
 from goanna.kernel.identity.credentials import CAP_FOWNER, capable, mine
 from goanna.kernel.memory import user

@@ -5,8 +5,9 @@ from goanna.kernel.base.errno import EACCES, EBADF, EFAULT, ENAMETOOLONG, ENOENT
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.descriptors import get_file
 from goanna.kernel.file.flags import AT_FDCWD, PATH_MAX
+from goanna.kernel.file.permission import SEARCH, entry_permitted
 from goanna.kernel.file.shown import path_of
-from goanna.kernel.file.tree import DEAD, SEARCH, Entry, entry_permitted, root_entry
+from goanna.kernel.file.tree import DEAD, Entry, root_entry
 from goanna.kernel.file.walk import RESOLVE_BENEATH, RESOLVE_IN_ROOT, Path
 from goanna.kernel.identity.credentials import CAP_SYS_CHROOT, capable
 from goanna.kernel.memory import user
@@ -127,7 +128,7 @@ def walk_from(directory: i32, path: Path, follow: bool) -> tuple[Ptr[Entry], i64
     if error < 0:
         return None, error
     root: Entry = start
-    if scoped:
+    if scoped or path.absolute():
         root.hold()
     else:
         root = my_place().get_root()

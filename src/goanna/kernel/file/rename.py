@@ -35,20 +35,19 @@ from goanna.kernel.file.names import (
     negative_for,
     unlink_node,
 )
+from goanna.kernel.file.permission import WRITE, entry_permitted
 from goanna.kernel.file.tree import (
     COVERS,
     DEAD,
     INLINE_NAME,
     MOUNT,
     NEGATIVE,
-    WRITE,
     Entry,
     attach,
     bucket_of,
     child_of,
     detach,
     entries_lock,
-    entry_permitted,
     find_entry,
     hash_of,
     names_of,

@@ -25,7 +25,8 @@ from goanna.kernel.file.memory_file import (
     FALLOC_ZERO_RANGE,
     allocate_space,
 )
-from goanna.kernel.file.tree import WRITE, entry_permitted, own, tell_both
+from goanna.kernel.file.permission import WRITE, entry_permitted
+from goanna.kernel.file.tree import own, tell_both
 from goanna.metal import i32, i64, metal, u32, u64
 
 

@@ -20,8 +20,9 @@ from goanna.kernel.file.flags import (
     S_IFMT,
     S_IFREG,
 )
+from goanna.kernel.file.permission import permitted
 from goanna.kernel.file.place import entry_at, walk_from
-from goanna.kernel.file.tree import Entry, Tree, permitted
+from goanna.kernel.file.tree import Entry, Tree
 from goanna.kernel.file.walk import Path
 from goanna.kernel.identity.credentials import mine
 from goanna.kernel.memory import pages, user

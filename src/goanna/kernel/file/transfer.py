@@ -4,10 +4,10 @@ An object that is read or written sees one Transfer, whatever call it came from,
 (Linux: struct iov_iter with the kiocb's position).
 """
 
-from goanna.kernel.arch import PAGE_SIZE, virtual
+from goanna.kernel.arch import PAGE_SIZE, user_copy_in, user_copy_out, virtual
 from goanna.kernel.base.errno import EFAULT, EINVAL, ENOMEM
 from goanna.kernel.memory import pages, user
-from goanna.metal import Array, Slice, i64, metal, sizeof, struct, u8, u32, u64, unsafe
+from goanna.metal import Array, Slice, i64, likely, metal, sizeof, struct, u8, u32, u64, unsafe
 
 MAXIMUM_SEGMENTS = 1024  # UIO_MAXIOV
 MAXIMUM_BYTES = 0x7FFFF000  # MAX_RW_COUNT: one call moves no more
@@ -60,6 +60,10 @@ class Transfer:
 
     def put(self, data: Slice[u8]) -> u64:
         """Copy `data` out; how many bytes went. Fewer while `left` is not 0 means that user memory faulted."""
+        if likely(len(data) <= self.room and len(data) <= self.left and not self.kernel):
+            sent = len(data) - user_copy_out(self.address, unsafe.address(data), len(data))
+            self.advance(sent)
+            return sent
         done: u64 = 0
         while done < len(data) and self.left != 0:
             count = min(self.contiguous(), len(data) - done)
@@ -76,6 +80,10 @@ class Transfer:
 
     def take(self, data: Slice[u8]) -> u64:
         """Fill `data` from it; how many bytes came. Fewer while `left` is not 0 means that user memory faulted."""
+        if likely(len(data) <= self.room and len(data) <= self.left and not self.kernel):
+            came = len(data) - user_copy_in(unsafe.address(data), self.address, len(data))
+            self.advance(came)
+            return came
         done: u64 = 0
         while done < len(data) and self.left != 0:
             count = min(self.contiguous(), len(data) - done)

@@ -6,7 +6,9 @@ the entries are the directories: one that says what no image says is pinned unti
 image has and the tree no longer has is a pinned entry too, a negative one.
 """
 
+from goanna.kernel.arch import virtual
 from goanna.kernel.base.errno import ENAMETOOLONG, ENOENT, ENOMEM
+from goanna.kernel.base.hash_table import HashTable, hash_bytes
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.base.tree import Node as TreeNode
@@ -17,10 +19,11 @@ from goanna.kernel.file.elsewhere import Elsewhere
 from goanna.kernel.file.events import IN_ISDIR, tell_in, tell_of, watched
 from goanna.kernel.file.flags import NAME_MAX, S_IFDIR, S_IFLNK, S_IFMT
 from goanna.kernel.file.node import Node
-from goanna.kernel.identity.credentials import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, capable, in_group, mine
+from goanna.kernel.memory import pages
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.thread.mutex import Mutex
 from goanna.metal import (
+    RELAXED,
     Array,
     Atomic,
     Fn,
@@ -34,7 +37,6 @@ from goanna.metal import (
     u32,
     u64,
     unsafe,
-    wrapping,
 )
 
 
@@ -92,7 +94,7 @@ class Entry:
 
     references: Atomic[u32]
     hash: u32
-    link: Link  # the bucket
+    link: Link  # the table of names
     unused: Link  # the list of entries that nobody refers to
     parent: Ptr["Entry"]  # referenced; None: the root, or what never had a name
     tree: Ptr[Tree]
@@ -151,6 +153,11 @@ class Entry:
     def drop(self) -> None:
         """One reference less; the last one frees the entry, or leaves it to be found again, and lets go of its
         parent. May sleep."""
+        count = self.references.load(order=RELAXED)
+        while count > 1:
+            count, done = self.references.compare_exchange(count, count - 1)
+            if done:
+                return
         entry: Ptr[Entry] = self
         while entry is not None:
             entry = leave(entry)
@@ -161,16 +168,15 @@ class Entry:
 Children = OrderedTree(Entry, "order", "cookie")
 entries = Cache(Entry)
 long_names = Cache(LongName)
-BUCKETS = 4096
 UNUSED_MOST = 4096  # entries kept that nobody refers to
 FIRST_COOKIE = 2  # . and .. are before
 
 names_mutex = static(Mutex)  # held while names are made, removed or moved
 # Protects the places of entries, and the steps of an entry's references from 1 to 0 and back.
 entries_lock = static(SpinLock)
-Bucket = List(Entry, "link")
+NameTable = HashTable(Entry, "link", "hash")
 UnusedList = List(Entry, "unused")
-buckets = static(Array[Bucket, BUCKETS])
+known_names = static(NameTable)  # the entries that can be found; entries_lock
 unused_entries = static(UnusedList)  # the one that was used last is at the end
 unused_count = static(u64)
 MAXIMUM_MOUNTS = 32
@@ -182,17 +188,19 @@ root_entry = static(Entry, {"references": 1, "mode": S_IFDIR | 0o755})
 @metal
 def hash_of(parent: Entry, name: Slice[u8]) -> u32:
     """The hash of a name in a directory."""
-    value = unsafe.address(parent) >> 4
-    for byte in name:
-        value = wrapping((value ^ u64(byte)) * 0x9E3779B97F4A7C15)
-        value ^= value >> 32
-    return u32.wrap(value)
+    return hash_bytes(unsafe.address(parent) >> 4, name)
 
 
 @metal
-def bucket_of(hash: u32) -> Bucket:
-    """Where entries of that hash are kept."""
-    return buckets[u64(hash % BUCKETS)]
+def make_findable(parent: Entry, child: Entry) -> None:
+    """Put an entry, which is nowhere and has its hash, below a directory. With entries_lock."""
+    parent.hold()
+    child.parent = parent
+    known_names.insert(child)
+    if known_names.wants_room():
+        page = pages.allocate_zeroed()
+        if page != 0:
+            known_names.extend(virtual(page))
 
 
 @metal
@@ -221,7 +229,7 @@ def leave(entry: Entry) -> Ptr[Entry]:
 def unhash(entry: Entry) -> None:
     """Let nobody find an entry any more. With entries_lock."""
     if entry.link.linked():
-        bucket_of(entry.hash).remove(entry)
+        known_names.remove(entry)
 
 
 @metal
@@ -241,12 +249,11 @@ def free_entry(entry: Entry) -> Ptr[Entry]:
 @metal
 def find_entry(parent: Entry, name: Slice[u8], hash: u32) -> Ptr[Entry]:
     """The entry of that name, or None. With entries_lock."""
-    bucket = bucket_of(hash)
-    entry = bucket.head()
+    entry = known_names.head(hash)
     while entry is not None:
         if entry.hash == hash and entry.parent is parent and entry.text() == name:
             return entry
-        entry = bucket.after(entry)
+        entry = known_names.after(entry)
     return None
 
 
@@ -319,9 +326,7 @@ def publish(parent: Entry, child: Entry) -> i64:
     with entries_lock:
         if parent.has(DEAD) or find_entry(parent, child.text(), child.hash) is not None:
             return 0
-        parent.hold()
-        child.parent = parent
-        bucket_of(child.hash).append(child)
+        make_findable(parent, child)
         return 1
 
 
@@ -358,9 +363,7 @@ def attach(parent: Entry, child: Entry) -> None:
     """Put an entry, which is nowhere, into a directory under its name, pinned. With entries_lock. What stands there
     in the name of nothing goes; nothing else stands there."""
     child.hash = hash_of(parent, child.text())
-    parent.hold()
-    child.parent = parent
-    bucket_of(child.hash).append(child)
+    make_findable(parent, child)
     pin(child)
 
 
@@ -439,39 +442,6 @@ def mount_at(parent: Entry, name: Slice[u8], tree: Tree, number: u64, node: Ptr[
     if covered is not None:
         covered.drop()
     return child
-
-
-READ = 4
-WRITE = 2
-SEARCH = 1  # and execute
-
-
-@metal
-def permitted(mode: u32, user: u32, group: u32, wanted: u32) -> bool:
-    """Whether the running process may do to a file what the bits of `wanted` say (Linux generic_permission)."""
-    me = mine()
-    granted = mode
-    if me.file_user == user:
-        granted = mode >> 6
-    elif in_group(group):
-        granted = mode >> 3
-    if (wanted & ~granted & 7) == 0:
-        return True
-    if (mode & S_IFMT) == S_IFDIR:
-        if capable(CAP_DAC_OVERRIDE):
-            return True
-        return (wanted & WRITE) == 0 and capable(CAP_DAC_READ_SEARCH)
-    if wanted == READ and capable(CAP_DAC_READ_SEARCH):
-        return True
-    if (wanted & SEARCH) != 0 and (mode & 0o111) == 0:
-        return False
-    return capable(CAP_DAC_OVERRIDE)
-
-
-@metal
-def entry_permitted(entry: Entry, wanted: u32) -> bool:
-    """The same for an entry."""
-    return permitted(entry.permissions(), entry.owner(), entry.owner_group(), wanted)
 
 
 @metal

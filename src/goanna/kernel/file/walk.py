@@ -7,11 +7,12 @@ name. It costs one page for the path and, from the first link on, a second one.
 from goanna.kernel.arch import PAGE_SIZE, virtual
 from goanna.kernel.base.errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EXDEV
 from goanna.kernel.file.flags import LINKS_MAX, NAME_MAX, PATH_MAX
-from goanna.kernel.file.tree import SEARCH, Entry, child_of, entry_permitted, parent_of
+from goanna.kernel.file.known_way import SLASH, is_dots, walk_known
+from goanna.kernel.file.permission import SEARCH, entry_permitted
+from goanna.kernel.file.tree import Entry, child_of, parent_of
 from goanna.kernel.memory import pages, user
 from goanna.metal import Array, Ptr, Slice, i64, metal, per_processor, struct, u8, u32, u64, unsafe
 
-SLASH = 0x2F
 DOT = 0x2E
 
 assert PAGE_SIZE >= PATH_MAX
@@ -167,6 +168,10 @@ class Path:
         The entry, with a reference; or None and -ENOENT, -ENOTDIR, -EACCES, -ELOOP, -ENAMETOOLONG, -ENOMEM, -EIO.
         """
         at: Ptr[Entry] = start
+        if self.resolve == 0:
+            at = self.walk_known(start)
+            if self.start == self.end and self.last_start != self.last_end:
+                return at, 0
         while True:
             if self.absolute():
                 self.skip_slashes()
@@ -193,6 +198,19 @@ class Path:
                         at.drop()
                         return None, -ENOTDIR
                     return at, 0
+
+    def walk_known(self, start: Entry) -> Entry:
+        """Walk what is known of a path that no RESOLVE_ bit restricts, from `start`, whose reference is used up: the
+        entry, with a reference. Nothing remains, and `last` is set, only if that is where the path leads."""
+        if self.absolute():
+            self.skip_slashes()
+        reached, begun, position = walk_known(start, self.page(0)[0 : self.end], self.start, self.to_parent)
+        if position == self.end:
+            self.last_start = begun
+            self.last_end = position
+            self.to_directory = False
+        self.start = position
+        return reached
 
     def check_parent(self, at: Entry) -> i64:
         """Whether a name can be looked for in the last directory of a walk to_parent. 0 or an errno."""
@@ -289,13 +307,3 @@ class Path:
             if self.memory[index] != 0:
                 free_path_page(self.memory[index])
                 self.memory[index] = 0
-
-
-@metal
-def is_dots(name: Slice[u8]) -> bool:
-    """Whether a component is . or .."""
-    if len(name) == 0 or len(name) > 2:
-        return False
-    return name[0] == DOT and name[len(name) - 1] == DOT
-
-

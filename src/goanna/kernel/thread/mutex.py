@@ -38,4 +38,5 @@ class Mutex:
         with self.lock:
             assert self.held, "a mutex was released that nobody holds"
             self.held = False
-            self.waiters.wake_one()
+            if not self.waiters.empty():
+                self.waiters.wake_one()

@@ -74,6 +74,8 @@ class WaitQueue:
     def wake_all(self) -> u32:
         """Wake every sleeper; how many. The caller holds the queue's lock."""
         count: u32 = 0
+        if self.sleepers.empty():
+            return 0
         while self.wake_one():
             count += 1
         return count
