@@ -2,7 +2,7 @@
 
 It is walked in one hold of the lock that protects the names, without counting references to what is only passed by
 (Linux: rcu-walk, fs/namei.c). Whatever needs more than a look ends it, and walk.py goes on from there: a link, a name
-that is not known, a dot, a directory that may not be searched.
+that is not known, a dot, a directory that may not be searched, or one whose names are kept elsewhere.
 """
 
 from goanna.kernel.base.word import load_word
@@ -39,7 +39,7 @@ def walk_known(start: Entry, text: Slice[u8], from_: u64, to_parent: bool) -> tu
             if end == position or (last and (to_parent or end != following)) or end - position > NAME_MAX:
                 break
             name = text[position:end]
-            if is_dots(name) or not here.is_directory():
+            if is_dots(name) or not here.is_directory() or here.tree.elsewhere is not None:
                 break
             if (here.permissions() & ALL_SEARCH) != ALL_SEARCH and not entry_permitted(here, SEARCH):
                 break

@@ -24,9 +24,9 @@ from goanna.kernel.file.events import (
     tell_in,
     tell_of,
 )
-from goanna.kernel.file.flags import S_IFBLK, S_IFCHR, S_IFMT
+from goanna.kernel.file.flags import S_IFBLK, S_IFCHR, S_IFMT, S_IFREG
 from goanna.kernel.file.node import Node
-from goanna.kernel.file.permission import SEARCH, WRITE, entry_permitted
+from goanna.kernel.file.permission import READ, SEARCH, WRITE, entry_permitted
 from goanna.kernel.file.tree import (
     COVERS,
     DEAD,
@@ -55,6 +55,8 @@ __all__ = [
 ]
 
 S_ISVTX = 0o1000
+S_ISUID = 0o4000
+SET_GROUP = 0o2010  # S_ISGID | S_IXGRP: without the second bit the first does not change who runs a file
 NAME_COST = 20  # bytes by which a name adds to the size of its directory
 
 
@@ -304,6 +306,8 @@ def link_name(old: Entry, parent: Entry, name: Slice[u8], linkable: bool) -> i64
             return error
         if old.tree is not parent.tree:
             return -EXDEV
+        if not may_be_linked(old):
+            return -EPERM
         error = may_create(parent, -EPERM)
         if error < 0:
             return error
@@ -322,6 +326,18 @@ def link_name(old: Entry, parent: Entry, name: Slice[u8], linkable: bool) -> i64
             tell_of(node, IN_ATTRIB)
             tell_in(parent.node, IN_CREATE, 0, name)
         return error
+
+
+@metal
+def may_be_linked(old: Entry) -> bool:
+    """Whether the running process may give a file another name: its own, or one that it may read and write and that
+    does not change who runs it (proc_sys_fs(5), protected_hardlinks)."""
+    mode = old.permissions()
+    if mine().file_user == old.owner() or capable(CAP_FOWNER):
+        return True
+    if (mode & S_IFMT) != S_IFREG or (mode & S_ISUID) != 0 or (mode & SET_GROUP) == SET_GROUP:
+        return False
+    return entry_permitted(old, READ | WRITE)
 
 
 @metal

@@ -44,12 +44,12 @@ from goanna.kernel.file.tree import (
     NEGATIVE,
     Entry,
     attach,
-    bucket_of,
     child_of,
     detach,
     entries_lock,
     find_entry,
     hash_of,
+    make_findable,
     names_of,
     new_entry,
     own,
@@ -164,9 +164,7 @@ def move_elsewhere(old: Entry, to: Entry, new_name: Slice[u8], new: Ptr[Entry]) 
             unhash(old)
             swap_names(old, fresh)
             old.hash = hash_of(to, old.text())
-            to.hold()
-            old.parent = to
-            bucket_of(old.hash).append(old)
+            make_findable(to, old)
         elif not old.has(DEAD):
             detach(old)
     fresh.drop()

@@ -7,7 +7,7 @@ has begun a block means anything, and only such a one is ever looked at: so it i
 starts as fast as a small one.
 """
 
-from goanna.kernel.arch import PAGE_SHIFT, PAGE_SIZE, table_page_allocate, table_page_free, virtual
+from goanna.kernel.arch import PAGE_SHIFT, PAGE_SIZE, table_page_allocate, table_page_free, use_grew, virtual
 from goanna.kernel.base.lock import SpinLock
 from goanna.metal import (
     Array,
@@ -17,6 +17,7 @@ from goanna.metal import (
     fill,
     likely,
     metal,
+    per_processor,
     sizeof,
     static,
     struct,
@@ -56,6 +57,7 @@ MAXIMUM_ORDER = 10  # blocks of 4 MiB
 HUGE_ORDER = 9  # blocks of 2 MiB
 MAXIMUM_REGIONS = 16
 LEAST_RESERVE = 16  # pages
+LEAST_NOTICED = 512  # pages
 PLENTY = 4096  # pages: below 16 MiB free, no 2 MiB page is given out
 
 TAIL = 0  # inside a block whose first page says what it is
@@ -91,6 +93,7 @@ pages_lock = static(SpinLock)  # protects the free lists, the counts and each pa
 free_lists = static(Array[u32, MAXIMUM_ORDER + 1])  # first frame of each order, 0: none
 free_count = static(u64)  # pages
 total_count = static(u64)  # pages
+noticed = per_processor(u64)  # pages in use at which the processor is told that there are many more than before
 reserve = static(u64)  # pages that programs can't have
 zero_page_address = static(u64)
 
@@ -212,7 +215,18 @@ def allocate_within(order: u32, keep: u64) -> u64:
         page.order = u8(order)
         page.state = USED
         page.references.store(1)
-        return frame << PAGE_SHIFT
+        used = total_count - free_count
+    if unlikely(used >= noticed):
+        notice(used)
+    return frame << PAGE_SHIFT
+
+
+@metal(cold=True)
+def notice(used: u64) -> None:
+    """Tell the architecture that this many pages are in use, and when it is a quarter more, again."""
+    global noticed
+    noticed = max(used + used // 4, u64(LEAST_NOTICED))
+    use_grew()
 
 
 @metal

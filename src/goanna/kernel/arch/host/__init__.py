@@ -66,6 +66,7 @@ from goanna.kernel.arch.host.page_table import (
     table_unmap,
     tlb_flush,
     tlb_flush_tables,
+    use_grew,
 )
 from goanna.kernel.arch.host.processors import (
     MAXIMUM_PROCESSORS,
@@ -237,6 +238,7 @@ __all__ = [
     "thread_pointer",
     "tlb_flush",
     "tlb_flush_tables",
+    "use_grew",
     "user_compare_exchange32",
     "user_copy_in",
     "user_copy_out",

@@ -37,6 +37,7 @@ __all__ = [
     "table_unmap",
     "tlb_flush",
     "tlb_flush_tables",
+    "use_grew",
 ]
 
 READ = 1
@@ -332,3 +333,8 @@ def tlb_flush(table: PageTable, start: u64, pages: u64) -> None:
 def tlb_flush_tables(table: PageTable, start: u64, pages: u64) -> None:
     """The same where pages of tables are going to be freed."""
     tlb_flush(table, start, pages)
+
+
+@metal
+def use_grew() -> None:
+    """There is now much more memory in use than there was: nothing to do."""

@@ -74,7 +74,18 @@ from .smp import processor_main, processor_start, send_reschedule, start_process
 from .start import boot_start, main
 from .table_range import table_drop, table_share, table_take, table_trim
 from .thread_register import get_user_gs, set_thread_pointer, set_user_gs, thread_pointer
-from .tlb import PATIENCE, park, park_end, pause, table_rest, table_resume, table_switch, tlb_flush, tlb_flush_tables
+from .tlb import (
+    PATIENCE,
+    park,
+    park_end,
+    pause,
+    table_rest,
+    table_resume,
+    table_switch,
+    tlb_flush,
+    tlb_flush_tables,
+    use_grew,
+)
 from .trap import (
     EXECUTE,
     READ,
@@ -240,6 +251,7 @@ __all__ = [
     "thread_pointer",
     "tlb_flush",
     "tlb_flush_tables",
+    "use_grew",
     "user_compare_exchange32",
     "user_copy_in",
     "user_copy_out",

@@ -9,7 +9,7 @@ from .cpu import cpuid, time_stamp_ordered
 from .port import in8, out8
 from .processor import features
 
-__all__ = ["Rates", "measure_rates"]
+__all__ = ["Rates", "emulated", "measure_rates"]
 
 HYPERVISOR_LEAF = 0x4000_0000
 KVM = int.from_bytes(b"KVMK", "little")
@@ -38,6 +38,12 @@ def signature() -> u32:
         return 0
     _, name, _, _ = cpuid(HYPERVISOR_LEAF, 0)
     return name
+
+
+@metal
+def emulated() -> bool:
+    """Whether the processor is QEMU's emulator."""
+    return signature() == TCG
 
 
 @metal

@@ -12,7 +12,8 @@ once, because the processor may read ahead through it.
 from goanna.metal import ACQUIRE, RELAXED, Array, Atomic, Ptr, metal, per_processor, static, struct, u32, u64
 
 from .apic import send_interrupt
-from .cpu import invalidate_all, invalidate_page, relax, write_cr3
+from .calibrate import emulated
+from .cpu import invalidate_all, invalidate_page, read_cr3, relax, write_cr3
 from .layout import PAGE_SIZE, SIMULATED
 from .page_table import PageTable, forget_table, kernel_table
 from .park import kick, park_begin, park_halt, parked
@@ -21,7 +22,7 @@ from .trap import SHOOTDOWN, answer_shootdown
 
 __all__ = [
     "PATIENCE", "park", "park_end", "pause", "table_rest", "table_resume", "table_switch", "tlb_flush",
-    "tlb_flush_tables",
+    "tlb_flush_tables", "use_grew",
 ]  # fmt: skip
 
 FEW = 32  # pages: more are forgotten all at once
@@ -217,3 +218,11 @@ def table_resume() -> None:
     if changes != seen:
         seen = changes
         write_cr3(running.root)
+
+
+@metal
+def use_grew() -> None:
+    """There is now much more memory in use than there was. A processor needs not be told; but QEMU's emulator fits the
+    size of its own TLB to what was used of it when it is told to forget all, and keeps one of 256 pages until then."""
+    if emulated():
+        write_cr3(read_cr3())
