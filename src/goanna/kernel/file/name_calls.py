@@ -260,17 +260,20 @@ def sys_linkat(directory: i32, address: u64, new_directory: i32, new_address: u6
 
 @metal
 def linked_at(directory: i32, address: u64, flags: u32) -> tuple[Ptr[Entry], i64]:
-    """What is to get one more name: by path, or with AT_EMPTY_PATH by descriptor."""
+    """What is to get one more name: by path, or with AT_EMPTY_PATH by descriptor. Those who may use that flag may use
+    it with any path from a descriptor."""
     path = Path()
     length = path.load(address)
     entry: Ptr[Entry] = None
     error = length
-    if length == 0 and (flags & AT_EMPTY_PATH) != 0:
+    by_descriptor = (flags & AT_EMPTY_PATH) != 0 and directory != AT_FDCWD and not path.absolute()
+    if length >= 0 and by_descriptor and not capable(CAP_DAC_READ_SEARCH):
         error = -ENOENT
+    elif length == 0 and (flags & AT_EMPTY_PATH) != 0:
         if directory == AT_FDCWD:
             path.set_dot()
             entry, error = walk_from(directory, path, True)
-        elif capable(CAP_DAC_READ_SEARCH):
+        else:
             entry, error = entry_of(directory)
     elif length >= 0:
         entry, error = walk_from(directory, path, (flags & AT_SYMLINK_FOLLOW) != 0)
