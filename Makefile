@@ -1,7 +1,7 @@
 # One word a task. `make demo` and `make test` start from a bare Debian or Ubuntu machine; see README.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap bootstrap-tests demo test lint unit boot boot-all fuzz fuzz-metal bench fidelity fidelity-quick clean
+.PHONY: help bootstrap bootstrap-tests demo loop test lint unit boot boot-all fuzz fuzz-metal bench fidelity fidelity-quick clean
 
 # The tools that bootstrap put into .venv come first; a Go of the user's own is found if the wheel isn't there.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/local/go/bin
@@ -21,6 +21,9 @@ bootstrap-tests: ## and what some tests compare with: gcc, gdb, erofs-utils, QEM
 
 demo: bootstrap ## build the kernel and examples/hello, and boot them
 	goanna run ./examples/hello
+
+loop: bootstrap ## after an edit of the kernel, ROOM=file: check it, run the room's host tests, boot hello
+	@python tools/loop.py $(ROOM)
 
 test: lint unit boot ## all tests
 
