@@ -195,6 +195,7 @@ class TcpHost(Host):
     me, peer = "10.0.0.1", "10.0.0.2"
 
     def __init__(self, unit, order=1, **options):
+        self.kept = []
         super().__init__(unit, **options)
         assert unit.call(begin_tcp, order)
 
@@ -202,6 +203,21 @@ class TcpHost(Host):
         """Have the peer's link address known."""
         self.put(ether(BROADCAST, mac, 0x806, arp_bytes(1, mac, self.peer, 0, self.me)))
         self.frames()
+
+    def frames(self):
+        """What was sent. The peer answers ARP requests, whenever this is looked at or time passes."""
+        again = True
+        while again:
+            again = False
+            for frame in super().frames():
+                if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\1" and frame[38:42] == hosts.raw(self.peer):
+                    answer = arp_bytes(2, 0x020000000002, self.peer, self.mac, self.me)
+                    self.put(ether(self.mac, 0x020000000002, 0x806, answer))
+                    again = True
+                else:
+                    self.kept.append(frame)
+        found, self.kept = self.kept, []
+        return found
 
     def segment(self, source, target, sequence, acknowledgment, flags, text=b"", window=65535, options=b"", peer=None):
         """The peer sends a segment from a port to a port."""
@@ -246,9 +262,11 @@ class TcpHost(Host):
             if due > end:
                 break
             self.now = max(due, self.now)
+            self.kept = self.frames()
         self.now = end
         self.unit.call(tcp_timers, self.now)
         self.unit.call(hosts.timers, self.now)
+        self.kept = self.frames()
 
     def write(self, number, data):
         return self.unit.call(write, number, bytes(data), self.now)

@@ -2,10 +2,11 @@
 
 import heapq
 import random
+import struct
 
 from goanna.kernel.net.tcp import calls, timers
 from goanna.kernel.net.tcp.connection import State
-from tests.kernel.net.tcp.machine import SECOND, End, free, sound
+from tests.kernel.net.tcp.machine import RST, SECOND, End, free, parse, sound
 
 NEVER = 2**64 - 1
 MILLISECOND = 1_000_000
@@ -60,6 +61,12 @@ class Wire:
         self.number += 1
         heapq.heappush(self.events, (time, self.number, end, data))
 
+    def refuse(self, end, data):
+        head = parse(data)
+        if not head["flags"] & RST:
+            reset = struct.pack(">HHIIBBHHH", *end.ports, head["acknowledgment"], 0, 0x50, RST, 0, 0, 0)
+            self.at(self.now + self.delay, self.peer(end), end.summed(reset))
+
     def connect(self):
         self.a.call(calls.connect, 0xFFFFFFF0, 77, self.now)
         self.collect(self.a)
@@ -76,6 +83,8 @@ class Wire:
         self.now = max(self.now, time)
         if wire <= time:
             _, _, end, data = heapq.heappop(self.events)
+            if end.connection.state == State.CLOSED.value and end.events:
+                self.refuse(end, data)  # as a host does for a connection that it does not know any more
             end.arrive(data, self.now, end is self.b)
             self.collect(end)
         elif due[0] <= time:

@@ -16,8 +16,8 @@ from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.flags import AT_FDCWD, S_IFSOCK
 from goanna.kernel.file.name_calls import with_umask
 from goanna.kernel.file.names import make_name, remove_name
-from goanna.kernel.file.place import walk_from
 from goanna.kernel.file.permission import WRITE, entry_permitted
+from goanna.kernel.file.place import walk_from
 from goanna.kernel.file.tree import Entry
 from goanna.kernel.file.walk import Path
 from goanna.kernel.net.socket.numbers import AF_UNIX
