@@ -50,6 +50,8 @@ pairs = static(Array[Ptr[Terminal], MAXIMUM_PAIRS])
 
 # A new descriptor of a pair's terminal, by its path: TIOCGPTPEER with open's flags. Set by pts_tree.py.
 open_peer = hook(Fn[[u32, u32], i64])
+# The name of a pair's terminal goes. Set by pts_tree.py.
+forget_name = hook(Fn[[u32], None])
 
 
 @metal
@@ -154,6 +156,7 @@ def release_slave(description: Description) -> None:
 def release_master(description: Description) -> None:
     """The master is gone: the terminal hangs up."""
     terminal = terminal_of(description)
+    forget_name(terminal.number)
     hang_up(terminal)
     leave_pair(terminal, True)
 
@@ -359,4 +362,4 @@ MASTER = constant(
     },
 )
 
-__all__ = ["MASTER", "MAXIMUM_PAIRS", "find_pair", "open_peer", "open_slave", "pairs", "pairs_lock"]
+__all__ = ["MASTER", "MAXIMUM_PAIRS", "find_pair", "forget_name", "open_peer", "open_slave", "pairs", "pairs_lock"]

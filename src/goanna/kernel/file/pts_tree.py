@@ -15,11 +15,19 @@ from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.descriptors import add_descriptor
 from goanna.kernel.file.directory import DirectoryWriter, entry_type
 from goanna.kernel.file.flags import O_CLOEXEC, S_IFCHR, S_IFDIR
-from goanna.kernel.file.pseudo_terminal import MAXIMUM_PAIRS, find_pair, open_peer, open_slave, pairs, pairs_lock
+from goanna.kernel.file.pseudo_terminal import (
+    MAXIMUM_PAIRS,
+    find_pair,
+    forget_name,
+    open_peer,
+    open_slave,
+    pairs,
+    pairs_lock,
+)
 from goanna.kernel.file.seek import read_directory, seek_file
 from goanna.kernel.file.terminal import Terminal
 from goanna.kernel.file.terminal_calls import MAJOR_PSEUDO
-from goanna.kernel.file.tree import Entry, Tree, attributes_by_entry, child_of, mount_at
+from goanna.kernel.file.tree import DEAD, Entry, Tree, attributes_by_entry, child_of, detach, entries_lock, mount_at
 from goanna.kernel.time.wall import real_time
 from goanna.metal import Array, Ptr, Slice, constant, i64, metal, static, u8, u32, u64
 
@@ -136,14 +144,32 @@ def seek_list(description: Description, offset: i64, whence: u32) -> i64:
     return seek_file(description.position, 0, offset, whence)
 
 
+@metal
+def entry_of(number: u32) -> tuple[Ptr[Entry], i64]:
+    """The entry of a terminal's name, with a reference; or None and an errno."""
+    buffer = Array[u8, 8]()
+    text = Text(window=buffer[:])
+    text.number(u64(number))
+    return child_of(top, buffer[0 : text.position])
+
+
+@forget_name.set
+@metal
+def remove_name(number: u32) -> None:
+    """The master is closed: who still has the terminal open has a file without a name."""
+    entry, _ = entry_of(number)
+    if entry is not None:
+        with entries_lock:
+            if not entry.has(DEAD):
+                detach(entry)
+        entry.drop()
+
+
 @open_peer.set
 @metal
 def open_by_number(number: u32, flags: u32) -> i64:
     """TIOCGPTPEER: as if by its path, though another tree may stand there."""
-    buffer = Array[u8, 8]()
-    text = Text(window=buffer[:])
-    text.number(u64(number))
-    entry, error = child_of(top, buffer[0 : text.position])
+    entry, error = entry_of(number)
     if entry is None:
         return error
     description, error = open_slave(number, flags & ~u32(O_CLOEXEC))
