@@ -158,6 +158,21 @@ def test_all_mistakes_of_a_build_are_reported(tmp_path):
     assert [each.line - found[0].line for each in found] == [0, 2, 3]
 
 
+def test_a_mistake_in_the_head_of_a_statement_does_not_hide_those_in_its_body(tmp_path):
+    heads = ["if a:", "while a:", "for each in q:", "with q as held:", "match q:\n    case 1:"]
+    for head in heads:
+        inside = "        " if "case" in head else "    "
+        found = diagnostics(tmp_path, function(f"{head}\n{inside}c = nothing\n{inside}c = q.z\ne = elsewhere"))
+        last = head.count("\n")
+        assert [each.line - found[0].line for each in found] == [0, last + 1, last + 2, last + 3], head
+    found = diagnostics(tmp_path, function("if a == b:\n    c = nothing\nelse:\n    c = q.z\nwhile p:\n    break"))
+    assert [each.line - found[0].line for each in found] == [0, 1, 3, 4]
+    found = diagnostics(
+        tmp_path, function("match a:\n    case 'x':\n        c = nothing\n    case 1:\n        c = q.z")
+    )
+    assert [each.line - found[0].line for each in found] == [0, 1, 3]
+
+
 def test_a_missing_return_is_reported(tmp_path):
     (found,) = diagnostics(tmp_path, function("if a == 1:\n    return a", result="u32"))
     assert "may end without giving u32" in found.message

@@ -77,6 +77,8 @@ class Unit:
         """Call a root. Raises CheckFailed if a check fails, TypeError or OverflowError for arguments that don't fit."""
         signature = self._signatures.get(function)
         if signature is None:
+            if function.naked:
+                raise TypeError(f"{function!r} is naked: call it from a metal function")
             raise TypeError(f"{function!r} is not a root of this unit: name it in jit(...)")
         if len(arguments) != len(signature.arguments):
             raise TypeError(f"{function.name} takes {len(signature.arguments)} arguments, not {len(arguments)}")

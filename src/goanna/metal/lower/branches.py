@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
+from ..errors import MetalError, Poisoned
 from ..structure import StructType
-from ..types import EnumType, IntType, bool_type, u64
+from ..types import EnumType, IntType, LayoutError, bool_type, u64
 from . import advice
 from .calls import Calls
 from .values import Const, Place, Value
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -40,9 +45,31 @@ class Branches(Calls):
         """Call the `__exit__`s of the with statements above `depth`, innermost first."""
         raise NotImplementedError
 
+    def abandon(self, node: ast.AST) -> None:
+        """After a mistake: the names it would have assigned exist but tell nothing more."""
+        raise NotImplementedError
+
+    def head(self, node: ast.AST, compiled: Callable[[], T]) -> T | None:
+        """The head of a statement with a body. A mistake in it is reported and gives None: the body is compiled even
+        so, for its own mistakes."""
+        try:
+            return compiled()
+        except MetalError as error:
+            self.report(error, node)
+        except LayoutError as error:
+            self.report(MetalError(node, str(error), error.hint), node)
+        except Poisoned:
+            pass
+        self.abandon(node)
+        return None
+
+    def test(self, node: ast.expr) -> str:
+        """The condition of a branch or loop."""
+        return self.head(node, lambda: self.condition(node)) or "undef"
+
     def if_(self, node: ast.If) -> None:
         """if, elif, else; a known condition compiles one branch only."""
-        condition = self.condition(node.test)
+        condition = self.test(node.test)
         if condition in ("true", "false"):
             return self.block(node.body if condition == "true" else node.orelse)
         yes, no, end = self.new_label("then"), self.new_label("else"), self.new_label("end")
@@ -72,7 +99,7 @@ class Branches(Calls):
             self.error(node, "metal's loops have no else")
         head, body, after = self.new_label("while"), self.new_label("body"), self.new_label("after")
         self.start(head)
-        condition = self.condition(node.test)
+        condition = self.test(node.test)
         loop = Loop(after, head, len(self.exits))
         outside = set(self.assigned)
         if condition == "true":
@@ -99,18 +126,28 @@ class Branches(Calls):
         """for over range, slices, arrays, enumerate(...)."""
         if node.orelse:
             self.error(node, "metal's loops have no else")
+        if self.head(node.target, lambda: self.loop(node)) is None:
+            self.loops.append(Loop(self.new_label("after"), self.new_label("next"), len(self.exits)))
+            self.block(node.body)
+            self.loops.pop()
+
+    def loop(self, node: ast.For) -> bool:
+        """A loop; whatever it raises, it raises before its body."""
         call = node.iter
         if isinstance(call, ast.Call):
             callee = self.expression(call.func)
             if isinstance(callee, Const) and callee.value is range:
-                return self.for_range(node, call)
+                self.for_range(node, call)
+                return True
             if isinstance(callee, Const) and callee.value is enumerate:
                 if len(call.args) != 1 or not isinstance(node.target, ast.Tuple) or len(node.target.elts) != 2:
                     self.error(node.target, "write `for i, each in enumerate(sequence)`")
-                return self.for_each(node, call.args[0], node.target.elts[1], node.target.elts[0])
+                self.for_each(node, call.args[0], node.target.elts[1], node.target.elts[0])
+                return True
             if isinstance(callee, Const) and (own := advice.python(callee.value)):
                 self.error(node.iter, own[0], own[1])
-        return self.for_each(node, call, node.target, None)
+        self.for_each(node, call, node.target, None)
+        return True
 
     def for_range(self, node: ast.For, call: ast.Call) -> None:
         """Counting. The bounds are evaluated once; the step is a constant."""
@@ -211,17 +248,30 @@ class Branches(Calls):
 
     def match(self, node: ast.Match) -> None:
         """match over integers, enumeration members, bools."""
+        subject = self.head(node, lambda: self.subject(node))
+        if subject is None:
+            for case in node.cases:
+                self.block(case.body)
+            return
+        self.cases(node, subject)
+
+    def subject(self, node: ast.Match) -> Value:
+        """What match looks at."""
         subject = self.rvalue(self.expression(node.subject), node.subject)
         if not isinstance(subject.type, IntType | EnumType | type(bool_type)):
             hint = "compare with `if`" if not isinstance(subject.type, StructType) else "match one of its fields"
             self.error(node.subject, f"match takes integers and enumeration members, not {subject.type}", hint)
+        return subject
+
+    def cases(self, node: ast.Match, subject: Value) -> None:
+        """The cases of a match, in order."""
         end = self.new_label("end")
         before = set(self.assigned)
         ends: list[set[str]] = []
         exhaustive = False
         for case in node.cases:
             self.assigned = set(before)
-            test = self.pattern(case.pattern, subject)
+            test = self.head(case.pattern, partial(self.pattern, case.pattern, subject)) or "undef"
             body, following = self.new_label("case"), self.new_label("next")
             if test == "true":
                 self.start(body)
@@ -231,7 +281,7 @@ class Branches(Calls):
             self.capture(case.pattern, subject)
             if case.guard is not None:
                 guarded = self.new_label("guarded")
-                self.branch_if(self.condition(case.guard), guarded, following)
+                self.branch_if(self.test(case.guard), guarded, following)
                 self.start(guarded)
             elif test == "true":
                 exhaustive = True

@@ -52,7 +52,7 @@ class Statements(Branches):
             except Poisoned:
                 self.abandon(node)
 
-    def abandon(self, node: ast.stmt) -> None:
+    def abandon(self, node: ast.AST) -> None:
         """After a mistake: the names it would have assigned exist but tell nothing more."""
         for each in ast.walk(node):
             if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
@@ -348,6 +348,24 @@ class Statements(Branches):
     def with_(self, items: list[ast.withitem], body: list[ast.stmt]) -> None:
         """with: enter, body, exit on every way out."""
         item = items[0]
+        entered = self.head(item.context_expr, lambda: self.enter(item))
+        if entered is None:
+            self.abandon(item)
+            return self.with_(items[1:], body) if len(items) > 1 else self.block(body)
+        manager, leave = entered
+        self.exits.append((manager, leave, item.context_expr))
+        if len(items) > 1:
+            self.with_(items[1:], body)
+        else:
+            self.block(body)
+        self.exits.pop()
+        if self.reachable:
+            self.at(item.context_expr)
+            self.call_method(manager, leave, [], item.context_expr)
+        return None
+
+    def enter(self, item: ast.withitem) -> tuple[Value, Any]:
+        """What is entered, its `__enter__` called, and its `__exit__`."""
         manager = self.rvalue(self.expression(item.context_expr), item.context_expr)
         if isinstance(manager.type, PtrType):
             manager = self.not_null(manager, item.context_expr)
@@ -366,15 +384,7 @@ class Statements(Branches):
             if not isinstance(item.optional_vars, ast.Name):
                 self.error(item.optional_vars, "`as` takes a name")
             self.assign_name(item.optional_vars, self.rvalue(entered, item.context_expr), item.optional_vars)
-        self.exits.append((manager, leave, item.context_expr))
-        if len(items) > 1:
-            self.with_(items[1:], body)
-        else:
-            self.block(body)
-        self.exits.pop()
-        if self.reachable:
-            self.at(item.context_expr)
-            self.call_method(manager, leave, [], item.context_expr)
+        return manager, leave
 
     def assertion(self, node: ast.Assert) -> None:
         """assert condition, "reason"."""
