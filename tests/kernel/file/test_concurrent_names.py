@@ -20,6 +20,7 @@ from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.file.tree import Entry, child_of, entries, root_entry
 from goanna.kernel.thread.current import current_process
 from goanna.metal import Array, Atomic, Ptr, Slice, i64, metal, static, u8, u32, u64
+from tests.kernel.syscall.bench import CONSOLE_HOOKS
 from tests.kernel.thread.simulation import Simulation, pass_user, spend
 
 assert generated_tree and mapped and node_end and epoll  # they fill in hooks
@@ -231,6 +232,7 @@ def lock_thread(number: u64) -> None:
 @pytest.fixture(scope="module")
 def machine():
     hooks = [
+        *CONSOLE_HOOKS,
         (pipe.on_broken_pipe, nothing),
         (memory_file.on_size_limit, nothing),
         (integrity.on_damage, ignore_block),

@@ -171,7 +171,8 @@ def ignore_number(number: u32) -> None:
     pass
 
 
-HOOKS = (
+# What the consoles ask of the devices below them.
+CONSOLE_HOOKS = (
     (control.console_port_write, keep_output),
     (control.control_port_write, keep_record),
     (control.on_signal, ignore_number),
@@ -184,6 +185,9 @@ HOOKS = (
     (console.stream_ready, always),
     (console.stream_wait, always),
     (console.console_input_wanted, no_input_wanted),
+)
+HOOKS = (
+    *CONSOLE_HOOKS,
     (integrity.on_damage, no_damage),
     (pipe.on_broken_pipe, note_broken_pipe),
     (memory_file.on_size_limit, note_size_limit),
