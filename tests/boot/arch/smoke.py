@@ -52,6 +52,7 @@ from goanna.kernel.arch import (
     set_debug_exit,
     set_kernel_stack,
     set_timer,
+    start_clock,
     start_processors,
     stop,
     stop_others,
@@ -346,6 +347,7 @@ def overflow_entry(argument: u64) -> None:
 def run() -> None:
     """The test."""
     global user_page
+    start_clock()
     say(b"Goanna smoke\n")
     say(command_line())
     say(b"\nmemory ")

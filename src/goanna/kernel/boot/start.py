@@ -16,6 +16,7 @@ from goanna.kernel.arch import (
     memory_size,
     processor_main,
     set_debug_exit,
+    start_clock,
     start_processors,
     stop,
     stop_others,
@@ -57,7 +58,7 @@ from goanna.kernel.syscall.dispatch import report_missed
 from goanna.kernel.thread.exit import machine_end
 from goanna.kernel.thread.scheduler import idle_loop, start_scheduler
 from goanna.kernel.time.vdso_map import start_vdso
-from goanna.kernel.time.wall import set_wall_offset, start_wall_clock
+from goanna.kernel.time.wall import set_wall_offset, start_wall_clock, wall_offset
 from goanna.metal import Array, Slice, i64, metal, static, u8, u32, u64, unsafe
 
 sums_integrity = static(Integrity)
@@ -212,11 +213,12 @@ def start() -> None:
     read_runner_settings()
     take_command_line(command_line())
     take_flags()
-    runner_seed = settings.seed[:]
-    seed(runner_seed if settings.seeded else settings.seed[0:0], 0)
-    start_wall_clock()
+    start_clock()
     if settings.wall_time != 0:
         set_wall_offset(settings.wall_time)
+    else:
+        start_wall_clock()
+    seed(settings.seed[0 : 32 if settings.seeded else 0], wall_offset())
     if not start_vdso():
         refuse(b"too little memory to start")
     start_scheduler()

@@ -4,7 +4,7 @@ Whoever reads the kernel's memory later learns nothing of what was given out bef
 hand at start, and the processor's own source again every minute; it never begins from constants alone.
 """
 
-from goanna.kernel.arch import counter, entropy, now, wall_clock
+from goanna.kernel.arch import counter, entropy, now
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.random.chacha import BLOCK, block
@@ -124,17 +124,16 @@ def stir_jitter() -> None:
 
 
 @metal
-def seed(runner: Slice[u8], device: u64) -> None:
-    """Begin, once at boot: from the runner's seed (empty if it gave none), the processor, the clocks, and `device`:
-    whatever else tells this machine from another. Where neither of the first two is there, from measured jitter."""
+def seed(runner: Slice[u8], date: u64) -> None:
+    """Begin, once at boot: from the runner's seed (empty if it gave none), the processor, its counter, and the date.
+    Where neither of the first two is there, from measured jitter."""
     with pool.lock:
         words = Array[u32, 8]()
         unsafe.slice(u8, unsafe.address(words), KEY)[0 : min(len(runner), KEY)] = runner[0 : min(len(runner), KEY)]
         stir(words)
         got = stir_processor()
         stir_number(counter())
-        stir_number(wall_clock())
-        stir_number(device)
+        stir_number(date)
         if got < 4 and len(runner) < KEY:
             stir_jitter()
         pool.reseeded = now()

@@ -71,7 +71,7 @@ from .power import set_debug_exit, stop, stop_others
 from .processor import MAXIMUM_PROCESSORS, processor_count, processor_index
 from .signal_frame import MINIMUM_SIGNAL_STACK, call_restart_by, signal_frame_pop, signal_frame_push
 from .smp import processor_main, processor_start, send_reschedule, start_processors
-from .start import boot_start, main
+from .start import boot_start, main, start_clock
 from .table_range import table_drop, table_share, table_take, table_trim
 from .thread_register import get_user_gs, set_thread_pointer, set_user_gs, thread_pointer
 from .tlb import (
@@ -225,6 +225,7 @@ __all__ = [
     "signal_frame_pop",
     "signal_frame_push",
     "signal_frame_size",
+    "start_clock",
     "start_processors",
     "stop",
     "stop_others",

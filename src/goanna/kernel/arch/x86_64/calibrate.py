@@ -1,5 +1,5 @@
 """How fast the time stamp counter and the interrupt controller's timer run: asked of the processor or the
-hypervisor where they say it, measured in a millisecond where not.
+hypervisor where they say it, measured in a millisecond where not. What the start has to do anyway passes the time.
 """
 
 from goanna.metal import metal, struct, u32, u64, wrapping
@@ -9,7 +9,7 @@ from .cpu import cpuid, time_stamp_ordered
 from .port import in8, out8
 from .processor import features
 
-__all__ = ["Rates", "emulated", "measure_rates"]
+__all__ = ["Rates", "begin_rates", "emulated", "finish_rates"]
 
 HYPERVISOR_LEAF = 0x4000_0000
 KVM = int.from_bytes(b"KVMK", "little")
@@ -25,10 +25,12 @@ PIT_LIMIT = 10_000_000  # reads until we take the timer for absent
 
 @struct
 class Rates:
-    """Ticks a second."""
+    """Ticks a second, and how they are found out."""
 
-    counter: u64
+    counter: u64  # 0: not known yet
     timer: u64
+    start: u64  # the counter and ...
+    first: u32  # ... the timer when measuring began
 
 
 @metal
@@ -65,16 +67,30 @@ def told() -> u64:
 
 
 @metal
-def measure_rates(rates: Rates) -> None:
-    """Fill in both. Takes 2 ms at most, but for a machine whose PIT doesn't run."""
+def begin_rates(rates: Rates) -> None:
+    """Ask for both, and begin to measure what nobody tells: `finish_rates` must follow. Takes 2 ms at most, but for a
+    machine whose PIT doesn't run."""
     name = signature()
     rates.counter = told()
     rates.timer = VIRTUAL_TIMER
-    if name in (TCG, KVM):
-        if rates.counter == 0:
-            rates.counter = against_timer()
-    else:
+    if name not in (TCG, KVM):
         against_pit(rates)
+    elif rates.counter == 0:
+        timer_start(0xFFFF_FFFF)
+        for _ in range(3):  # an emulator translates the code and wakes its timer thread before the one that counts
+            rates.start, rates.first = sample()
+
+
+@metal
+def finish_rates(rates: Rates) -> None:
+    """Fill in what is still missing, by a timer of VIRTUAL_TIMER ticks a second; WINDOW after begin_rates, or later."""
+    if rates.counter != 0:
+        return
+    while rates.first - timer_count() < WINDOW:
+        pass
+    end, last = sample()
+    timer_start(0)
+    rates.counter = (end - rates.start) * VIRTUAL_TIMER // u64(rates.first - last)
 
 
 @metal
@@ -90,20 +106,6 @@ def sample() -> tuple[u64, u32]:
         if took < least:
             least, count, when = took, value, wrapping(before + took // 2)
     return when, count
-
-
-@metal
-def against_timer() -> u64:
-    """The counter's rate, by a timer of VIRTUAL_TIMER ticks a second."""
-    timer_start(0xFFFF_FFFF)
-    for _ in range(2):
-        sample()  # an emulator translates the code, and wakes its timer thread, before the readings that count
-    start, first = sample()
-    while first - timer_count() < WINDOW:
-        pass
-    end, last = sample()
-    timer_start(0)
-    return (end - start) * VIRTUAL_TIMER // u64(first - last)
 
 
 @metal

@@ -50,14 +50,14 @@ def set_rates(base: u64, frequency: u64, timer_frequency: u64) -> None:
     timer_rate = divide_wide(timer_frequency, 32, 1_000_000_000)
 
 
-@metal
+@metal(inline=False)
 def divide_wide(value: u64, shift: u64, divisor: u64) -> u64:
     """value * 2**shift / divisor, which fits into 64 bits; bit by bit, because it is wanted three times a boot."""
     quotient = value // divisor
     rest = value % divisor
     for _ in range(u64(0), shift):
-        quotient <<= 1
-        rest <<= 1
+        quotient = wrapping(quotient << 1)
+        rest = wrapping(rest << 1)
         if rest >= divisor:
             rest -= divisor
             quotient |= 1
