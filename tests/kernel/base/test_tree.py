@@ -89,7 +89,7 @@ def test_tree_behaves_as_a_sorted_list(steps):
         elif not insert and on:
             unit.call(Items.remove, items, item)
             model = [each for each in model if each[1] != address]
-        root = unit.call(Items.item_of, items.root) if items.root else None
+        root = unit.call(Items.item_of, items.top.root) if items.top.root else None
         if root is not None:
             unit.call(check, items, root)
         assert contents(items) == model
@@ -123,7 +123,7 @@ def test_large_trees_stay_balanced_and_summed_up():
             unit.call(Items.remove, items, item)
             pool.append(item)
         if step % 10 == 0 and inside:
-            unit.call(check, items, unit.call(Items.item_of, items.root))
+            unit.call(check, items, unit.call(Items.item_of, items.top.root))
     assert [key for key, _ in contents(items)] == sorted(each.key for each in inside)
 
 

@@ -8,7 +8,7 @@ Source: Fredman, Sedgewick, Sleator, Tarjan, "The pairing heap: a new form of se
 
 from functools import cache
 
-from goanna.metal import Ptr, offsetof, struct, u64, unsafe
+from goanna.metal import Ptr, offsetof, struct, u64, unsafe, wrapping
 from goanna.metal.types import Type, resolve
 
 __all__ = ["Heap", "HeapNode"]
@@ -54,15 +54,15 @@ def Heap(owner: Type | str, field: str, key: str):
         def item_of(node: Ptr[HeapNode]) -> Ptr[owner]:
             if node is None:
                 return None
-            return unsafe.pointer(kind(), unsafe.address(node) - offset())
+            return unsafe.pointer(kind(), wrapping(unsafe.address(node) - u64.wrap(offset())))
 
         @staticmethod
         def node_of(item: owner) -> HeapNode:
-            return unsafe.at(HeapNode, unsafe.address(item) + offset())
+            return unsafe.at(HeapNode, wrapping(unsafe.address(item) + u64.wrap(offset())))
 
         @staticmethod
         def key_of(node: HeapNode) -> u64:
-            return unsafe.load(u64, unsafe.address(node) - offset() + key_offset())
+            return unsafe.load(u64, wrapping(unsafe.address(node) + u64.wrap(key_offset() - offset())))
 
         @staticmethod
         def meld(a: HeapNode, b: HeapNode) -> HeapNode:

@@ -6,7 +6,7 @@ be a quoted dotted path where the type isn't there yet. Zeroed memory is an empt
 
 from functools import cache
 
-from goanna.metal import Ptr, offsetof, struct, u64, unsafe
+from goanna.metal import Ptr, metal, offsetof, struct, u64, unsafe, wrapping
 from goanna.metal.types import Type, resolve
 
 __all__ = ["Link", "List", "type_of"]
@@ -48,13 +48,13 @@ def List(owner: Type | str, field: str):
 
         @staticmethod
         def link_of(item: owner) -> Link:
-            return unsafe.at(Link, unsafe.address(item) + offset())
+            return unsafe.at(Link, wrapping(unsafe.address(item) + u64.wrap(offset())))
 
         @staticmethod
         def item_of(link: Ptr[Link]) -> Ptr[owner]:
             if link is None:
                 return None
-            return unsafe.pointer(kind(), unsafe.address(link) - offset())
+            return unsafe.pointer(kind(), wrapping(unsafe.address(link) - u64.wrap(offset())))
 
         def empty(self) -> bool:
             """Whether nothing is on the list."""
@@ -108,6 +108,7 @@ def List(owner: Type | str, field: str):
                 self.first.previous = link
             self.first = link
 
+        @metal(inline=False)
         def remove(self, item: owner) -> None:
             """Take an item off this list. It must be on it."""
             link = List.link_of(item)

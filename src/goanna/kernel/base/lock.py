@@ -22,7 +22,7 @@ Two locks of one line are taken in the order of their addresses.
 """
 
 from goanna.kernel.arch import PATIENCE, ending, kick, park, park_begin, park_end, pause, processor_index
-from goanna.metal import ACQUIRE, RELAXED, Atomic, likely, struct, u32, unlikely
+from goanna.metal import ACQUIRE, RELAXED, Atomic, likely, struct, u32, unlikely, wrapping
 
 __all__ = ["SpinLock"]
 
@@ -45,7 +45,7 @@ class SpinLock:
 
     def acquire(self) -> None:
         """Take the lock, spinning until it is free. Panics if this processor holds it already."""
-        me = processor_index() + 1
+        me = wrapping(processor_index() + 1)
         _, taken = self.owner.compare_exchange(0, me, order=ACQUIRE)
         if likely(taken):
             return

@@ -10,10 +10,12 @@ Zeroed memory is an empty tree.
 from functools import cache
 
 from goanna.kernel.base.list import type_of
-from goanna.metal import MetalFunction, Ptr, i32, metal, offsetof, struct, u32, u64, unsafe, wrapping
+from goanna.metal import MetalFunction, Ptr, metal, offsetof, struct, u32, u64, unsafe, wrapping
 from goanna.metal.types import Type
 
 __all__ = ["Node", "Tree"]
+
+STRAIGHT, LEFT, RIGHT, FAR = 0, 1, 2, 4
 
 
 @struct
@@ -30,10 +32,17 @@ class Node:
         """Whether this node is in a tree."""
         return self.height != 0
 
-    def balance(self) -> i32:
-        """Height of the left subtree less that of the right one."""
-        return i32(height_of(self.left)) - i32(height_of(self.right))
+    @metal(inline=False)
+    def leans(self) -> u32:
+        """STRAIGHT, or the side whose subtree is higher: LEFT or RIGHT; if by more than one, together with FAR."""
+        left, right = height_of(self.left), height_of(self.right)
+        if left > right:
+            return LEFT if left - right == 1 else u32(LEFT | FAR)
+        if right > left:
+            return RIGHT if right - left == 1 else u32(RIGHT | FAR)
+        return STRAIGHT
 
+    @metal(inline=False)
     def first(self) -> "Node":
         """The leftmost node of this subtree."""
         node = self
@@ -41,6 +50,7 @@ class Node:
             node = node.left
         return node
 
+    @metal(inline=False)
     def last(self) -> "Node":
         """The rightmost node of this subtree."""
         node = self
@@ -48,6 +58,7 @@ class Node:
             node = node.right
         return node
 
+    @metal(inline=False)
     def next(self) -> Ptr["Node"]:
         """The node that follows in order, or None."""
         if self.right is not None:
@@ -59,6 +70,7 @@ class Node:
             above = node.parent
         return above
 
+    @metal(inline=False)
     def previous(self) -> Ptr["Node"]:
         """The node that precedes in order, or None."""
         if self.left is not None:
@@ -69,6 +81,50 @@ class Node:
             node = above
             above = node.parent
         return above
+
+
+@struct
+class Top:
+    """Where a tree's root hangs: what is done to it whatever its items are."""
+
+    root: Ptr[Node]
+
+    @metal(inline=False)
+    def replace(self, node: Node, heir: Ptr[Node]) -> None:
+        """Put a subtree where `node` is."""
+        above = node.parent
+        if above is None:
+            self.root = heir
+        elif above.left is node:
+            above.left = heir
+        else:
+            above.right = heir
+        if heir is not None:
+            heir.parent = above
+
+    @metal(inline=False)
+    def rotate_left(self, node: Node) -> Node:
+        """The right child takes the node's place, the node becomes its left child. Gives the new top."""
+        top: Node = node.right
+        node.right = top.left
+        if top.left is not None:
+            top.left.parent = node
+        self.replace(node, top)
+        top.left = node
+        node.parent = top
+        return top
+
+    @metal(inline=False)
+    def rotate_right(self, node: Node) -> Node:
+        """The mirror image."""
+        top: Node = node.left
+        node.left = top.right
+        if top.right is not None:
+            top.right.parent = node
+        self.replace(node, top)
+        top.right = node
+        node.parent = top
+        return top
 
 
 @metal
@@ -96,17 +152,17 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
     class Tree:
         """An ordered tree with one root."""
 
-        root: Ptr[Node]
+        top: Top
 
         @staticmethod
         def node_of(item: owner) -> Node:
-            return unsafe.at(Node, unsafe.address(item) + node_offset())
+            return unsafe.at(Node, wrapping(unsafe.address(item) + u64.wrap(node_offset())))
 
         @staticmethod
         def item_of(node: Ptr[Node]) -> Ptr[owner]:
             if node is None:
                 return None
-            return unsafe.pointer(kind(), unsafe.address(node) - node_offset())
+            return unsafe.pointer(kind(), wrapping(unsafe.address(node) - u64.wrap(node_offset())))
 
         @staticmethod
         def key_of(node: Node) -> u64:
@@ -114,19 +170,19 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
 
         def empty(self) -> bool:
             """Whether nothing is in the tree."""
-            return self.root is None
+            return self.top.root is None
 
         def first(self) -> Ptr[owner]:
             """The item of the least key, or None."""
-            if self.root is None:
+            if self.top.root is None:
                 return None
-            return Tree.item_of(self.root.first())
+            return Tree.item_of(self.top.root.first())
 
         def last(self) -> Ptr[owner]:
             """The item of the greatest key, or None."""
-            if self.root is None:
+            if self.top.root is None:
                 return None
-            return Tree.item_of(self.root.last())
+            return Tree.item_of(self.top.root.last())
 
         def after(self, item: owner) -> Ptr[owner]:
             """The item that follows, or None."""
@@ -144,10 +200,11 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
             """The right child: for summaries."""
             return Tree.item_of(Tree.node_of(item).right)
 
+        @metal(inline=False)
         def at_most(self, limit: u64) -> Ptr[owner]:
             """The item of the greatest key <= limit, or None."""
             found: Ptr[Node] = None
-            node = self.root
+            node = self.top.root
             while node is not None:
                 if Tree.key_of(node) <= limit:
                     found = node
@@ -159,7 +216,7 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
         def at_least(self, limit: u64) -> Ptr[owner]:
             """The item of the least key >= limit, or None."""
             found: Ptr[Node] = None
-            node = self.root
+            node = self.top.root
             while node is not None:
                 if Tree.key_of(node) >= limit:
                     found = node
@@ -177,7 +234,7 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
             node.right = None
             node.height = 1
             above: Ptr[Node] = None
-            below = self.root
+            below = self.top.root
             left = False
             while below is not None:
                 above = below
@@ -185,7 +242,7 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
                 below = below.left if left else below.right
             node.parent = above
             if above is None:
-                self.root = node
+                self.top.root = node
             elif left:
                 above.left = node
             else:
@@ -200,18 +257,18 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
             start: Ptr[Node] = node.parent
             moved: Ptr[Node] = None
             if node.left is None:
-                self.replace(node, node.right)
+                self.top.replace(node, node.right)
             elif node.right is None:
-                self.replace(node, node.left)
+                self.top.replace(node, node.left)
             else:
                 heir = node.right.first()
                 start = heir
                 if heir.parent is not node:
                     start = heir.parent
-                    self.replace(heir, heir.right)
+                    self.top.replace(heir, heir.right)
                     heir.right = node.right
                     heir.right.parent = heir
-                self.replace(node, heir)
+                self.top.replace(node, heir)
                 heir.left = node.left
                 heir.left.parent = heir
                 moved = heir
@@ -225,18 +282,6 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
             """Bring summaries up to date after what an item's own summary depends on has changed (not its order)."""
             self.mend(Tree.node_of(item), None)
 
-        def replace(self, node: Node, heir: Ptr[Node]) -> None:
-            """Put a subtree where `node` is."""
-            above = node.parent
-            if above is None:
-                self.root = heir
-            elif above.left is node:
-                above.left = heir
-            else:
-                above.right = heir
-            if heir is not None:
-                heir.parent = above
-
         def mend(self, start: Ptr[Node], least: Ptr[Node]) -> None:
             """Restore heights, balance and summaries from a node up, as far as they change and past `least`."""
             node = start
@@ -245,44 +290,28 @@ def Tree(owner: Type | str, field: str, key: str, summary: MetalFunction | None 
                 changed = Tree.update(node) or wanted
                 if node is least:
                     wanted = False
-                balance = node.balance()
-                if balance > 1:
-                    if node.left.balance() < 0:
-                        self.rotate_left(node.left)
-                    node = self.rotate_right(node)
-                elif balance < -1:
-                    if node.right.balance() > 0:
-                        self.rotate_right(node.right)
-                    node = self.rotate_left(node)
+                leans = node.leans()
+                if leans & FAR != 0:
+                    node = self.straighten(node, leans & LEFT != 0)
                 elif not changed:
                     return
                 node = node.parent
 
-        def rotate_left(self, node: Node) -> Node:
-            """The right child takes the node's place, the node becomes its left child. Gives the new top."""
-            top: Node = node.right
-            node.right = top.left
-            if top.left is not None:
-                top.left.parent = node
-            self.replace(node, top)
-            top.left = node
-            node.parent = top
+        def straighten(self, node: Node, left: bool) -> Node:
+            """Give a node whose one subtree is too high a lower place. Gives the new top."""
+            top = self.top
+            child: Node = node.left if left else node.right
+            if child.leans() & (RIGHT if left else LEFT) != 0:
+                inner = top.rotate_left(child) if left else top.rotate_right(child)
+                Tree.update(child)
+                child = inner
+            if left:
+                top.rotate_right(node)
+            else:
+                top.rotate_left(node)
             Tree.update(node)
-            Tree.update(top)
-            return top
-
-        def rotate_right(self, node: Node) -> Node:
-            """The mirror image."""
-            top: Node = node.left
-            node.left = top.right
-            if top.right is not None:
-                top.right.parent = node
-            self.replace(node, top)
-            top.right = node
-            node.parent = top
-            Tree.update(node)
-            Tree.update(top)
-            return top
+            Tree.update(child)
+            return child
 
         @staticmethod
         def update(node: Node) -> bool:

@@ -11,6 +11,7 @@ __all__ = [
     "RSDP_SIZE",
     "PowerOff",
     "checksum_good",
+    "definition_block",
     "madt_controller",
     "madt_processors",
     "mmio_device",
@@ -191,16 +192,20 @@ class PowerOff:
 
 
 @metal
+def definition_block(table: Slice[u8]) -> u64:
+    """The physical address of the table of AML that the fixed description table (FADT) names; 0: none."""
+    wide = load64(table, 140)
+    return wide if wide != 0 else u64(load32(table, 40))
+
+
+@metal
 def power_registers(table: Slice[u8], power: PowerOff) -> None:
     """Read the fixed description table (FADT)."""
     power.control = u64(load32(table, 64))
     power.control_b = u64(load32(table, 68))
     power.sleep = 0
     power.sleep_in_memory = False
-    power.dsdt = u64(load32(table, 40))
-    wide = load64(table, 140)
-    if wide != 0:
-        power.dsdt = wide
+    power.dsdt = definition_block(table)
     if load32(table, 112) & HARDWARE_REDUCED != 0:
         power.control = 0
         power.control_b = 0

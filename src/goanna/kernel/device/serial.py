@@ -4,7 +4,7 @@ Registers as in the National Semiconductor PC16550D data sheet. The driver holds
 FIFO when there is room. What arrives is read by polling or from the interrupt; nobody locks here, the caller does.
 """
 
-from goanna.metal import Fn, Slice, struct, u8, u64
+from goanna.metal import Array, Fn, Slice, constant, struct, u8, u64
 
 __all__ = ["Serial"]
 
@@ -19,6 +19,19 @@ EIGHT_BITS, DIVISOR_ACCESS = 0x03, 0x80
 READY = 0x0B  # DTR, RTS, OUT2, which lets the interrupt through
 FIFO_SIZE = 16
 ABSENT = 0xFF  # what reading an unused port gives
+# Registers and what they are set to, in this order: 115200 baud, 8 bits, no parity, FIFO on, no interrupt.
+SETUP = constant(
+    Array[Array[u8, 2], 7],
+    [
+        [INTERRUPTS, 0],
+        [LINE, DIVISOR_ACCESS],
+        [DIVISOR_LOW, 1],
+        [DIVISOR_HIGH, 0],
+        [LINE, EIGHT_BITS],
+        [FIFO, FIFO_ON],
+        [MODEM, READY],
+    ],
+)
 PATIENCE = 10_000_000  # readings of the line status; a port that stays busy longer loses the text
 
 
@@ -36,13 +49,8 @@ class Serial:
         self.write(self.base + SCRATCH, 0x5A)
         if self.read(self.base + SCRATCH) != 0x5A or self.read(self.base + LINE_STATUS) == ABSENT:
             return False
-        self.write(self.base + INTERRUPTS, 0)
-        self.write(self.base + LINE, DIVISOR_ACCESS)
-        self.write(self.base + DIVISOR_LOW, 1)
-        self.write(self.base + DIVISOR_HIGH, 0)
-        self.write(self.base + LINE, EIGHT_BITS)
-        self.write(self.base + FIFO, FIFO_ON)
-        self.write(self.base + MODEM, READY)
+        for step in range(u64(len(SETUP))):
+            self.write(self.base + u64(SETUP[step][0]), SETUP[step][1])
         return True
 
     def interrupt_on_receive(self, wanted: bool) -> None:

@@ -11,7 +11,7 @@ from goanna.kernel.memory import user
 from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.memory.remote import Window
 from goanna.kernel.memory.space import AddressSpace
-from goanna.metal import Array, Slice, i64, metal, struct, u8, u32, u64, unsafe, wrapping
+from goanna.metal import Array, Slice, i64, metal, sizeof, struct, u8, u32, u64, unsafe, wrapping
 
 __all__ = ["Start", "UserStrings", "build_stack"]
 
@@ -41,6 +41,7 @@ AT_MINSIGSTKSZ = 51
 
 CLOCK_TICKS = 100  # what times(2) counts in, a second
 PROGRAM_HEADER_SIZE = 56
+VECTOR_ENTRIES = 23  # the most that write_vector writes
 MAXIMUM_STRING = 32 * PAGE_SIZE  # bytes of one argument (Linux MAX_ARG_STRLEN)
 LEAST_STRINGS = 32 * PAGE_SIZE  # bytes of all, whatever the stack's limit
 MOST_STRINGS = 6 << 20  # bytes: three quarters of 8 MiB
@@ -144,6 +145,19 @@ class Start:
 
 
 @struct
+class Pair:
+    """An entry of the auxiliary vector."""
+
+    key: u64
+    value: u64
+
+    def set(self, key: u64, value: u64) -> None:
+        """Fill it in."""
+        self.key = key
+        self.value = value
+
+
+@struct
 class Builder:
     """Writes downwards, then upwards. The first error stays."""
 
@@ -151,6 +165,7 @@ class Builder:
     at: u64
     failed: bool
 
+    @metal(inline=False)
     def push(self, data: Slice[u8]) -> u64:
         """Write bytes below all others; their address."""
         self.at -= u64(len(data))
@@ -158,16 +173,18 @@ class Builder:
             self.failed = True
         return self.at
 
+    @metal(inline=False)
     def word(self, value: u64) -> None:
         """Write 8 bytes and move up."""
         if self.window.put(self.at, value) != 0:
             self.failed = True
         self.at += 8
 
-    def pair(self, key: u64, value: u64) -> None:
-        """One entry of the auxiliary vector."""
-        self.word(key)
-        self.word(value)
+    def put(self, data: Slice[u8]) -> None:
+        """Write bytes and move up."""
+        if self.window.write(self.at, data) != 0:
+            self.failed = True
+        self.at += u64(len(data))
 
     def push_user(self, strings: UserStrings) -> None:
         """Write the running program's strings below all others, the last one first."""
@@ -268,31 +285,30 @@ def build_stack(space: AddressSpace, top: u64, start: Start) -> i64:
 @metal
 def write_vector(builder: Builder, space: AddressSpace, start: Start, path: u64, platform: u64, random: u64) -> None:
     """The auxiliary vector, in Linux's order."""
-    if space.vdso != 0:
-        builder.pair(AT_SYSINFO_EHDR, space.vdso)
-    builder.pair(AT_MINSIGSTKSZ, start.signal_stack)
-    builder.pair(AT_HWCAP, start.hwcap)
-    builder.pair(AT_PAGESZ, PAGE_SIZE)
-    builder.pair(AT_CLKTCK, CLOCK_TICKS)
-    builder.pair(AT_PHDR, start.headers)
-    builder.pair(AT_PHENT, PROGRAM_HEADER_SIZE)
-    builder.pair(AT_PHNUM, start.header_count)
-    builder.pair(AT_BASE, 0)
-    builder.pair(AT_FLAGS, 0)
-    builder.pair(AT_ENTRY, start.entry)
-    builder.pair(AT_UID, u64(start.user))
-    builder.pair(AT_EUID, u64(start.effective_user))
-    builder.pair(AT_GID, u64(start.group))
-    builder.pair(AT_EGID, u64(start.effective_group))
-    builder.pair(AT_SECURE, u64(start.secure))
-    builder.pair(AT_RANDOM, random)
-    builder.pair(AT_HWCAP2, start.hwcap2)
-    builder.pair(AT_EXECFN, path)
-    builder.pair(AT_PLATFORM, platform)
+    entries = Array[Pair, VECTOR_ENTRIES]()
+    entries[0].set(AT_SYSINFO_EHDR, space.vdso)
+    entries[1].set(AT_MINSIGSTKSZ, start.signal_stack)
+    entries[2].set(AT_HWCAP, start.hwcap)
+    entries[3].set(AT_PAGESZ, PAGE_SIZE)
+    entries[4].set(AT_CLKTCK, CLOCK_TICKS)
+    entries[5].set(AT_PHDR, start.headers)
+    entries[6].set(AT_PHENT, PROGRAM_HEADER_SIZE)
+    entries[7].set(AT_PHNUM, start.header_count)
+    entries[8].set(AT_BASE, 0)
+    entries[9].set(AT_FLAGS, 0)
+    entries[10].set(AT_ENTRY, start.entry)
+    entries[11].set(AT_UID, u64(start.user))
+    entries[12].set(AT_EUID, u64(start.effective_user))
+    entries[13].set(AT_GID, u64(start.group))
+    entries[14].set(AT_EGID, u64(start.effective_group))
+    entries[15].set(AT_SECURE, u64(start.secure))
+    entries[16].set(AT_RANDOM, random)
+    entries[17].set(AT_HWCAP2, start.hwcap2)
+    entries[18].set(AT_EXECFN, path)
+    entries[19].set(AT_PLATFORM, platform)
     if start.rseq_size != 0:
-        builder.pair(AT_RSEQ_FEATURE_SIZE, start.rseq_size)
-        builder.pair(AT_RSEQ_ALIGN, 32)
-    builder.pair(AT_NULL, 0)
-
-
-VECTOR_ENTRIES = 23  # the most that write_vector writes
+        entries[20].set(AT_RSEQ_FEATURE_SIZE, start.rseq_size)
+        entries[21].set(AT_RSEQ_ALIGN, 32)
+    first: u64 = 0 if space.vdso != 0 else 1
+    end: u64 = VECTOR_ENTRIES if start.rseq_size != 0 else VECTOR_ENTRIES - 2  # the last is AT_NULL
+    builder.put(unsafe.slice(u8, unsafe.address(entries[first]), (end - first) * sizeof(Pair)))

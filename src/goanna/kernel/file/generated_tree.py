@@ -102,6 +102,7 @@ _nodes = _build()
 NODES = constant(Array[Node, len(_nodes)], _nodes)
 _TOPS = {bytes(each["name"]): index for index, each in enumerate(_nodes) if each.get("parent") == 0 and index != 0}
 
+SHORT = 128  # bytes that are read without a page to write them to first
 INDEX_BITS = 16
 ITEM_SHIFT = 40
 
@@ -328,14 +329,18 @@ def read_text(description: Description, transfer: Transfer) -> i64:
     error = find_subject(description.object, subject)
     if error < 0:
         return error
-    page = pages.allocate()
-    if page == 0:
-        subject.release()
-        return -ENOMEM
-    buffer = unsafe.slice(u8, virtual(page), PAGE_SIZE)
+    short = unsafe.uninitialized(Array[u8, SHORT])
+    buffer = short[:]
+    page: u64 = 0
+    if transfer.left > SHORT:
+        page = pages.allocate()
+        if page == 0:
+            subject.release()
+            return -ENOMEM
+        buffer = unsafe.slice(u8, virtual(page), PAGE_SIZE)
     done: i64 = 0
     while transfer.left != 0:
-        text = Text(window=buffer[0 : min(transfer.left, PAGE_SIZE)], start=transfer.position)
+        text = Text(window=buffer[0 : min(transfer.left, len(buffer))], start=transfer.position)
         error = node_of(description.object).text(text, subject)
         if error < 0 or text.position <= text.start:
             break
@@ -346,7 +351,8 @@ def read_text(description: Description, transfer: Transfer) -> i64:
         if copied < count:
             error = -EFAULT
             break
-    pages.release(page)
+    if page != 0:
+        pages.release(page)
     subject.release()
     return done if done != 0 else error
 

@@ -6,18 +6,18 @@ All of them share one budget of memory, half of RAM unless a setting says otherw
 from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.errno import ENOMEM
 from goanna.kernel.file.drive import Drive
-from goanna.kernel.file.erofs import Entry as ImageEntry
-from goanna.kernel.file.erofs import Image, Inode
+from goanna.kernel.file.erofs import DirectoryEntry, Image, Inode
 from goanna.kernel.file.memory_tree import make_tree
 from goanna.kernel.file.node import create_node, image_node, number_from, set_budget
 from goanna.kernel.file.tree import Entry, Tree, mount_at, root_entry
 from goanna.kernel.memory.pages import total_pages
-from goanna.metal import Ptr, Slice, i64, metal, static, u8, u64
+from goanna.metal import Ptr, Slice, i64, metal, sizeof, static, u8, u64
 
 __all__ = ["SHM_TREE", "mount_image", "mount_memory", "mount_root", "root_image"]
 
 OVERLAY_MAGIC = 0x794C7630
 ROOT_DEVICE = 16  # 0:16
+EMPTY_DIRECTORY = 2 * sizeof(DirectoryEntry) + len("." + "..")  # bytes
 SLOT = 32  # bytes of an image for each of its inode numbers, at least
 
 root_image = static(Image)
@@ -80,13 +80,7 @@ def filled(top: Inode, name: Slice[u8]) -> bool:
     inode = Inode()
     if error < 0 or root_image.inode(number, inode) < 0:
         return False
-    entry = ImageEntry()
-    found: u64 = 0
-    position: u64 = 0
-    while root_image.entry(inode, position, entry) == 1:
-        found += 1
-        position = entry.next
-    return found > 2  # beside . and ..
+    return inode.size > EMPTY_DIRECTORY
 
 
 @metal

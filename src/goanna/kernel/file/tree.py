@@ -185,7 +185,7 @@ mount_count = static(u64)
 root_entry = static(Entry, {"references": 1, "mode": S_IFDIR | 0o755})
 
 
-@metal
+@metal(inline=False)
 def hash_of(parent: Entry, name: Slice[u8]) -> u32:
     """The hash of a name in a directory."""
     return hash_bytes(unsafe.address(parent) >> 4, name)
@@ -425,14 +425,16 @@ def mount_at(parent: Entry, name: Slice[u8], tree: Tree, number: u64, node: Ptr[
     child.mode = S_IFDIR | 0o555
     if node is not None:
         child.mode = node.mode
-    hidden, _ = child_of(parent, name)
+    child.flags = MOUNT
+    if has_below(parent, name):
+        child.flags = MOUNT | COVERS
     covered: Ptr[Entry] = None
     with entries_lock:
+        hidden = find_entry(parent, name, hash_of(parent, name))
         if hidden is not None:
-            child.flags = COVERS
+            take(hidden)
             if detach(hidden):
                 covered = hidden
-        child.flags |= MOUNT
         attach(parent, child)
         if mount_count < MAXIMUM_MOUNTS:
             mounts[mount_count] = child
@@ -442,6 +444,15 @@ def mount_at(parent: Entry, name: Slice[u8], tree: Tree, number: u64, node: Ptr[
     if covered is not None:
         covered.drop()
     return child
+
+
+@metal
+def has_below(parent: Entry, name: Slice[u8]) -> bool:
+    """Whether the image has a name in a directory; a directory of a tree without any has all that is asked for."""
+    if parent.node is None or parent.node.image is None:
+        return parent.node is None
+    _, error = parent.node.image.lookup(parent.node.inode, name)
+    return error == 0
 
 
 @metal

@@ -27,6 +27,7 @@ from goanna.metal import (
     u64,
     unlikely,
     unsafe,
+    wrapping,
 )
 
 __all__ = [
@@ -138,7 +139,7 @@ def initialize() -> None:
     zero_page_address = page
 
 
-@metal(inline=True)
+@metal(inline=False)
 def region_of(frame: u64) -> Ptr[Region]:
     """The region that holds a frame, or None."""
     for index in range(region_count):
@@ -151,10 +152,10 @@ def region_of(frame: u64) -> Ptr[Region]:
 @metal(inline=True)
 def page_in(region: Region, frame: u64) -> Page:
     """What is known of a frame of this region."""
-    return unsafe.at(Page, region.metadata + (frame - region.first) * sizeof(Page))
+    return unsafe.at(Page, wrapping(region.metadata + (frame - region.first) * sizeof(Page)))
 
 
-@metal
+@metal(inline=False)
 def page_of(physical: u64) -> Ptr[Page]:
     """What is known of the page at a physical address; None if it is not managed."""
     frame = physical >> PAGE_SHIFT

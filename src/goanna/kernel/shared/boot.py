@@ -114,6 +114,10 @@ class Text:
     length: u32  # bytes
 
 
+TEXTS = 9
+STRINGS = 1 << 0 | 1 << 1 | 1 << 6 | 1 << 7  # arguments, environment, shares, returns
+
+
 @struct
 class BootInformation:
     """The fixed part; the string area follows at once. `check` before anything else is read."""
@@ -123,6 +127,7 @@ class BootInformation:
     size: u32  # bytes, the string area counted in
     flags: u32  # FLAG_*
     processors: u32  # at most so many; 0: all there are
+    # TEXTS pieces, of which those in STRINGS (a bit each) are several, each followed by a zero byte.
     arguments: Text  # each followed by a zero byte; the first is argv[0]
     environment: Text  # KEY=VALUE, each followed by a zero byte
     program: Text  # path of the program in the bundle
@@ -148,18 +153,11 @@ class BootInformation:
             return False
         if self.size < FIXED_SIZE or u64(self.size) > available:
             return False
-        return (
-            self.sound(self.arguments, True)
-            and self.sound(self.environment, True)
-            and self.sound(self.program, False)
-            and self.sound(self.hostname, False)
-            and self.sound(self.directory, False)
-            and self.sound(self.tree, False)
-            and self.sound(self.shares, True)
-            and self.sound(self.groups, False)
-            and self.groups.length % 4 == 0
-            and self.sound(self.returns, True)
-        )
+        for index in range(u64(0), u64(TEXTS)):
+            text = unsafe.at(Text, unsafe.address(self.arguments) + index * sizeof(Text))
+            if not self.sound(text, STRINGS >> index & 1 != 0):
+                return False
+        return self.groups.length % 4 == 0
 
     def sound(self, text: Text, terminated: bool) -> bool:
         """Whether a text lies inside, and ends in a zero byte where it is made of strings."""

@@ -126,7 +126,7 @@ def queue_of(processor: u32) -> RunQueue:
 @metal
 def queue_here() -> RunQueue:
     """This processor's run queue."""
-    return _queues[u64(processor_index())]
+    return unsafe.index(_queues, u64(processor_index()))
 
 
 @metal

@@ -55,7 +55,7 @@ def set_registers(address: u64) -> None:
     registers = address
 
 
-@metal
+@metal(inline=False)
 def read(register: u64) -> u32:
     """Read a register."""
     if features.x2apic:
@@ -63,7 +63,7 @@ def read(register: u64) -> u32:
     return unsafe.load(u32, registers + register, volatile=True)
 
 
-@metal
+@metal(inline=False)
 def write(register: u64, value: u32) -> None:
     """Write a register."""
     if features.x2apic:

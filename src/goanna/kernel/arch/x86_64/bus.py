@@ -1,6 +1,6 @@
 """How devices of a PC are found and reached: PCI by its two ports, messages as interrupts, virtio's own registers."""
 
-from goanna.kernel.device.acpi import FADT, PowerOff, mmio_device, power_registers
+from goanna.kernel.device.acpi import FADT, definition_block, mmio_device
 from goanna.kernel.device.pci import Configuration
 from goanna.kernel.device.registers import RegisterSpace
 from goanna.metal import Fn, Slice, constant, metal, u8, u16, u32, u64, wrapping
@@ -168,11 +168,10 @@ def each_mmio_device(found: Fn[[u64, u32], None]) -> None:
     description = find_table(FADT)
     if len(description) == 0:
         return
-    registers = PowerOff()
-    power_registers(description, registers)
-    if registers.dsdt == 0:
+    definitions = definition_block(description)
+    if definitions == 0:
         return
-    code = map_table(registers.dsdt)
+    code = map_table(definitions)
     offset: u64 = 0
     while True:
         address, interrupt, offset = mmio_device(code, offset)

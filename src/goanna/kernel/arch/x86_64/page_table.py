@@ -58,13 +58,13 @@ kernel_table = static(PageTable)  # the kernel half alone; what every table copi
 @metal(inline=True)
 def index_at(address: u64, level: u64) -> u64:
     """Which entry of a table of `level` (0: of pages, 3: the top) serves an address."""
-    return (address >> (12 + 9 * level)) & 511
+    return (address >> wrapping(12 + 9 * level)) & 511
 
 
 @metal(inline=True)
 def slot(table: u64, address: u64, level: u64) -> u64:
     """Where in memory the entry for `address` of the table at physical `table` lies."""
-    return virtual(table) + index_at(address, level) * 8
+    return wrapping(virtual(table) + index_at(address, level) * 8)
 
 
 @metal(inline=True)

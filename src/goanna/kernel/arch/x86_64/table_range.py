@@ -26,7 +26,7 @@ __all__ = ["table_drop", "table_share", "table_take", "table_trim"]
 @metal(inline=True)
 def span_end(address: u64, level: u64) -> u64:
     """The address after those that share an entry of a table of `level` (0: of pages, 3: the top) with `address`."""
-    return (address | ((u64(1) << (12 + 9 * level)) - 1)) + 1
+    return wrapping((address | ((u64(1) << (12 + 9 * level)) - 1)) + 1)
 
 
 @metal
