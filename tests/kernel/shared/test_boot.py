@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from goanna.kernel.shared.boot import (
     FIXED_SIZE,
     FLAG_TRACE,
+    TEXTS,
     BootInformation,
     ImageHeader,
     Text,
@@ -23,7 +24,7 @@ def check(data: Slice[u8], available: u64) -> bool:
 @metal
 def text(data: Slice[u8], which: u64, destination: Slice[u8]) -> u64:
     information = unsafe.at(BootInformation, unsafe.address(data))
-    texts = unsafe.slice(Text, unsafe.address(information.arguments), 7)
+    texts = unsafe.slice(Text, unsafe.address(information.arguments), TEXTS)
     found = information.bytes_of(texts[which])
     destination[0 : len(found)] = found
     return len(found)
@@ -57,7 +58,7 @@ def test_what_the_host_packs_the_kernel_reads(arguments, environment, texts, ret
     assert read(data, 0) == b"".join(each + b"\0" for each in arguments)
     assert read(data, 1) == b"".join(key + b"=" + value + b"\0" for key, value in environment.items())
     assert (read(data, 2), read(data, 3), read(data, 4), read(data, 5)) == texts
-    assert read(data, 6) == b"".join(each + b"\0" for each in returns)
+    assert read(data, 7) == b"".join(each + b"\0" for each in returns)
     assert unit.call(has_seed, data) == any(seed)
     assert not unit.call(check, data, len(data) - 1)
 
@@ -81,7 +82,7 @@ def test_what_passes_the_check_can_be_read(changes):
         if at < len(data):
             data[at] = value
     if unit.call(check, bytes(data), len(data)):
-        for which in range(7):
+        for which in range(TEXTS):
             found = read(bytes(data), which)
             assert len(found) <= len(data) and found in bytes(data)
 
