@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from goanna.kernel.arch.host import arena as host_arena
 from goanna.kernel.base.errno import EIO, EISDIR, ENOENT, ENOTDIR
 from goanna.kernel.file import integrity, node, node_pages
-from goanna.kernel.file.drive import Drive
+from goanna.kernel.file.drive import Drive, use_drive
 from goanna.kernel.file.erofs import Entry, Image, Inode
+from goanna.kernel.memory import pages
 from goanna.kernel.memory.source import PageSource, read_source
 from goanna.metal import Ptr, Slice, i64, jit, metal, static, u8, u64, unsafe
 from tests.kernel.memory.machine import ROOTS, Memory, hooks
@@ -41,8 +42,8 @@ def lookup(image: Image, directory: Inode, name: Slice[u8]) -> tuple[u64, i64]:
 
 @metal
 def name_of(entry: Entry, destination: Slice[u8]) -> u64:
-    destination[0 : len(entry.name)] = entry.name
-    return len(entry.name)
+    destination[0 : len(entry.name())] = entry.name()
+    return len(entry.name())
 
 
 @metal
@@ -94,6 +95,7 @@ def mount_drive(image: Image, disk: Drive, object: u64, size: u64) -> i64:
     disk.object = object
     disk.size = size
     disk.read = read_drive
+    use_drive(disk)
     image.drive = disk
     return image.mount(0, size)
 
@@ -107,18 +109,19 @@ with hooks(
     (integrity.on_damage, note_damage), (node.on_node_end, nothing_hangs), (node_pages.on_pages_gone, none_mapped)
 ):
     unit = jit(
+        pages.allocate_for_program,
         *ROOTS, Image, Inode, Entry, lookup, name_of, source_of, read_all, page_at, PageSource,
         integrity.xxh64, integrity.Integrity, damaged, Drive, mount_drive, unreadable, fetched,
     )  # fmt: skip
 
 
 class Mounted:
-    """An image in the arena, right after 16 MiB of RAM."""
+    """An image in the arena, right after 16 MiB of memory, of which `room` bytes are RAM."""
 
-    def __init__(self, data, sums=None, drive=False):
+    def __init__(self, data, sums=None, drive=False, room=16 << 20):
         size = -(-len(data) // BLOCK) * BLOCK + (1 << 20)
         self.start = 16 << 20
-        self.memory = Memory(unit, self.start + size, [(0, self.start)])
+        self.memory = Memory(unit, self.start + size, [(0, room)])
         self.memory.map[self.start : self.start + len(data)] = bytes(data)
         self.base = self.memory.base + self.start
         self.image = unit.new(Image)
@@ -264,6 +267,29 @@ def test_a_drive_is_read_as_far_as_it_is_used_and_once(packed):
     for _ in range(3):
         assert mounted.read(inode, 100_000, 40_000)[1] == 40_000
     assert 10 <= unit.get(fetched) - before <= 24
+
+
+def test_pages_of_a_drive_make_room_for_others(packed):
+    folder, data = packed
+    room = 256 << 10
+    assert len(data) > 1.9 * room
+    mounted = Mounted(data, drive=True, room=room)
+    root, _ = mounted.inode(mounted.image.root)
+    free = mounted.memory.free
+    for _ in range(2):
+        for size in (300_001, 100_000, 12345, 300_001):
+            nid, result = unit.call(lookup, mounted.image, root, b"file-%d" % size)
+            assert result == 0
+            inode, _ = mounted.inode(nid)
+            assert mounted.read(inode, 0, size) == ((folder / f"file-{size}").read_bytes(), size)
+        entries, result = mounted.entries(root)
+        assert result == 0 and b"many" in entries
+    # A program gets all of them, but for the reserve and the map itself.
+    taken = 0
+    while unit.call(pages.allocate_for_program):
+        taken += 1
+    assert taken > free - 16 - 8
+    assert mounted.read(inode, 0, 1)[1] in (1, -EIO)
 
 
 def test_what_a_drive_can_not_read_is_EIO_and_the_rest_goes_on(packed):

@@ -26,7 +26,7 @@ from goanna.kernel.device.virtio.mmio import MMIO_SIZE, find_mmio
 from goanna.kernel.device.virtio.pci import connect_messages, find_pci
 from goanna.kernel.device.virtio.plan9 import PLAN9_DEVICE, channel_interrupt
 from goanna.kernel.device.virtio.queue import Part
-from goanna.kernel.file.drive import CLUSTER, Drive
+from goanna.kernel.file.drive import CLUSTER, Drive, use_drive
 from goanna.kernel.random.pool import stir_bytes
 from goanna.kernel.shared.boot import FLAG_PORTS, FLAG_VIRTIO_CONSOLE
 from goanna.metal import Array, Fn, Ptr, Slice, copy, fill, i64, metal, sizeof, static, u8, u32, u64, unsafe
@@ -184,6 +184,7 @@ def disk_drive(disk: Disk) -> Drive:
     drive.object = unsafe.address(disk)
     drive.size = disk.size
     drive.read = read_pages
+    use_drive(drive)
     return drive
 
 

@@ -6,9 +6,11 @@ is checked against its end, and every block against its checksum when it is firs
 -EUCLEAN, damaged data -EIO; neither is ever a panic.
 """
 
+from goanna.kernel.arch import physical
 from goanna.kernel.base.errno import EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, EUCLEAN
 from goanna.kernel.file.drive import Drive
 from goanna.kernel.file.integrity import Integrity
+from goanna.kernel.memory import pages
 from goanna.metal import Array, Ptr, Slice, i64, metal, sizeof, struct, u8, u16, u32, u64, unsafe
 
 __all__ = [
@@ -151,9 +153,14 @@ class Entry:
     """One name in a directory."""
 
     nid: u64
-    name: Slice[u8]  # in the image
+    bytes: Array[u8, MAXIMUM_NAME + 1]
+    length: u64  # of the name
     next: u64  # position of the entry after
     kind: u8  # EROFS_FT_*: 1 file, 2 directory, 3, 4 devices, 5 pipe, 6 socket, 7 symbolic link
+
+    def name(self) -> Slice[u8]:
+        """The name."""
+        return self.bytes[0 : self.length]
 
 
 @struct
@@ -182,10 +189,9 @@ class Image:
             return -EINVAL
         self.base = base
         self.size = min(size, u64(MAXIMUM_SIZE))
-        address = self.at(SUPERBLOCK, sizeof(Superblock))
-        if address == 0:
+        block = Superblock()
+        if not self.load(SUPERBLOCK, unsafe.slice(u8, unsafe.address(block), sizeof(Superblock))):
             return -EIO
-        block = unsafe.at(Superblock, address)
         if block.magic != MAGIC or u64(block.block_bits) != BLOCK_BITS or block.directory_bits != 0:
             return -EINVAL
         if block.incompatible & ~KNOWN_FEATURES != 0 or block.devices != 0:
@@ -208,13 +214,18 @@ class Image:
 
     def at(self, offset: u64, length: u64) -> u64:
         """The address of a stretch of the image, checked in every way; 0 if it is damaged. It lies inside, and on a
-        drive in one page."""
+        drive in one page, which stays until `let_go`."""
         if self.drive is not None:
             page = self.drive.page(offset // BLOCK)
             return page + offset % BLOCK if page != 0 else u64(0)
         if length != 0 and not self.integrity.check(offset, length):
             return 0
         return self.base + offset
+
+    def let_go(self, address: u64) -> None:
+        """What `at`, or `view`, gave is no longer looked at."""
+        if self.drive is not None:
+            pages.release(physical(address) & ~u64(BLOCK - 1))
 
     def inode(self, nid: u64, inode: Inode) -> i64:
         """Read an inode. 0, -EUCLEAN or -EIO."""
@@ -223,10 +234,9 @@ class Image:
         offset = self.metadata + nid * SLOT
         if not self.inside(offset, sizeof(CompactInode)):
             return -EUCLEAN
-        address = self.at(offset, sizeof(CompactInode))
-        if address == 0:
+        compact = CompactInode()
+        if not self.load(offset, unsafe.slice(u8, unsafe.address(compact), sizeof(CompactInode))):
             return -EIO
-        compact = unsafe.at(CompactInode, address)
         inode.nid = nid
         inode.modified = self.build_time
         inode.modified_nanoseconds = self.build_nanoseconds
@@ -267,6 +277,7 @@ class Image:
             if address == 0:
                 return False
             destination[done : done + count] = unsafe.slice(u8, address, count)
+            self.let_go(address)
             done += count
         return True
 
@@ -311,12 +322,13 @@ class Image:
             if result != 0:
                 return result
             destination[done : done + len(part)] = part
+            self.let_go(unsafe.address(part))
             done += len(part)
         return i64(count)
 
     def view(self, inode: Inode, offset: u64, most: u64) -> tuple[Slice[u8], i64]:
         """The data at `offset` (inside the file) in place, at most `most` bytes, up to where flat part, tail or a
-        drive's page end."""
+        drive's page end. `let_go` of its address if there is no error."""
         start = inode.data + offset
         count = inode.flat - offset if offset < inode.flat else inode.size - offset
         if offset >= inode.flat:
@@ -340,18 +352,22 @@ class Image:
                 return result
             count = entries_in(data)
             if count == 0:
+                self.let_go(unsafe.address(data))
                 return -EUCLEAN
             index = (position - block) // sizeof(DirectoryEntry)
             if index < count:
                 name, nid, kind = name_in(data, index, count)
+                entry.length = len(name)
+                entry.bytes[0 : len(name)] = name
+                self.let_go(unsafe.address(data))
                 if len(name) == 0:
                     return -EUCLEAN
                 entry.nid = nid
                 entry.kind = kind
-                entry.name = name
                 following = block + (index + 1) * sizeof(DirectoryEntry)
                 entry.next = following if index + 1 < count else block + BLOCK
                 return 1
+            self.let_go(unsafe.address(data))
             position = block + BLOCK
         return 0
 
@@ -371,9 +387,11 @@ class Image:
             if result != 0:
                 return 0, result
             count = entries_in(data)
-            if count == 0:
-                return 0, -EUCLEAN
-            nid, order = search(data, count, name)
+            nid: u64 = 0
+            order: u32 = BROKEN
+            if count != 0:
+                nid, order = search(data, count, name)
+            self.let_go(unsafe.address(data))
             if order == FOUND:
                 return nid, 0
             if order == BROKEN:

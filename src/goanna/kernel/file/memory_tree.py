@@ -263,7 +263,7 @@ def check_empty(entry: Entry) -> i64:
         if found <= 0:
             return found
         position = below.next
-        if not is_dots(below.name) and not hidden(entry, below.name):
+        if not is_dots(below.name()) and not hidden(entry, below.name()):
             return -ENOTEMPTY
 
 
@@ -401,9 +401,9 @@ def list_image(description: Description, writer: DirectoryWriter, directory: Ent
             description.position = THE_END
             return 0
         following = IMAGE_NAMES + below.next
-        if not is_dots(below.name) and not hidden(directory, below.name):
+        if not is_dots(below.name()) and not hidden(directory, below.name()):
             kind = TYPES[u64(below.kind)] if below.kind < 8 else u8(0)
-            if not writer.add(below.name, below.nid, kind, following):
+            if not writer.add(below.name(), below.nid, kind, following):
                 return 0
         description.position = following
     return 0

@@ -56,7 +56,9 @@ def content(node: Node, position: u64, most: u64) -> tuple[Slice[u8], u64, i64]:
     if node.pages.count == 0:
         count = min(most, node.image_end - position, AT_ONCE)
     part, error = node.image.view(node.inode, position, count)
-    return part, 0, error
+    if node.image.drive is not None and error == 0:
+        page = physical(unsafe.address(part)) & ~u64(PAGE_SIZE - 1)
+    return part, page, error
 
 
 @metal
@@ -264,9 +266,7 @@ def get_page(source: Ptr[PageSource], index: u64, writing: bool) -> u64:
         part, error = node.image.view(node.inode, start, PAGE_SIZE)
         if error < 0:
             return NO_PAGE
-        page = physical(unsafe.address(part))
-        pages.reference(page)
-        return page
+        return physical(unsafe.address(part))
     page, error = own_page(node, index)
     if error == -ENOMEM:
         return NO_MEMORY

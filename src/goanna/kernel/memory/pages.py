@@ -12,6 +12,7 @@ from goanna.kernel.base.lock import SpinLock
 from goanna.metal import (
     Array,
     Atomic,
+    Fn,
     Ptr,
     count_trailing_zeros,
     fill,
@@ -97,6 +98,9 @@ total_count = static(u64)  # pages
 noticed = per_processor(u64)  # pages in use at which the processor is told that there are many more than before
 reserve = static(u64)  # pages that programs can't have
 zero_page_address = static(u64)
+# Gives back pages that can be had again; whether there were any. Called with any lock but those below the owner's of
+# such pages. None: there are none.
+reclaim = static(Fn[[], bool])
 
 
 @metal
@@ -255,7 +259,10 @@ def allocate_zeroed() -> u64:
 @metal
 def allocate_for_program() -> u64:
     """One page, not zeroed, for a program: physical address, or 0 when only the kernel's reserve is left."""
-    return allocate_within(0, reserve)
+    page = allocate_within(0, reserve)
+    while unlikely(page == 0) and reclaim is not None and reclaim():
+        page = allocate_within(0, reserve)
+    return page
 
 
 @metal
