@@ -10,9 +10,10 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import xxhash
 
@@ -20,9 +21,11 @@ from goanna.cache import cache_folder
 from goanna.failure import Failure
 from goanna.image.erofs import File, FileChanged, FileSystem, Folder, Link, Node
 from goanna.image.host_files import HostFiles
+from goanna.kernel.shared.tree_sums import TREE_BLOCK, TreeSums
+from goanna.layouts import packed
 
 # Raised when the same folder gives other bytes than before.
-_FORMAT = 1
+_FORMAT = 2
 # Seconds after its last use that an older state of a folder is kept: another machine may be about to open it.
 _KEPT = 3600.0
 
@@ -72,7 +75,7 @@ def _write(top: Folder, made: Path) -> None:
         descriptor, temporary = tempfile.mkstemp(dir=made.parent, prefix=f".{made.name}.")
         try:
             with os.fdopen(descriptor, "wb") as stream:
-                FileSystem(top).write(stream)
+                write_checked(FileSystem(top).pieces(), stream)
             os.replace(temporary, made)
         except BaseException:
             os.unlink(temporary)
@@ -83,6 +86,35 @@ def _write(top: Folder, made: Path) -> None:
         raise Failure(str(error)) from None
     except OSError as error:
         raise Failure(f"{made}: can't be written: {error.strerror}") from None
+
+
+def write_checked(pieces: Iterable[bytes], stream: BinaryIO) -> None:
+    """Write a tree, whole blocks in pieces, and the checksums that the kernel reads (kernel/shared/tree_sums.py)."""
+    sums: list[int] = []
+    rest = b""
+    for piece in pieces:
+        stream.write(piece)
+        rest += piece
+        end = len(rest) // TREE_BLOCK * TREE_BLOCK
+        sums += _sums(rest[:end])
+        rest = rest[end:]
+    table = _table(sums)
+    roots = _table(_sums(table))
+    told = packed(
+        TreeSums, blocks=len(sums), root_blocks=len(roots) // TREE_BLOCK, roots_sum=xxhash.xxh64_intdigest(roots)
+    )[:-8]
+    last = told + xxhash.xxh64_intdigest(told).to_bytes(8, "little")
+    stream.write(table + roots + last.ljust(TREE_BLOCK, b"\0"))
+
+
+def _sums(data: bytes) -> list[int]:
+    view = memoryview(data)
+    return [xxhash.xxh64_intdigest(view[at : at + TREE_BLOCK]) for at in range(0, len(view), TREE_BLOCK)]
+
+
+def _table(sums: list[int]) -> bytes:
+    table = b"".join(each.to_bytes(8, "little") for each in sums)
+    return table + bytes(-len(table) % TREE_BLOCK)
 
 
 def _forget_others(place: Path, name: str, made: Path) -> None:

@@ -1,5 +1,6 @@
 """The EROFS reader against mkfs.erofs and the tree that it packed, and against images altered at random."""
 
+import io
 import os
 import random
 import shutil
@@ -10,6 +11,8 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goanna.image.erofs import File, FileSystem, Folder
+from goanna.image.tree_cache import write_checked
 from goanna.kernel.arch.host import arena as host_arena
 from goanna.kernel.base.errno import EIO, EISDIR, ENOENT, ENOTDIR
 from goanna.kernel.file import integrity, node, node_pages
@@ -92,10 +95,13 @@ def read_drive(object: u64, first: u64, into: Slice[u64]) -> i64:
 
 @metal
 def mount_drive(image: Image, disk: Drive, object: u64, size: u64) -> i64:
+    """-1000: its checksums are damaged."""
     disk.object = object
     disk.size = size
     disk.read = read_drive
     use_drive(disk)
+    if not disk.check():
+        return -1000
     image.drive = disk
     return image.mount(0, size)
 
@@ -290,6 +296,59 @@ def test_pages_of_a_drive_make_room_for_others(packed):
         taken += 1
     assert taken > free - 16 - 8
     assert mounted.read(inode, 0, 1)[1] in (1, -EIO)
+
+
+def with_sums(data):
+    stream = io.BytesIO()
+    data = data.ljust(-(-len(data) // BLOCK) * BLOCK, b"\0")
+    write_checked([data[:5000], data[5000:]], stream)
+    return data, stream.getvalue()
+
+
+def test_pages_of_a_drive_are_checked_as_they_are_read(packed):
+    folder, data = packed
+    data, checked = with_sums(data)
+    mounted = Mounted(checked, drive=True)
+    assert mounted.result == 0 and mounted.drive.checked == len(data) // BLOCK
+    root, _ = mounted.inode(mounted.image.root)
+    nid, _ = unit.call(lookup, mounted.image, root, b"file-300001")
+    inode, _ = mounted.inode(nid)
+    content = (folder / "file-300001").read_bytes()
+    assert mounted.read(inode, 0, 300_001) == (content, 300_001) and unit.get(damaged) == 0
+    broken = bytearray(checked)
+    broken[inode.data + 20 * BLOCK + 5] ^= 1
+    mounted = Mounted(broken, drive=True)
+    inode, _ = mounted.inode(nid)
+    assert mounted.read(inode, 0, 20 * BLOCK) == (content[: 20 * BLOCK], 20 * BLOCK)
+    assert mounted.read(inode, 20 * BLOCK, 1) == (b"", -EIO) and unit.get(damaged) > 0
+    assert mounted.read(inode, 21 * BLOCK, 1) == (content[21 * BLOCK : 21 * BLOCK + 1], 1)
+
+
+def test_sums_that_are_read_along_with_what_they_are_of():
+    root = Folder()
+    root.add("file", File(data=b"x" * 10_000))
+    stream = io.BytesIO()
+    write_checked(FileSystem(root).pieces(), stream)
+    mounted = Mounted(stream.getvalue(), drive=True)
+    assert mounted.result == 0
+    top, _ = mounted.inode(mounted.image.root)
+    inode, _ = mounted.inode(unit.call(lookup, mounted.image, top, b"file")[0])
+    assert mounted.read(inode, 0, 10_000) == (b"x" * 10_000, 10_000)
+
+
+@pytest.mark.parametrize("place", [-BLOCK + 9, -BLOCK + 17, -BLOCK + 33, -2 * BLOCK + 3])
+def test_damaged_sums_of_a_drive_are_found_at_the_start(packed, place):
+    _, checked = with_sums(packed[1])
+    broken = bytearray(checked)
+    broken[place] ^= 64
+    assert Mounted(broken, drive=True).result == -1000
+
+
+def test_damaged_sums_of_a_drive_are_found_where_they_are_used(packed):
+    data, checked = with_sums(packed[1])
+    broken = bytearray(checked)
+    broken[len(data) + 3] ^= 1
+    assert Mounted(broken, drive=True).result == -EIO
 
 
 def test_what_a_drive_can_not_read_is_EIO_and_the_rest_goes_on(packed):

@@ -36,7 +36,7 @@ from goanna.kernel.boot.standing import mount_tree
 from goanna.kernel.device.control import log_line, program_died, program_exited, use_channel
 from goanna.kernel.file.generated_tree import mount_generated
 from goanna.kernel.file.image_tree import mount_root, root_image
-from goanna.kernel.file.integrity import Integrity, on_damage, xxh64
+from goanna.kernel.file.integrity import ON_DRIVE, Integrity, on_damage, xxh64
 from goanna.kernel.memory import pages, placement
 from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.random.pool import random_number, seed
@@ -148,8 +148,9 @@ def damaged(block: u64) -> None:
     """A block of the bundle is not what was written: the program gets EIO or SIGBUS; say why, once it matters."""
     buffer = Array[u8, 160]()
     text = Text(window=buffer[:])
-    text.put(b"goanna: the image is damaged: block ")
-    text.number(block)
+    text.put(b"goanna: the tree beside the image is damaged: block " if block & ON_DRIVE != 0 else
+             b"goanna: the image is damaged: block ")
+    text.number(block & ~u64(ON_DRIVE))
     text.put(b", a page, is not what was written")
     log_line(buffer[0 : text.position])
 
@@ -179,7 +180,8 @@ def mount_beside() -> None:
     """Mount the tree that came along beside the image: on a disk of its own, or in memory, put there by the loader."""
     disk = find_disk(TREE_DISK)
     if disk is not None:
-        if mount_tree(0, disk_drive(disk), disk.size) != 0:
+        drive = disk_drive(disk)
+        if not drive.check() or mount_tree(0, drive, disk.size) != 0:
             refuse(b"the tree on the disk beside the image can't be read")
         return
     tree, size = loader_module()

@@ -4,18 +4,21 @@ They are kept while there is memory. A program that finds none takes back pages 
 one end of the drive to the other and over again; they are read again when they are wanted.
 """
 
-from goanna.kernel.arch import PAGE_SIZE, virtual
+from goanna.kernel.arch import PAGE_SIZE, physical, virtual
 from goanna.kernel.base.lock import SpinLock
+from goanna.kernel.file.integrity import ON_DRIVE, on_damage, xxh64
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.page_map import MAXIMUM_INDEX, PageMap
+from goanna.kernel.shared.tree_sums import SUMS_IN_BLOCK, TREE_SUMS_MAGIC, TreeSums
 from goanna.kernel.thread.mutex import Mutex
-from goanna.metal import Array, Fn, Ptr, Slice, fill, i64, metal, static, struct, u8, u64, unsafe
+from goanna.metal import Array, Fn, Ptr, Slice, copy, fill, i64, metal, sizeof, static, struct, u8, u32, u64, unsafe
 
 __all__ = ["CLUSTER", "Drive", "use_drive"]
 
 CLUSTER = 8  # pages read at once, from a multiple of it on
 MAXIMUM_DRIVES = 16
 AT_ONCE = 64  # pages taken back
+MOST_ROOTS = 64  # pages, for a tree of 64 GiB
 
 
 @struct
@@ -30,6 +33,8 @@ class Drive:
     lock: SpinLock  # protects both below; a page of the map with one reference is looked at by nobody
     pages: PageMap
     hand: u64  # where to look for pages to be taken back
+    checked: u64  # pages from the start on whose sums follow; 0: none are checked
+    roots: u64  # address of the sums of the pages of sums
 
     def known(self, index: u64) -> u64:
         """The address of a page that is in memory, with a reference; 0 if it is not."""
@@ -70,15 +75,82 @@ class Drive:
         found: u64 = 0
         for index in range(count):
             kept = False
-            if good:
+            if good and self.sound(first + index, fresh[index]):
                 with self.lock:
-                    kept = self.pages.set(first + index, fresh[index])
-                    if kept and first + index == wanted:
-                        pages.reference(fresh[index])
-                        found = virtual(fresh[index])
+                    there = self.pages.get(first + index)  # a page of sums comes while one before it is checked
+                    if there == 0 and self.pages.set(first + index, fresh[index]):
+                        kept = True
+                        there = fresh[index]
+                    if there != 0 and first + index == wanted:
+                        pages.reference(there)
+                        found = virtual(there)
             if not kept:
                 pages.release(fresh[index])
         return found
+
+    def check(self) -> bool:
+        """Begin to check what is read, if the disk has sums (shared/tree_sums.py). At boot. False: they are damaged, or
+        memory is out."""
+        last = self.size // PAGE_SIZE
+        address: u64 = 0
+        if last == 0 or self.size % PAGE_SIZE != 0:
+            return True
+        address = self.page(last - 1)
+        if address == 0:
+            return False
+        sums = TreeSums()
+        copy(sums, unsafe.at(TreeSums, address))
+        pages.release(physical(address))
+        if sums.magic != TREE_SUMS_MAGIC:
+            return True
+        told = xxh64(unsafe.slice(u8, unsafe.address(sums), sizeof(TreeSums) - 8))
+        if told != sums.sum or sums.blocks == 0 or sums.blocks > last or sums.root_blocks > MOST_ROOTS:
+            return False
+        table = (sums.blocks + (SUMS_IN_BLOCK - 1)) // SUMS_IN_BLOCK
+        if sums.blocks + table + sums.root_blocks + 1 != last or table > sums.root_blocks * SUMS_IN_BLOCK:
+            return False
+        order: u32 = 0
+        while u64(1) << u64(order) < sums.root_blocks:
+            order += 1
+        memory = pages.allocate_order(order)
+        if memory == 0:
+            return False
+        for index in range(sums.root_blocks):
+            address = self.page(sums.blocks + table + index)
+            if address == 0:
+                return False
+            place = unsafe.slice(u8, virtual(memory) + index * PAGE_SIZE, PAGE_SIZE)
+            place[:] = unsafe.slice(u8, address, PAGE_SIZE)
+            pages.release(physical(address))
+        if xxh64(unsafe.slice(u8, virtual(memory), sums.root_blocks * PAGE_SIZE)) != sums.roots_sum:
+            return False
+        with self.lock:
+            self.pages.clear_from(0)  # what was read unchecked
+        self.roots = virtual(memory)
+        self.checked = sums.blocks
+        return True
+
+    def sound(self, index: u64, page: u64) -> bool:
+        """Whether a page that was read is what was written."""
+        if self.checked == 0:
+            return True
+        sum = xxh64(unsafe.slice(u8, virtual(page), PAGE_SIZE))
+        expected: u64 = sum
+        if index < self.checked:
+            place = self.checked + index // SUMS_IN_BLOCK
+            address = self.known(place)
+            if address == 0:
+                address = self.fetch(place, 1, place)
+            if address == 0:
+                return False
+            expected = unsafe.load(u64, address + index % SUMS_IN_BLOCK * 8)
+            pages.release(physical(address))
+        elif index < self.checked + (self.checked + (SUMS_IN_BLOCK - 1)) // SUMS_IN_BLOCK:
+            expected = unsafe.load(u64, self.roots + (index - self.checked) * 8)
+        if sum != expected:
+            on_damage(index | ON_DRIVE)
+            return False
+        return True
 
     def has(self, index: u64) -> bool:
         """Whether a page is in memory."""

@@ -9,7 +9,7 @@ from goanna.kernel.memory import pages
 from goanna.kernel.shared.boot import CHECKSUM_BLOCK
 from goanna.metal import Fn, Ptr, Slice, fill, hook, metal, rotate_left, struct, u8, u32, u64, unsafe, wrapping
 
-__all__ = ["Integrity", "on_damage", "xxh64"]
+__all__ = ["ON_DRIVE", "Integrity", "on_damage", "xxh64"]
 
 PRIME_1 = 0x9E3779B185EBCA87
 PRIME_2 = 0xC2B2AE3D27D4EB4F
@@ -17,7 +17,9 @@ PRIME_3 = 0x165667B19E3779F9
 PRIME_4 = 0x85EBCA77C2B2AE63
 PRIME_5 = 0x27D4EB2F165667C5
 
-on_damage = hook(Fn[[u64], None])  # a block of the bundle, by number, is not what it was when the image was made
+# A block of the bundle, by number, is not what it was when the image was made; or of a drive, with this bit.
+on_damage = hook(Fn[[u64], None])
+ON_DRIVE = 1 << 63
 
 
 @metal(inline=True)
