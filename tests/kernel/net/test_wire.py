@@ -249,8 +249,9 @@ def test_neighbour_messages(target, link, solicitation, flags):
     option = bytes([1 if solicitation else 2, 1]) + mac(link) if link else b""
     assert out[:size] == bytes([kind, 0, 0, 0, flags, 0, 0, 0]) + target.packed + option
     found = unit.new(discovery.Discovery)
-    assert unit.call(discovery.parse, edge.slice(out[:size]), found) == (not target.is_multicast)
-    if not target.is_multicast:
+    multicast = (target.ipv4_mapped or target).is_multicast  # older Pythons don't look into the mapped address
+    assert unit.call(discovery.parse, edge.slice(out[:size]), found) == (not multicast)
+    if not multicast:
         assert text(found.target) == target and found.flags == flags
         assert (found.source_mac if solicitation else found.target_mac) == link
 
