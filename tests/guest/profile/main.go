@@ -67,23 +67,35 @@ func used() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
+// profiled works for half a second and gives the profile of it and the number of its samples.
+func profiled() ([]byte, uint64) {
+	var profile bytes.Buffer
+	if err := pprof.StartCPUProfile(&profile); err != nil {
+		fmt.Println(err)
+		return nil, 0
+	}
+	hot(500 * time.Millisecond)
+	pprof.StopCPUProfile()
+	reader, err := gzip.NewReader(&profile)
+	if err != nil {
+		fmt.Println(err)
+		return nil, 0
+	}
+	data, err := io.ReadAll(reader)
+	if err != nil {
+		fmt.Println(err)
+	}
+	return data, samples(data)
+}
+
 func main() {
 	for round := 0; round < 2; round++ {
-		var profile bytes.Buffer
-		if err := pprof.StartCPUProfile(&profile); err != nil {
-			fmt.Println(err)
-			return
+		// 50 samples are due. A machine whose processors stand still for a while misses some: it is asked again.
+		data, n := profiled()
+		for try := 1; n < 25 && try < 6; try++ {
+			data, n = profiled()
 		}
-		hot(500 * time.Millisecond)
-		pprof.StopCPUProfile()
-		reader, err := gzip.NewReader(&profile)
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		data, err := io.ReadAll(reader)
-		fmt.Println("profile read:", err, "names the hot function:", bytes.Contains(data, []byte("main.hot")))
-		n := samples(data) // 50 are due
+		fmt.Println("names the hot function:", bytes.Contains(data, []byte("main.hot")))
 		fmt.Println("enough samples:", n >= 25, "not too many:", n <= 75)
 	}
 	// Without a profile the timer is off again: nothing may arrive.
