@@ -653,9 +653,16 @@ def test_a_fin_out_of_order_waits_for_the_text_before_it():
     host.say(ACK | FIN, b"b", at=1)
     assert host.state(0) == State.ESTABLISHED.value
     host.say(ACK, b"a")
-    host.let(0.1)
-    host.say(ACK | FIN, b"b", at=1)
     assert host.state(0) == State.CLOSE_WAIT.value and host.read(0) == b"ab"
+    assert host.got()[-1]["acknowledgment"] == host.at + 3
+
+
+def test_a_fin_alone_out_of_order_waits_too():
+    host = Open()
+    host.say(ACK | FIN, at=1)
+    assert host.state(0) == State.ESTABLISHED.value
+    host.say(ACK, b"a")
+    assert host.state(0) == State.CLOSE_WAIT.value and host.read(0) == b"a"
 
 
 def test_rfc_2525_2_17_closing_with_unread_text_resets():

@@ -189,6 +189,8 @@ class Connection:
     runs: Runs  # out of order, by sequence
     run_count: u32
     run_clock: u64
+    early_fin: bool  # a FIN came out of order, and
+    early_fin_sequence: u32  # stands there
     duplicate: Block  # to be reported by the next acknowledgment (RFC 2883); empty if left == right
     stamp_recent: u32  # RFC 7323 TS.Recent
     stamp_age: u64  # when that was set

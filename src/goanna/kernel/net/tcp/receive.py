@@ -42,11 +42,16 @@ def take_text(c: Connection, packet: Packet, sequence: u32, fin: bool, now: u64)
         drop(packet)
         if sequence != c.receive_next:
             c.ack_now = True
+            c.early_fin = c.early_fin or fin
+            c.early_fin_sequence = sequence if fin else c.early_fin_sequence
         return fin and sequence == c.receive_next
     packet.sequence = sequence
     if likely(sequence == c.receive_next):
         return take_next(c, packet, end, fin, now)
     c.ack_now = True
+    if fin:
+        c.early_fin = True
+        c.early_fin_sequence = end
     take_later(c, packet, sequence, end)
     return False
 
@@ -72,6 +77,8 @@ def take_next(c: Connection, packet: Packet, end: u32, fin: bool, now: u64) -> b
         c.ack_now = True  # a hole is filled, or not yet (RFC 5681 4.2)
         join_runs(c)
         fin = fin and c.receive_next == end
+    if unlikely(c.early_fin and c.receive_next == c.early_fin_sequence):
+        fin = True
     c.unacknowledged += size
     c.events |= READABLE
     if c.quick != 0:

@@ -77,10 +77,8 @@ def arm_flight(c: Connection, now: u64) -> None:
             wait = max(2 * c.srtt, u64(LEAST_PROBE))
             if less(c.send_next, c.send_una) <= c.mss:
                 wait += PROBE_DELAY
-        wait = c.last_sent + wait
-        if wait < c.transmit_deadline:
-            c.waiting = Waiting.PROBE
-            c.transmit_deadline = max(wait, now)
+        c.waiting = Waiting.PROBE
+        c.transmit_deadline = max(min(c.last_sent + wait, c.transmit_deadline), now)
 
 
 @metal
