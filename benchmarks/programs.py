@@ -39,6 +39,12 @@ def now(folder: Path) -> Path:
     return _go(PROJECT / "tests" / "guest" / "now", folder / "now")
 
 
+@cache
+def streams(folder: Path) -> Path:
+    """tests/guest/streams: much to and from the standard streams."""
+    return _go(PROJECT / "tests" / "guest" / "streams", folder / "streams")
+
+
 def _go(package: Path, target: Path) -> Path:
     environment = os.environ | {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64"}
     subprocess.run([str(find_go()), "build", "-o", target, "."], cwd=package, env=environment, check=True)

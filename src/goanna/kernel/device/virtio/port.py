@@ -114,7 +114,9 @@ class Port:
         while self.hand_on():
             token, length = self.input.take()
             if token == 0:
-                self.show_input()
+                # The device is told of every half of the buffers: as many it has yet, and each time costs an exit.
+                if u64(self.input.unpublished()) * 2 >= self.page_count:
+                    self.show_input()
                 if self.input.listen():
                     return
                 continue

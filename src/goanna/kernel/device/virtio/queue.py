@@ -149,6 +149,10 @@ class Queue:
             return passed < u16.wrap(u32(self.added) + 0x1_0000 - u32(old))
         return word(self.used).load() & NO_NOTIFY == 0
 
+    def unpublished(self) -> u16:
+        """How many chains were added that the device has not been shown."""
+        return u16.wrap(u32(self.added) + 0x1_0000 - u32(self.published))
+
     def take(self) -> tuple[u64, u32]:
         """Take back a chain that the device is done with: its token, and how many bytes it wrote. Token 0: none."""
         if word(self.used + 2).load() == self.taken:
