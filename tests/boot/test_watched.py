@@ -83,8 +83,22 @@ def test_gdb_stops_in_the_program_and_in_the_kernel(program: Path, processors: i
     assert re.search(r"#1 .* in runtime\.main \(\) at .*/runtime/proc\.go:\d+", said), said
     assert re.search(r"#0 +sys_write \(descriptor=1, .*count=23\) at .*/kernel/file/\w+\.py:\d+", said), said
     assert re.search(r"#\d .* in dispatch \(.*\) at .*/kernel/syscall/dispatch\.py:\d+", said), said
-    assert re.search(r"#\d .* in internal/runtime/syscall.*Syscall6", said), said
+    call = said.partition("#0  sys_write")[2]
+    assert re.search(r"#\d +<signal handler called>\n#\d+ .*internal/runtime/syscall.*Syscall6", call), said
+    assert re.search(r"#\d+ .*main\.main \(\) at .*tests/guest/hello/main\.go:\d+", call), said
+    assert re.search(r"#\d+ .*runtime\.goexit .*\n(#\d+ +0x0000000000000000 in \?\? \(\)\n)?(?!Backtrace)", call), said
     assert re.search(r"^\d+\tdef sys_write\(", said, re.MULTILINE), said
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
+def test_gdb_goes_from_a_page_fault_into_the_program_that_made_it(program: Path, processors: int) -> None:
+    user = "hbreak handle_trap if frame.cs == 0x23 && frame.vector == 14"
+    steps = ["set backtrace past-main on", "hbreak main.main", "continue", "delete", user, "continue"]
+    said = debugged(program, processors, [*steps, "backtrace", "print *frame", "kill"])
+    trace = said.partition("#0  handle_trap")[2]
+    assert re.search(r"^#1 +<signal handler called>\n#2 .* at .*/\w+\.(go|s):\d+$", trace, re.MULTILINE), said
+    assert "#3 " in trace and "Backtrace stopped" not in trace, said
+    assert re.search(r"\$1 = \{r15 = \d+, .*vector = 14, code = \d+, rip = \d+, cs = 35, ", trace), said
 
 
 @pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")

@@ -37,9 +37,7 @@ def table_take(table: PageTable, start: u64, end: u64, taken: Slice[u64]) -> tup
 
 
 @metal
-def table_share(
-    table: PageTable, other: PageTable, start: u64, end: u64, shared: Slice[u64]
-) -> tuple[u64, u64, bool]:
+def table_share(table: PageTable, other: PageTable, start: u64, end: u64, shared: Slice[u64]) -> tuple[u64, u64, bool]:
     """Map the pages of 4 KiB in [start, end) in another table as well, read-only in both (what may be written may be
     read), at most len(shared) of them: how many, where it stopped, and False if there was no memory for a table."""
     count: u64 = 0

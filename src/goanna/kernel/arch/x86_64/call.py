@@ -8,8 +8,9 @@ from goanna.metal import Fn, hook, metal, per_processor, u64, unsafe
 
 from .cpu import MSR_LSTAR, MSR_STAR, MSR_SYSCALL_MASK, write_msr
 from .descriptor import task
-from .frame import AT_FRAME, CALL, FRAME_SIZE, KERNEL_CODE, KERNEL_DATA, NO_CALLER, USER_CODE, USER_DATA, Frame
+from .frame import CALL, FRAME_SIZE, KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA, Frame
 from .trap import POP, PUSH, finish_work, leave_kernel, work
+from .unwind import AT_FRAME, NO_CALLER, unwound
 
 __all__ = ["enable_calls", "on_call", "set_kernel_stack", "user_frame"]
 
@@ -24,8 +25,7 @@ user_stack = per_processor(u64)  # a place for one moment: the program's stack p
 
 # Offsets in the frame: rcx 88, r11 48, rip 136, rflags 152; behind the popped registers the stack pointer is at 40.
 # SYSRET loads rip from rcx and the flags from r11; it faults in kernel mode for an address past the user half.
-ENTRY = f"""
-    {NO_CALLER}
+ENTER = f"""
     swapgs
     movq %rsp, %gs:{{user_stack}}
     movq %gs:{{kernel_stack}}, %rsp
@@ -37,11 +37,12 @@ ENTRY = f"""
     push %rax
     push ${CALL}
     {PUSH}
-    {AT_FRAME}
+"""
+ANSWER = """
     xorl %ebp, %ebp
     movq %rsp, %rdi
-    call {{handler}}
-1:  cmpl $0, %gs:{{work}}
+    call {handler}
+1:  cmpl $0, %gs:{work}
     jne 3f
     movq 88(%rsp), %rcx
     movq 48(%rsp), %r11
@@ -54,18 +55,20 @@ ENTRY = f"""
     movq %rcx, %rax
     shrq $47, %rax
     jne 4f
-    .cfi_remember_state
-    {NO_CALLER}
+"""
+LEAVE = f"""
     {POP}
     movq 40(%rsp), %rsp
     swapgs
     sysretq
-    .cfi_restore_state
-3:  movq %rsp, %rdi
-    call {{finish}}
-    jmp 1b
-4:  jmp {{leave}}
 """
+OTHERWISE = """
+3:  movq %rsp, %rdi
+    call {finish}
+    jmp 1b
+4:  jmp {leave}
+"""
+ENTRY = unwound((NO_CALLER, ENTER), (AT_FRAME, ANSWER), (NO_CALLER, LEAVE), (AT_FRAME, OTHERWISE))
 
 
 @metal

@@ -9,8 +9,8 @@ from goanna.metal import Array, Slice, constant, fill, i64, metal, panic, sizeof
 from .layout import USER_TOP
 
 __all__ = [
-    "AT_FRAME", "CALL", "FLAGS_USER", "FRAME_LINE", "FRAME_SIZE", "KERNEL_CODE", "KERNEL_DATA", "NO_CALLER",
-    "USER_CODE", "USER_DATA", "Frame", "describe_frame",
+    "CALL", "FLAGS_USER", "FRAME_LINE", "FRAME_SIZE", "KERNEL_CODE", "KERNEL_DATA", "USER_CODE", "USER_DATA", "Frame",
+    "describe_frame",
 ]  # fmt: skip
 
 KERNEL_CODE = 0x08
@@ -26,19 +26,6 @@ NO_CALL = 0x101  # `vector` of a frame that a signal has changed: there is no ca
 # What a program may set of its flags: CF PF AF ZF SF TF DF OF AC ID.
 FLAGS_USER = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x800 | 1 << 18 | 1 << 21
 FLAGS_ALWAYS = 0x202  # bit 1 is one, interrupts on
-
-
-# For debuggers, in assembly (DWARF's numbers: System V ABI for AMD64, figure 3.36; 7 is rsp, 16 the return address).
-# NO_CALLER: a back trace ends here. AT_FRAME: the stack pointer is at a frame, and who was interrupted is in it.
-NO_CALLER = ".cfi_undefined 16\n"
-_IN_FRAME = (15, 14, 13, 12, 6, 3, 11, 10, 9, 8, 0, 2, 1, 4, 5)  # r15 to rdi, as the frame has them
-AT_FRAME = "".join(
-    [
-        f".cfi_def_cfa 7, {FRAME_SIZE}\n",
-        *(f".cfi_offset {number}, {8 * index - FRAME_SIZE}\n" for index, number in enumerate(_IN_FRAME)),
-        f".cfi_offset 16, {136 - FRAME_SIZE}\n.cfi_offset 7, {160 - FRAME_SIZE}\n",
-    ]
-)
 
 
 @struct

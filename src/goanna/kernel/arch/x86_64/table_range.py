@@ -82,9 +82,7 @@ def table_take(table: PageTable, start: u64, end: u64, taken: Slice[u64]) -> tup
 
 
 @metal
-def table_share(
-    table: PageTable, other: PageTable, start: u64, end: u64, shared: Slice[u64]
-) -> tuple[u64, u64, bool]:
+def table_share(table: PageTable, other: PageTable, start: u64, end: u64, shared: Slice[u64]) -> tuple[u64, u64, bool]:
     """Map the pages of 4 KiB in [start, end) in another table as well, at the same addresses and read-only in both, at
     most len(shared) of them. No flush; nothing is mapped there in the other table.
 

@@ -22,8 +22,9 @@ from goanna.metal import (
 
 from .cpu import halt_forever, read_cr2
 from .descriptor import EMERGENCY_STACK, VECTORS, set_gate
-from .frame import AT_FRAME, KERNEL_DATA, NO_CALLER, Frame
+from .frame import KERNEL_DATA, Frame
 from .layout import LOWEST_KERNEL_ADDRESS, PAGE_SIZE, USER_TOP
+from .unwind import AT_FRAME, NO_CALLER, unwound
 
 __all__ = [
     "EXECUTE", "READ", "WRITE", "before_user", "ending", "on_kernel_fault", "on_page_fault", "on_reschedule",
@@ -241,20 +242,25 @@ def _stub(vector: int) -> str:
     return f".balign 16\n{code}push ${vector}\njmp {entry}\n"
 
 
-STUBS = NO_CALLER + "".join(_stub(vector) for vector in range(VECTORS))
+STUBS = ".cfi_undefined 16\n" + "".join(_stub(vector) for vector in range(VECTORS))
 
 # The frame's cs is at 24 behind the pushed vector, at 144 once all registers are pushed. A trap out of user mode leaves
 # the stack segment null, a call leaves the kernel's: nothing here looks at it, but an emulator keeps a translation of
 # the kernel for each, so both get the same.
-COMMON = f"""
-    .cfi_signal_frame
-    {NO_CALLER}
+COMMON = unwound(
+    (
+        NO_CALLER,
+        f"""
     cld
     testb $3, 24(%rsp)
     je 1f
     swapgs
 1:  {PUSH}
-    {AT_FRAME}
+""",
+    ),
+    (
+        AT_FRAME,
+        f"""
     cmpb $0, {{smap}}(%rip)
     je 2f
     clac
@@ -266,35 +272,52 @@ COMMON = f"""
 3:  movq %rsp, %rdi
     call {{handler}}
     jmp {{leave}}
-"""
+""",
+    ),
+)
 
-LEAVE = f"""
-    .cfi_signal_frame
-    {AT_FRAME}
+LEAVE = unwound(
+    (
+        AT_FRAME,
+        """
     testb $3, 144(%rsp)
     je 2f
-1:  cmpl $0, %gs:{{work}}
+1:  cmpl $0, %gs:{work}
     jne 3f
     swapgs
-    .cfi_remember_state
-    {NO_CALLER}
+""",
+    ),
+    (
+        NO_CALLER,
+        f"""
 2:  {POP}
     addq $16, %rsp
     iretq
-    .cfi_restore_state
+""",
+    ),
+    (
+        AT_FRAME,
+        """
 3:  movq %rsp, %rdi
-    call {{finish}}
+    call {finish}
     jmp 1b
-"""
+""",
+    ),
+)
 
 # These come at any instruction, between SYSCALL and SWAPGS too: the base itself tells whose it is. The kernel's is
 # negative, and user mode can't set such a one.
-EMERGENCY = f"""
-    .cfi_signal_frame
-    {NO_CALLER}
+EMERGENCY = unwound(
+    (
+        NO_CALLER,
+        f"""
     cld
     {PUSH}
-    {AT_FRAME}
+""",
+    ),
+    (
+        AT_FRAME,
+        """
     movl $0xc0000101, %ecx
     rdmsr
     xorl %ebx, %ebx
@@ -303,15 +326,21 @@ EMERGENCY = f"""
     swapgs
     incl %ebx
 1:  movq %rsp, %rdi
-    call {{handler}}
+    call {handler}
     testl %ebx, %ebx
     je 2f
     swapgs
-    {NO_CALLER}
+""",
+    ),
+    (
+        NO_CALLER,
+        f"""
 2:  {POP}
     addq $16, %rsp
     iretq
-"""
+""",
+    ),
+)
 
 
 @metal(naked=True)
