@@ -1,14 +1,15 @@
 """Copies from one descriptor to another inside the kernel: sendfile, copy_file_range."""
 
 from goanna.kernel.arch import PAGE_SIZE, virtual
-from goanna.kernel.base.errno import EBADF, EFAULT, EINVAL, EISDIR, ENOMEM, EOVERFLOW, ESPIPE, EXDEV
+from goanna.kernel.base.errno import EBADF, EFAULT, EFBIG, EINVAL, EISDIR, ENOMEM, EOVERFLOW, ESPIPE, EXDEV
 from goanna.kernel.file.description import Description, Operations
 from goanna.kernel.file.descriptors import get_open_file
 from goanna.kernel.file.flags import O_APPEND, S_IFDIR, S_IFMT, S_IFREG
-from goanna.kernel.file.memory_file import FILE, node_of
+from goanna.kernel.file.memory_file import FILE, RLIMIT_FSIZE, node_of, on_size_limit
 from goanna.kernel.file.node_pages import content
 from goanna.kernel.file.transfer import MAXIMUM_BYTES, Transfer
 from goanna.kernel.memory import pages, user
+from goanna.kernel.thread.current import current_process
 from goanna.metal import Ptr, Slice, i32, i64, metal, u8, u32, u64, unsafe
 
 LARGEST = (1 << 63) - 1
@@ -212,6 +213,9 @@ def check_range(source: Description, start: u64, to: Description, position: u64,
         return -EOVERFLOW
     if start > LARGEST or position > LARGEST:
         return -EINVAL
+    if position >= current_process().limits[RLIMIT_FSIZE].current:
+        on_size_limit()
+        return -EFBIG
     if is_stored(source) and is_stored(to) and source.object == to.object:
         size = node_of(source).size
         length = min(count, size - min(size, start))

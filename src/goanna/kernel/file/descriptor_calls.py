@@ -4,7 +4,7 @@ from goanna.kernel.base.errno import EBADF, EINVAL
 from goanna.kernel.file import flags
 from goanna.kernel.file.description import Description, close
 from goanna.kernel.file.descriptors import descriptor_limit, files, get_file
-from goanna.kernel.file.flags import O_CLOEXEC, O_DIRECT, O_PATH, S_IFIFO, S_IFMT, SETTABLE_FLAGS
+from goanna.kernel.file.flags import O_CLOEXEC, O_DIRECT, O_PATH, S_IFIFO, S_IFMT, S_IFREG, SETTABLE_FLAGS
 from goanna.kernel.file.lock_calls import record_lock
 from goanna.kernel.file.memory_descriptor import add_seals, get_seals
 from goanna.kernel.file.pipe_calls import pipe_capacity, pipe_resize
@@ -180,7 +180,7 @@ def set_descriptor_flags(descriptor: i32, wanted: u32) -> i64:
 @metal
 def set_status(description: Description, wanted: u32) -> i64:
     """F_SETFL: what can change changes, the rest is ignored."""
-    if (wanted & O_DIRECT) != 0 and (description.mode() & S_IFMT) != S_IFIFO:
+    if (wanted & O_DIRECT) != 0 and (description.mode() & S_IFMT) not in (S_IFIFO, S_IFREG):
         return -EINVAL
     description.change_status(SETTABLE_FLAGS, wanted & SETTABLE_FLAGS)
     return 0

@@ -99,6 +99,7 @@ FD_CLOEXEC = 1
 FIONREAD = 0x541B
 FIONBIO = 0x5421
 FIONCLEX = 0x5450
+FIGETBSZ = 2
 FIOCLEX = 0x5451
 
 PATH_MAX = 4096  # bytes, the final zero counted in

@@ -10,6 +10,7 @@ from goanna.kernel.file.flags import SEEK_HOLE
 from goanna.kernel.file.transfer import Transfer, Vector
 from goanna.metal import i32, i64, metal, u32, u64
 
+LARGEST = 0x7FFFFFFFFFFFFFFF  # the last position
 CURRENT = -1  # preadv2's position that means the file's own
 
 RWF_HIPRI = 0x1
@@ -28,6 +29,12 @@ def move(description: Description, transfer: Transfer, writing: bool) -> i64:
     return description.operations.read(description, transfer)
 
 
+@metal(inline=True)
+def too_far(transfer: Transfer) -> bool:
+    """Whether it would end where no position leads (rw_verify_area)."""
+    return transfer.position > LARGEST - transfer.left
+
+
 @metal
 def move_on(description: Description, transfer: Transfer, writing: bool) -> i64:
     """Read or write where the description stands, and move it on."""
@@ -35,6 +42,8 @@ def move_on(description: Description, transfer: Transfer, writing: bool) -> i64:
         return move(description, transfer, writing)
     with description.position_lock:
         transfer.position = description.position
+        if too_far(transfer):
+            return -EINVAL
         result = move(description, transfer, writing)
         description.position = transfer.position
         return result
@@ -82,6 +91,8 @@ def positioned(descriptor: i32, address: u64, count: u64, position: i64, writing
         result = check_access(description, writing)
     if result == 0:
         result = transfer.start(address, count)
+    if result == 0 and too_far(transfer):
+        result = -EINVAL
     if result == 0:
         result = move(description, transfer, writing)
     description.drop()
@@ -117,7 +128,7 @@ def move_segments(description: Description, transfer: Transfer, position: i64, o
     if position == CURRENT:
         return move_on(description, transfer, writing)
     transfer.position = u64(position)
-    return move(description, transfer, writing)
+    return -EINVAL if too_far(transfer) else move(description, transfer, writing)
 
 
 @metal

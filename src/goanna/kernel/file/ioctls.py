@@ -1,5 +1,6 @@
 """ioctl: the commands every descriptor has; the rest goes to the file (Linux do_vfs_ioctl)."""
 
+from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.errno import EBADF, ENOTTY
 from goanna.kernel.file import flags
 from goanna.kernel.file.descriptors import files, get_open_file
@@ -23,6 +24,8 @@ def sys_ioctl(descriptor: i32, command: u32, argument: u64) -> i64:
             wanted, result = user.get(u32, argument)
             if result == 0:
                 description.change_status(flags.O_NONBLOCK, flags.O_NONBLOCK if wanted != 0 else u32(0))
+        case flags.FIGETBSZ:
+            result = user.put(argument, u32(PAGE_SIZE))
         case _:
             result = -ENOTTY
             if description.operations.control is not None:

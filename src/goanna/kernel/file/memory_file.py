@@ -197,7 +197,8 @@ def allocate_space(node: Node, mode: u32, start: u64, length: u64) -> i64:
         if (mode & FALLOC_PUNCH_HOLE) != 0:
             if (node.seals & (SEAL_WRITE | SEAL_FUTURE_WRITE)) != 0:
                 return -EPERM
-            error = clear_range(node, start, min(end, node.size))
+            # What lies behind the end is nothing: a page that is left with no byte of the file goes as a whole.
+            error = clear_range(node, start, min(end, (node.size + (PAGE_SIZE - 1)) & ~(PAGE_SIZE - 1)))
             if error == 0:
                 node.modified()
             return error

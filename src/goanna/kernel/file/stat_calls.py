@@ -31,9 +31,9 @@ from goanna.metal import Array, Ptr, i32, i64, metal, struct, u8, u32, u64, unsa
 
 @metal
 def describe(directory: i32, address: u64, flags: u32, attributes: Attributes) -> i64:
-    """The attributes of what a path, or with AT_EMPTY_PATH a descriptor, refers to."""
+    """The attributes of what a path, or with AT_EMPTY_PATH a descriptor, refers to. No path is an empty one then."""
     path = Path()
-    length = path.load(address)
+    length = path.set(b"") if address == 0 and (flags & AT_EMPTY_PATH) != 0 else path.load(address)
     result = length
     if length == 0 and (flags & AT_EMPTY_PATH) != 0 and directory != AT_FDCWD:
         result = describe_descriptor(directory, attributes)
