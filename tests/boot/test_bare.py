@@ -71,6 +71,12 @@ def test_machine_with_much_memory_starts_it(image: Path, processors: int) -> Non
     assert start(image, "-machine", "q35", "-smp", str(processors), "-m", "5G") == EXPECTED
 
 
+@pytest.mark.parametrize("machine", ["microvm", "q35"])
+def test_as_many_processors_as_the_kernel_knows_and_more(image: Path, machine: str) -> None:
+    assert start(image, "-machine", machine, "-smp", "16") == EXPECTED
+    assert start(image, "-machine", machine, "-smp", "20") == EXPECTED
+
+
 @pytest.mark.parametrize(("start_part", "end_part"), [(0.01, 0.3), (0.6, 1.0)])
 def test_damaged_image_is_told(
     image: Path, tmp_path: Path, start_part: float, end_part: float, processors: int
