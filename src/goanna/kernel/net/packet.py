@@ -43,6 +43,7 @@ __all__ = [
     "allocate",
     "drop",
     "reserve",
+    "scarce",
     "set_limit",
     "view",
     "views",
@@ -318,9 +319,14 @@ def allocate(size: u8, headroom: u32) -> Ptr[Packet]:
 def fresh(size: u8) -> Ptr[Packet]:
     """A buffer from the caches, for the first time or after all kept ones are in use."""
     bytes = memory_of(u64(size))
-    if in_use.add(bytes) + bytes > limit:
+    # The last eighth is for headers and acknowledgments: they are what makes others let go of memory.
+    most = limit if size == SHORT else limit - limit // 8
+    if in_use.add(bytes) + bytes > most:
         in_use.sub(bytes)
-        return None
+        give_back()
+        if in_use.add(bytes) + bytes > most:
+            in_use.sub(bytes)
+            return None
     address: u64 = 0
     if size == SHORT:
         short = shorts.allocate()
@@ -377,6 +383,13 @@ def put_back(packet: Packet) -> None:
         here.first[size] = packet
         here.count[size] += 1
         return
+    release(packet)
+
+
+@metal
+def release(packet: Packet) -> None:
+    """Free the memory of a buffer."""
+    size = u64(packet.size)
     in_use.sub(memory_of(size))
     if size == SHORT:
         shorts.free(unsafe.cast(Short, packet))
@@ -384,6 +397,25 @@ def put_back(packet: Packet) -> None:
         buffers.free(unsafe.cast(Buffer, packet))
     else:
         pages.free_order(physical(unsafe.address(packet)), CHUNK_ORDER)
+
+
+@metal
+def give_back() -> None:
+    """Free all that this processor keeps ready: memory is short, and another size is wanted."""
+    here = kept[u64(processor_index())]
+    for size in range(u64(3)):
+        while here.first[size] is not None:
+            packet: Packet = here.first[size]
+            here.first[size] = packet.more
+            here.count[size] -= 1
+            packet.more = None
+            release(packet)
+
+
+@metal
+def scarce() -> bool:
+    """Whether half of the memory for buffers is in use: who has some to send already should wait with more."""
+    return in_use.load() > limit // 2
 
 
 @metal

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.kernel.base import errno
+from goanna.kernel.net import packet
 from goanna.kernel.net.tcp import connection
 from goanna.kernel.net.tcp.connection import State
 from goanna.metal import jit
@@ -55,7 +56,7 @@ options = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32), loss=st.sampled_from([0, 0, 0.01, 0.05, 0.2]), twice=st.sampled_from([0, 0, 0.05]),
     damage=st.sampled_from([0, 0, 0.03]), delay=st.sampled_from([0, 1, 20, 150]), jitter=st.sampled_from([0, 0, 3, 60]),
@@ -103,4 +104,18 @@ def test_a_wire_that_is_cut_ends_by_a_timeout():
     assert wire.b.connection.state == State.ESTABLISHED.value
     assert 100 < wire.sent < 200 or wire.sent < 30
     assert start
+    end_all(wire)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), limit=st.sampled_from([60_000, 150_000]), loss=st.sampled_from([0, 0.02]))
+def test_memory_that_runs_out_delays_but_loses_nothing(seed, limit, loss):
+    """Both ends share what there is: buffers are refused in the middle of everything."""
+    Memory(unit, 16 << 20)
+    unit.call(packet.set_limit, limit)
+    wire = Wire(unit, seed, loss, jitter=2, ends=({"receive_limit": 40000}, {"receive_limit": 40000}))
+    data = random.Random(seed).randbytes(100_000)
+    got, _ = transfer(wire, data, b"", seconds=3600)
+    assert got == data and {wire.a.error, wire.b.error} == {0}
+    wire.run(61)
     end_all(wire)

@@ -128,9 +128,9 @@ class Writer:
         elif self.end.call(calls.writable):
             size = self.chance.choice((1, 10, 100, 1000, 5000, 20000))
             piece = self.data[self.at : self.at + size]
-            self.at += len(piece)
-            self.idle = 1
-            assert self.end.write(piece, wire.now, self.chance.choice((1, 700, 1792)) if size < 200 else 1792)
+            if self.end.write(piece, wire.now, self.chance.choice((1, 700, 1792)) if size < 200 else 1792):
+                self.at += len(piece)
+                self.idle = 1
         wire.collect(self.end)
 
 

@@ -41,6 +41,9 @@ def acknowledge(c: Connection, segment: tcp.Segment, now: u64) -> None:
         c.window_probes = 0
         c.timer_base = now
         c.events |= WRITABLE
+        if unlikely(c.limited and c.send_limit < c.send_most):
+            # Two windows, at what the bytes cost in buffers: one in flight, one ready.
+            c.send_limit = max(c.send_limit, min(3 * min(c.window, u32(1 << 28)), c.send_most))
     elif duplicate(c, segment):
         count_duplicate(c)
     after_acknowledgment(c, advanced, u32.wrap(c.delivered - before_this), now)

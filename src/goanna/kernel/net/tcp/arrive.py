@@ -69,7 +69,7 @@ def receive(arrival: Arrival, packet: Packet) -> None:
     c: Ptr[Connection] = None
     listener: Ptr[Listener] = None
     if entry is None:
-        listener = find_listener(arrival, segment.target)
+        listener = find_listener(arrival, segment.target, segment.source)
         if listener is None:
             refuse(arrival, segment)
         else:
@@ -118,7 +118,7 @@ def in_time_wait(waiting: TimeWait, arrival: Arrival, segment: tcp.Segment) -> N
     if flags & tcp.RST != 0:
         return  # RFC 1337 3 (F1)
     if flags & (tcp.SYN | tcp.ACK) == tcp.SYN and may_begin_anew(waiting, segment):
-        listener = find_listener(arrival, segment.target)
+        listener = find_listener(arrival, segment.target, segment.source)
         if listener is not None and listener.accepted_count <= listener.backlog:
             least = waiting.send_next
             forget(waiting)

@@ -4,7 +4,7 @@ Reading is receive.take_received. After each of these the outbox is to be sent.
 """
 
 from goanna.kernel.net.checksum import pseudo_header
-from goanna.kernel.net.packet import Packet, drop
+from goanna.kernel.net.packet import Packet, drop, scarce
 from goanna.kernel.net.tcp.connection import LOST, SACKED, Connection, State, fail
 from goanna.kernel.net.tcp.input import negotiate, set_mss
 from goanna.kernel.net.tcp.output import send_reset, send_synchronize
@@ -18,7 +18,7 @@ from goanna.metal import Ptr, metal, u8, u32, u64, unsafe
 __all__ = ["abort", "begin", "close", "connect", "mtu_changed", "set_keep_alive", "shut_down", "writable", "write"]
 
 TCP = 6
-JOINED = 1024  # bytes: smaller pieces are copied behind the last buffer's
+JOINED = 2048  # bytes: smaller pieces are copied behind the last buffer's
 
 
 @metal
@@ -74,7 +74,9 @@ def accept(c: Connection, segment: tcp.Segment, initial_send: u32, stamp_offset:
 
 @metal
 def writable(c: Connection) -> u32:
-    """How many bytes of memory the send queue may still take."""
+    """How many bytes of memory the send queue may still take. Where memory is short, none beside a first buffer."""
+    if scarce() and c.sent_memory != 0:
+        return 0
     return c.send_limit - c.sent_memory if c.send_limit > c.sent_memory else u32(0)
 
 

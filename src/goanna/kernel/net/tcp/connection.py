@@ -32,6 +32,7 @@ QUICK = 16  # segments that are acknowledged at once at the start of a stream
 DEFAULT_RECEIVE_LIMIT = 131072  # bytes of memory, as Linux begins
 MOST_RECEIVE_LIMIT = 6 << 20
 DEFAULT_SEND_LIMIT = 87380
+MOST_SEND_LIMIT = 4 << 20
 SPARE_FLIGHTS = 8  # kept by a connection
 
 # Flags of a flight
@@ -171,7 +172,8 @@ class Connection:
     spare: Flights
     spare_count: u32
     sent_memory: u32  # bytes of memory of the queue
-    send_limit: u32
+    send_limit: u32  # bytes of memory; grows with the congestion window up to send_most
+    send_most: u32
     acknowledged_in_head: u32  # bytes of the queue's first buffer that were acknowledged
     small_end: u32  # end of the last segment sent that was smaller than the MSS (Minshall)
     mss: u32  # bytes of payload of a segment, its timestamps subtracted
@@ -319,6 +321,7 @@ def start(c: Connection) -> None:
     c.state = State.CLOSED
     c.rto = INITIAL_RTO
     c.send_limit = DEFAULT_SEND_LIMIT
+    c.send_most = MOST_SEND_LIMIT
     c.receive_limit = DEFAULT_RECEIVE_LIMIT
     c.receive_most = MOST_RECEIVE_LIMIT
     c.quick = QUICK

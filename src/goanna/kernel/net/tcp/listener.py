@@ -24,7 +24,7 @@ from goanna.kernel.net.tcp.connection import (
 )
 from goanna.kernel.net.tcp.input import negotiate
 from goanna.kernel.net.tcp.respond import Answer, refuse, reply
-from goanna.kernel.net.tcp.secret import check_cookie, initial_sequence, make_cookie, stamp_offset
+from goanna.kernel.net.tcp.secret import check_cookie, initial_sequence, make_cookie, pair_hash, stamp_offset
 from goanna.kernel.net.tcp.sequence import before, less, plus
 from goanna.kernel.net.tcp.table import Binding, bindings_of, enter, entry_of, leave, table_lock
 from goanna.kernel.net.wire import tcp
@@ -43,6 +43,7 @@ GRAIN = 100 * MILLISECOND  # deadlines are multiples, so that many are done at o
 COOKIE_LIFE = 192 * SECOND  # after the last cookie was sent, none is believed
 AT_ONCE = 16
 TCP = 6
+SPREAD = 0x7370726561  # purpose of the hash
 
 Accepted = List(Connection, "accept_link")
 
@@ -93,18 +94,25 @@ cookie_time = static(u64)  # when a cookie was last sent; 0: never
 
 
 @metal
-def find_listener(arrival: Arrival, port: u16) -> Ptr[Listener]:
-    """The listener that a SYN is for, the one that fits best. With the lock."""
+def find_listener(arrival: Arrival, port: u16, source_port: u16) -> Ptr[Listener]:
+    """The listener that a SYN is for, the one that fits best; some may share a port. With the lock."""
     best: Ptr[Binding] = None
     score: u32 = 0
+    equal: u64 = 0
+    spread = pair_hash(SPREAD, arrival.target, arrival.source, u64(source_port), 0) >> 8
     bucket = bindings_of(port)
     each = bucket.head()
     while each is not None:
         if each.port == port and each.listening:
             own = fits(each, arrival)
-            if own > score or (own == score and own != 0 and each.reuse_port and arrival.source.low & 1 != 0):
+            if own > score:
                 best = each
                 score = own
+                equal = 1
+            elif own != 0 and own == score and each.reuse_port:
+                equal += 1
+                if spread % equal == 0:
+                    best = each
         each = bucket.after(each)
     if best is None:
         return None
