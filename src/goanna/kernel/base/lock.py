@@ -9,7 +9,8 @@ A lock may be taken while holding only locks that stand above it here:
 
 1. process tree            thread/: parents, children, process table
 2. signals of a process    signal/: actions, pending signals
-3. descriptor table        file/: then the lock inside one open file, pipe, terminal, eventfd or epoll
+3. descriptor table        file/: then those of the network, net/, in the order of docs/network.md, then the lock inside
+                           one open file, pipe, terminal, eventfd or epoll
 4. address space           memory/space.py
 5. futex bucket            thread/futex.py
 6. timers                  time/
