@@ -435,6 +435,11 @@ def test_an_altered_image_is_an_error_and_never_a_panic(packed, data):
     mounted = Mounted(bytes(altered))
     if mounted.result != 0:
         return
+    look_at_everything(mounted)
+
+
+def look_at_everything(mounted):
+    """Names, inodes and contents, by whatever way leads to them."""
     root, _ = mounted.inode(mounted.image.root)
     seen, queue = set(), [root]
     while queue and len(seen) < 200:
