@@ -175,6 +175,21 @@ def test_when_the_terminal_goes_the_program_hears_of_it(program: Path, tmp_path:
     assert b"hangup" in path.read_bytes()
 
 
+def test_while_goanna_is_stopped_the_terminal_is_as_it_was(program: Path) -> None:
+    with session(program, "lines") as terminal:
+        terminal.until(b"ready\r\n")
+        terminal.wait(lambda: termios.tcgetattr(terminal.slave) != terminal.before)
+        terminal.process.send_signal(signal.SIGTSTP)
+        status = Path(f"/proc/{terminal.process.pid}/stat")
+        terminal.wait(lambda: status.read_text().split()[2] == "T")
+        assert termios.tcgetattr(terminal.slave) == terminal.before
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.wait(lambda: termios.tcgetattr(terminal.slave) != terminal.before)
+        terminal.type(b"on\r\x04")
+        assert terminal.until(b"end\r\n") == b'on\r\n"on"\r\nend\r\n'
+        assert terminal.end() == 0
+
+
 def test_much_output_arrives_whole(program: Path) -> None:
     with session(program, "much") as terminal:
         shown = terminal.until(b"end\r\n")

@@ -14,6 +14,7 @@ from goanna.kernel.file.terminal_output import (
     is_control,
     is_lower,
     is_upper,
+    move,
     put_character,
     put_raw,
     show,
@@ -58,7 +59,7 @@ from goanna.kernel.file.terminal_settings import (
     VWERASE,
 )
 from goanna.kernel.signal.numbers import SIGINT, SIGQUIT, SIGTSTP
-from goanna.metal import Slice, metal, u8, u32, u64
+from goanna.metal import Slice, metal, u8, u32, u64, wrapping
 
 BELL = 0x07
 
@@ -224,10 +225,10 @@ def echo(terminal: Terminal, byte: u8) -> None:
     if terminal.has(ECHOCTL) and is_control(byte) and byte != TAB:
         put_raw(terminal, ord("^"))
         put_raw(terminal, byte ^ 0x40)
-        terminal.column += 2
+        move(terminal, 2)
     elif byte == 0xFF:  # which Linux's queue of echoes has another meaning for: never changed
         put_raw(terminal, byte)
-        terminal.column += 1
+        move(terminal, 1)
     else:
         put_character(terminal, byte)
 
@@ -311,7 +312,7 @@ def erase_tab(terminal: Terminal) -> None:
         elif not continues(terminal, byte):
             width += 1
     if not after_tab:
-        width += terminal.line_column
+        width = wrapping(width + terminal.line_column)
     for _ in range(8 - width % 8):
         put_raw(terminal, BACKSPACE)
         if terminal.column != 0:

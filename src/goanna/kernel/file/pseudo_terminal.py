@@ -66,6 +66,7 @@ def open_master(flags: u32) -> tuple[Ptr[Description], i64]:
     made.pseudo = True
     made.locked = True
     made.master_open = True
+    made.references = 1
     made.user = mine().file_user
     made.owner_group = mine().file_group
     made.mode = FILE_MODE
@@ -81,26 +82,45 @@ def open_master(flags: u32) -> tuple[Ptr[Description], i64]:
     if number != MAXIMUM_PAIRS:
         description = create(MASTER, flags, unsafe.address(made))
     if description is None:
-        leave_pair(made, True)
+        withdraw(made)
+        leave_pair(made)
         return None, -ENOSPC if number == MAXIMUM_PAIRS else -ENOMEM
     return description, 0
 
 
 @metal
-def leave_pair(terminal: Terminal, master: bool) -> None:
-    """An end is closed for good: the last one frees the pair."""
+def withdraw(terminal: Terminal) -> None:
+    """The master is closed: nobody finds the pair any more."""
+    with pairs_lock:
+        terminal.master_open = False
+        if pairs[u64(terminal.number)] is terminal:
+            pairs[u64(terminal.number)] = None
+
+
+@metal
+def leave_pair(terminal: Terminal) -> None:
+    """Give a reference back: the last one frees the pair."""
     free = False
     with pairs_lock:
-        if master:
-            terminal.master_open = False
-        else:
-            terminal.slaves -= 1
-        number = u64(terminal.number)
-        if master and pairs[number] is terminal:
-            pairs[number] = None
-        free = not terminal.master_open and terminal.slaves == 0
+        terminal.references -= 1
+        free = terminal.references == 0
     if free:
         release_memory(terminal)
+
+
+@metal
+def join_pair(terminal: Terminal) -> None:
+    """One description more of the terminal. pairs_lock held."""
+    terminal.slaves += 1
+    terminal.references += 1
+
+
+@metal
+def close_slave(terminal: Terminal) -> bool:
+    """One description less, whose reference stays; whether it was the last."""
+    with pairs_lock:
+        terminal.slaves -= 1
+        return terminal.slaves == 0
 
 
 @metal
@@ -119,7 +139,7 @@ def open_slave(number: u32, flags: u32) -> tuple[Ptr[Description], i64]:
             terminal = pairs[number]
         if terminal is None or terminal.locked or not terminal.master_open:
             return None, -EIO
-        terminal.slaves += 1
+        join_pair(terminal)
     found: Terminal = terminal
     error = check_exclusive(found)
     description: Ptr[Description] = None
@@ -127,7 +147,8 @@ def open_slave(number: u32, flags: u32) -> tuple[Ptr[Description], i64]:
         description = create(SLAVE, flags & ~u32(O_NOCTTY), unsafe.address(found))
         error = -ENOMEM
     if description is None:
-        leave_pair(found, False)
+        close_slave(found)
+        leave_pair(found)
         return None, error
     description.position = found.hangups
     found.slave_opened = True
@@ -140,16 +161,13 @@ def open_slave(number: u32, flags: u32) -> tuple[Ptr[Description], i64]:
 def release_slave(description: Description) -> None:
     """A description of the terminal is gone. After the last one the master is at its end, until it is opened again."""
     terminal = terminal_of(description)
-    last = False
-    with pairs_lock:
-        last = terminal.slaves == 1
-    if last:
+    if close_slave(terminal):
         with tree_lock:
             clear_session(terminal)
         with terminal.lock:
             terminal.viewers.wake_all()
         terminal.master_watchers.notify(READABLE | POLLHUP)
-    leave_pair(terminal, False)
+    leave_pair(terminal)
 
 
 @metal
@@ -157,8 +175,9 @@ def release_master(description: Description) -> None:
     """The master is gone: the terminal hangs up."""
     terminal = terminal_of(description)
     forget_name(terminal.number)
+    withdraw(terminal)
     hang_up(terminal)
-    leave_pair(terminal, True)
+    leave_pair(terminal)
 
 
 @metal
@@ -362,4 +381,16 @@ MASTER = constant(
     },
 )
 
-__all__ = ["MASTER", "MAXIMUM_PAIRS", "find_pair", "forget_name", "open_peer", "open_slave", "pairs", "pairs_lock"]
+__all__ = [
+    "MASTER",
+    "MAXIMUM_PAIRS",
+    "close_slave",
+    "find_pair",
+    "forget_name",
+    "join_pair",
+    "leave_pair",
+    "open_peer",
+    "open_slave",
+    "pairs",
+    "pairs_lock",
+]

@@ -67,7 +67,8 @@ class Terminal:
     packet_status: u8
     master_open: bool
     slave_opened: bool  # ever
-    slaves: u32  # descriptions of the slave
+    slaves: u32  # open descriptions of the slave
+    references: u32  # one of the master, one of each description of the slave
     user: u32  # who the slave's file belongs to
     owner_group: u32
     mode: u32

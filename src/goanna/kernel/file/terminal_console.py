@@ -7,7 +7,7 @@ from goanna.kernel.file.console import OUTPUT_STREAM, read_console, write_stream
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.flags import O_NOCTTY
 from goanna.kernel.file.line_discipline import typed
-from goanna.kernel.file.pseudo_terminal import SLAVE, pairs_lock
+from goanna.kernel.file.pseudo_terminal import SLAVE, close_slave, join_pair, leave_pair, pairs_lock
 from goanna.kernel.file.terminal import Terminal
 from goanna.kernel.file.terminal_calls import check_exclusive, control_terminal, resize
 from goanna.kernel.file.terminal_file import poll_terminal, read_terminal, terminal_watchers, write_terminal
@@ -122,7 +122,7 @@ def open_controlling(flags: u32) -> tuple[Ptr[Description], i64]:
             return None, -ENXIO
         if terminal.pseudo:
             with pairs_lock:
-                terminal.slaves += 1
+                join_pair(terminal)
     found: Terminal = terminal
     operations: Ptr[Operations] = RUNNER
     if found.pseudo:
@@ -130,8 +130,8 @@ def open_controlling(flags: u32) -> tuple[Ptr[Description], i64]:
     made = create(operations, flags & ~u32(O_NOCTTY), unsafe.address(found))
     if made is None:
         if found.pseudo:
-            with pairs_lock:
-                found.slaves -= 1
+            close_slave(found)
+            leave_pair(found)
         return None, -ENOMEM
     made.position = found.hangups
     return made, 0

@@ -16,7 +16,7 @@ from goanna.kernel.file.terminal_settings import (
     SPACES_FOR_TABS,
     TABS,
 )
-from goanna.metal import Slice, metal, u8, u64, unsafe
+from goanna.metal import Slice, metal, u8, u32, u64, unsafe, wrapping
 
 NEWLINE, RETURN, TAB, BACKSPACE, SPACE = 0x0A, 0x0D, 0x09, 0x08, 0x20
 WAKEUP = 256  # bytes still to be shown below which a terminal counts as writable
@@ -44,6 +44,12 @@ def is_lower(byte: u8) -> bool:
 def continues(terminal: Terminal, byte: u8) -> bool:
     """Whether a byte is a further one of a character of UTF-8."""
     return terminal.settings.input & IUTF8 != 0 and byte & 0xC0 == 0x80
+
+
+@metal
+def move(terminal: Terminal, columns: u32) -> None:
+    """What was shown has so many columns. A line may have any number of them."""
+    terminal.column = wrapping(terminal.column + columns)
 
 
 @metal
@@ -80,7 +86,7 @@ def put_character(terminal: Terminal, byte: u8) -> bool:
         terminal.line_column = terminal.column
     elif byte == TAB:
         count = 8 - terminal.column % 8
-        terminal.column += count
+        move(terminal, count)
         if mode & TABS == SPACES_FOR_TABS:
             for _ in range(count):
                 put_raw(terminal, SPACE)
@@ -92,7 +98,7 @@ def put_character(terminal: Terminal, byte: u8) -> bool:
         if mode & OLCUC != 0 and is_lower(byte):
             shown = byte - 32
         if not continues(terminal, byte):
-            terminal.column += 1
+            move(terminal, 1)
     put_raw(terminal, shown)
     return True
 
