@@ -1,6 +1,6 @@
 """The inner loop of work on the kernel: is the edit right, do the host tests of its room pass, does hello boot?
 
-    python tools/loop.py ROOM      ROOM is a folder of tests/kernel; `make loop ROOM=file` is the same
+    python tools/loop.py ROOM      ROOM is a folder of tests/kernel, file or net/tcp; `make loop ROOM=file` is the same
 
 First every function of the kernel is checked, for the host and for x86-64 at once: a mistake is shown after a second or
 two. Then the tests run beside the build of the kernel and the boot. Each step says how long it took and, if it failed,
@@ -97,7 +97,7 @@ def loop(room: str) -> bool:
 
 def main() -> int:
     """The command; gives the exit status."""
-    rooms = sorted(each.name for each in ROOMS.iterdir() if any(each.glob("test_*.py")))
+    rooms = sorted({str(each.parent.relative_to(ROOMS)) for each in ROOMS.glob("*/**/test_*.py")})
     if len(sys.argv) != 2 or sys.argv[1] not in rooms:
         print(f"usage: make loop ROOM=name, one of: {' '.join(rooms)}", file=sys.stderr)
         return 2

@@ -17,8 +17,8 @@ from .unit import Unit
 __all__ = ["Part", "divide"]
 
 # How large a function can be, in lines before it is optimised, that may still be worth a copy in its callers.
-COPIED = 60
-ROUNDS = 8  # in which pieces follow those that alone use them
+COPIED = 100
+ROUNDS = 2  # in which pieces follow what alone uses them: with more, most of the kernel comes to one part
 
 
 class Part(NamedTuple):
