@@ -1,6 +1,6 @@
 """Measures fidelity: the tests of Go's standard library in a booted image, compared with Linux.
 
-    python -m fidelity [--quick] [PACKAGE ...]
+    python -m fidelity [--quick] [--go PATH] [PACKAGE ...]
 
 A run keeps what it has after each package and goes on where it stopped. It writes docs/fidelity.md and
 docs/fidelity.json when all packages of the library were asked for.
@@ -85,6 +85,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fidelity", description="Go's own tests in a booted image.")
     parser.add_argument("packages", nargs="*", metavar="PACKAGE", help="some packages; all of the library if none")
     parser.add_argument("--quick", action="store_true", help="a choice of packages that takes minutes")
+    parser.add_argument("--go", type=Path, metavar="PATH", help="another go command than the one on PATH")
     parser.add_argument("--again", action="store_true", help="run what was run already")
     parser.add_argument("--limit", type=float, default=600, metavar="S", help="seconds for a package on each side")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="packages side by side")
@@ -101,7 +102,7 @@ def main() -> int:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    tools = toolchain()
+    tools = toolchain(options.go)
     kernel = built_kernel().elf.parent.name
     asked = options.packages or (QUICK if options.quick else None)
     chosen = [each for each in packages(tools) if asked is None or each.path in asked]

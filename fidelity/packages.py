@@ -44,11 +44,12 @@ class Package:
     folder: Path
 
 
-def toolchain() -> Toolchain:
-    """The Go that is measured. Raises goanna's Failure where there is none."""
-    go = find_go()
+def toolchain(named: Path | None) -> Toolchain:
+    """The Go that is measured: the one that was named, or else the user's. Raises goanna's Failure where it is none."""
+    go = find_go() if named is None else named.resolve()
+    version = go_version(go)
     root = subprocess.run([go, "env", "GOROOT"], capture_output=True, text=True, check=True).stdout.strip()
-    return Toolchain(go, go_version(go), Path(root))
+    return Toolchain(go, version, Path(root))
 
 
 def packages(tools: Toolchain) -> list[Package]:

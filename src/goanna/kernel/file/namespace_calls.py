@@ -1,10 +1,10 @@
 """unshare, setns, mount, umount2 and pivot_root, as a kernel answers that has one namespace of each kind.
 
 unshare gives a process that shares its descriptors or directories with another its own. What is mounted is settled at
-the start of the machine: a program may ask for no file system that this kernel could make at run time.
+the start of the machine: of the file systems that Linux would make at run time none can be made here.
 """
 
-from goanna.kernel.base.errno import EBADF, EBUSY, EINVAL, ENODEV, ENOMEM, EPERM
+from goanna.kernel.base.errno import EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, ENOSYS, EPERM
 from goanna.kernel.file.descriptors import get_file
 from goanna.kernel.file.flags import AT_FDCWD
 from goanna.kernel.file.place import Place, copy_place, drop_place, entry_at
@@ -25,7 +25,7 @@ from goanna.kernel.thread.inherit import (
     NAMESPACES,
 )
 from goanna.kernel.thread.process import Process
-from goanna.metal import Ptr, i32, i64, metal, u32, u64
+from goanna.metal import Array, Ptr, constant, i32, i64, metal, u8, u32, u64
 
 CLONE_SYSVSEM = 0x40000  # undo values of semaphores: there are none
 ALL_NAMESPACES = NAMESPACES | CLONE_NEWTIME
@@ -37,6 +37,10 @@ MS_BIND = 4096
 MS_MOVE = 8192
 MS_PRIVATE = 1 << 18
 MS_PROPAGATION = 1 << 17 | MS_PRIVATE | 1 << 19 | 1 << 20
+KIND_SIZE = 32
+# The kinds that a Linux of the usual configuration has at hand.
+NAMES = (b"tmpfs", b"ramfs", b"proc", b"sysfs", b"devtmpfs", b"devpts", b"mqueue", b"overlay")
+KINDS = constant(Array[Array[u8, 9], len(NAMES)], [each.ljust(9, b"\0") for each in NAMES])
 UMOUNT_KNOWN = 0xF  # MNT_FORCE, MNT_DETACH, MNT_EXPIRE, UMOUNT_NOFOLLOW
 UMOUNT_NOFOLLOW = 8
 
@@ -122,18 +126,24 @@ def is_mount(entry: Ptr[Entry]) -> bool:
 
 @metal
 def sys_mount(source: u64, target: u64, kind: u64, flags: u64, data: u64) -> i64:
-    """mount(2): a new file system is of a kind that this kernel does not have; what stands is private already."""
-    if kind != 0:
-        _, error = user.get(u32, kind)
-        if error < 0:
-            return error
+    """mount(2): what stands is private already; -ENOSYS for what can't be done here and can be on Linux."""
+    name = Array[u8, KIND_SIZE]()
+    if kind != 0 and user.copy_in_string(name[:], kind) == -EFAULT:
+        return -EFAULT
     stands, error = reached(target, True)
     if error < 0:
         return error
     if (flags & MS_PROPAGATION) != 0 and (flags & (MS_REMOUNT | MS_BIND | MS_MOVE)) == 0:
         return 0 if stands and (flags & MS_PROPAGATION) == MS_PRIVATE else -EINVAL
-    if (flags & (MS_REMOUNT | MS_BIND | MS_MOVE)) != 0 or kind == 0:
+    if (flags & (MS_REMOUNT | MS_MOVE)) != 0:
+        return -ENOSYS if stands else -EINVAL
+    if (flags & MS_BIND) != 0:
+        return -ENOSYS
+    if kind == 0:
         return -EINVAL
+    for known in KINDS:
+        if name[0 : len(known)] == known:
+            return -ENOSYS
     return -ENODEV
 
 
