@@ -96,7 +96,7 @@ func hangup() {
 
 func much() {
 	writer := bufio.NewWriter(os.Stdout)
-	for number := 0; number < 100_000; number++ {
+	for number := 0; number < 400_000; number++ {
 		fmt.Fprintln(writer, number)
 	}
 	writer.Flush()

@@ -173,7 +173,8 @@ def hang_up(terminal: Terminal) -> None:
     with terminal.lock:
         terminal.hangups += 1
         terminal.flush_input()
-        terminal.shown = terminal.written
+        if terminal.pseudo:  # what the runner's terminal is still to show was written before its session ended
+            terminal.shown = terminal.written
         terminal.stopped = False
         terminal.readers.wake_all()
         terminal.writers.wake_all()
