@@ -13,24 +13,30 @@ import (
 
 const (
 	tries     = 9
+	rounds    = 5
 	tolerance = 5 * time.Millisecond
 )
 
-// verdict runs `once` several times; each returns how far past the wanted moment it woke.
+// verdict runs `once` several times; each returns how far past the wanted moment it woke. None may be early; half of
+// them must be on time, in one round of several, for a computer may be busy for longer than a round takes.
 func verdict(name string, once func() time.Duration) {
-	var late []time.Duration
-	for i := 0; i < tries; i++ {
-		late = append(late, once())
+	median := time.Duration(0)
+	for round := 0; round < rounds; round++ {
+		var late []time.Duration
+		for i := 0; i < tries; i++ {
+			late = append(late, once())
+		}
+		sort.Slice(late, func(i, j int) bool { return late[i] < late[j] })
+		if late[0] < 0 {
+			fmt.Println(name, "woke too early by", -late[0])
+			return
+		}
+		if median = late[tries/2]; median <= tolerance {
+			fmt.Println(name, "on time")
+			return
+		}
 	}
-	sort.Slice(late, func(i, j int) bool { return late[i] < late[j] })
-	switch median := late[tries/2]; {
-	case late[0] < 0:
-		fmt.Println(name, "woke too early by", -late[0])
-	case median > tolerance:
-		fmt.Println(name, "woke too late, median", median)
-	default:
-		fmt.Println(name, "on time")
-	}
+	fmt.Println(name, "woke too late, median", median)
 }
 
 func main() {
@@ -118,9 +124,9 @@ func ticker() {
 
 func stopped() {
 	fired := make(chan bool, 1)
-	timer := time.AfterFunc(5*time.Millisecond, func() { fired <- true })
+	timer := time.AfterFunc(100*time.Millisecond, func() { fired <- true })
 	fmt.Println("stopped in time:", timer.Stop())
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(130 * time.Millisecond)
 	fmt.Println("fired all the same:", len(fired) == 1)
 	timer.Reset(time.Millisecond)
 	fmt.Println("fired after a reset:", <-fired)
