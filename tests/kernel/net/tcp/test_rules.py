@@ -328,6 +328,21 @@ def test_tiny_segment_sizes_are_not_believed():
     assert [length for _, length in host.texts()] == [64, 64]
 
 
+def test_a_connection_may_send_for_ever():
+    """Counts that only grow are of 64 bits, or begin anew."""
+    host = Open()
+    for name in ("recovery_sent", "recovery_delivered", "read_bytes", "duplicates"):
+        setattr(host.c, name, 2**32 - 2000)
+    for _ in range(3):
+        host.write(0, b"x" * 5000)
+        host.mine += sum(length for _, length in host.texts())
+        host.say()
+        host.hear(b"y" * 1000)
+        host.got()
+        assert host.read(0) == b"y" * 1000
+    assert host.state(0) == State.ESTABLISHED.value
+
+
 # Acknowledging
 
 

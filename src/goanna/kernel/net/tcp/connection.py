@@ -187,7 +187,7 @@ class Connection:
     received: Packets  # in order, for the socket
     received_bytes: u32
     received_memory: u32
-    receive_limit: u32  # bytes of memory; half of it is offered as window
+    receive_limit: u32  # bytes of memory, up to 1 << 30; half of it is offered as window
     runs: Runs  # out of order, by sequence
     run_count: u32
     run_clock: u64

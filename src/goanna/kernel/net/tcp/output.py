@@ -203,9 +203,10 @@ def allowance(c: Connection) -> u32:
 
 @metal
 def spend(c: Connection, size: u32) -> None:
-    """So many bytes went out."""
-    c.recovery_sent += size
-    c.credit -= min(size, c.credit)
+    """So many bytes went out, which counts in recovery."""
+    if c.mode == Mode.RECOVERY:
+        c.recovery_sent += size
+        c.credit -= min(size, c.credit)
 
 
 @metal

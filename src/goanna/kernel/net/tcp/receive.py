@@ -246,7 +246,7 @@ def take_received(c: Connection) -> Ptr[Packet]:
     if packet is not None:
         c.received_memory -= packet.base
         c.received_bytes -= packet.total
-        c.read_bytes += packet.total
+        c.read_bytes = min(c.read_bytes, u32(1 << 30)) + packet.total
     return packet
 
 
@@ -256,7 +256,7 @@ def put_back(c: Connection, packet: Packet) -> None:
     packet.base = packet.footprint()
     c.received_memory += packet.base
     c.received_bytes += packet.total
-    c.read_bytes -= packet.total
+    c.read_bytes -= min(packet.total, c.read_bytes)  # another reader may have begun a new measurement
     c.received.prepend(packet)
 
 

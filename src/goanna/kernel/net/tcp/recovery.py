@@ -198,6 +198,7 @@ def enter_recovery(c: Connection) -> None:
     c.recovery_point = c.send_next
     c.recovery_flight = less(c.send_next, c.send_una)
     c.recovery_sent = 0
+    c.recovery_delivered = 0
     c.mode = Mode.RECOVERY
     reduce(c)
 
