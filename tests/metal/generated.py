@@ -22,11 +22,15 @@ _NUMBERS = count()
 _FOLDER = tempfile.TemporaryDirectory(prefix="goanna-generated-")
 
 
+def count_of(few: int) -> int:
+    """How many programs a test draws: `few`, or as many as the surroundings say."""
+    return int(os.environ.get("GOANNA_METAL_EXAMPLES", "0")) or few
+
+
 def generated(few: int) -> Callable[[Any], Any]:
     """The settings of a test that draws programs: `few` of them, or as many as the surroundings say."""
-    wanted = int(os.environ.get("GOANNA_METAL_EXAMPLES", "0"))
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-    return settings(max_examples=wanted or few, deadline=None, suppress_health_check=slow)
+    return settings(max_examples=count_of(few), deadline=None, suppress_health_check=slow)
 
 
 def load(source: str) -> ModuleType:

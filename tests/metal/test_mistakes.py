@@ -1,8 +1,9 @@
 """What those write who know Python and not metal: each mistake, the message at its line and column, and the help.
 
-The files of `mistakes/` hold one after the other: the text (for `values` and `statements` the body of a function, for
-`modules` what follows the prelude), then for each mistake a line `--- line:column message`, with the help below it. A
-mistake that Python finds while it imports the module has no line there, for Python shows where it is.
+The files of `mistakes/` hold one after the other: the text (for `values`, `statements` and `builtins` the body of a
+function, for `modules` and `generics` what follows the prelude), then for each mistake a line with dashes, its line and
+column and the message, with the help below it. A mistake that is found while Python imports the module has no line
+there, for Python shows where it is.
 """
 
 import importlib.util
@@ -41,8 +42,8 @@ def cases(name):
     return [*found, ("\n".join(source), said)]
 
 
-INSIDE = cases("values") + cases("statements")
-MODULES = cases("modules")
+INSIDE = cases("values") + cases("statements") + cases("builtins")
+MODULES = cases("modules") + cases("generics")
 
 
 def messages(tmp_path, source, first, indent):

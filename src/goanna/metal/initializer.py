@@ -106,7 +106,7 @@ class Initializer:
             return "{ptr, i64}", f"{{ptr {self.unit.static_symbol(value)}, i64 {value.type.length}}}"
         if isinstance(value, bytes) and same(type_.element, u8):
             return "{ptr, i64}", f"{{ptr {self.unit.bytes_symbol(value)}, i64 {len(value)}}}"
-        raise LayoutError(f"{value!r} can't be a {type_}")
+        raise LayoutError(f"{value!r} can't be a {type_}", "bytes, or the name of a static array, can")
 
     def array(self, type_: ArrayType, values: list[Any]) -> tuple[str, str]:
         """Elements in order; missing ones are zero."""

@@ -443,8 +443,9 @@ class _Maker:
 
     def __getitem__(self, arguments: Any) -> Any:
         arguments = arguments if isinstance(arguments, tuple) else (arguments,)
-        if len(arguments) != self._count:
-            raise LayoutError(f"{self._name} is written {self.example}, not with {len(arguments)} in the brackets")
+        listed = [isinstance(each, list) for each in arguments]
+        if len(arguments) != self._count or listed[0] != (self._name == "Fn"):
+            raise LayoutError(f"{self._name} is written {self.example}")
         environment = caller_environment()
         key = _key(arguments)
         if key is None:

@@ -129,7 +129,10 @@ class Unit:
         """Parameters and result; a mistake in it is reported once, at the function."""
         if function not in self._signatures:
             try:
-                self._signatures[function] = function.signature()
+                parameters, result = function.signature()
+                for each in [*(type_ for _, type_ in parameters), result]:
+                    self.has_variables(each)  # looks into it: a mistake inside is told here, too
+                self._signatures[function] = parameters, result
             except LayoutError as error:
                 self.diagnostics.append(signature_mistake(function, error))
                 raise MetalError(None, f"{function.name} has a signature that metal can't read: {error}") from None
@@ -234,9 +237,8 @@ class Unit:
             self.statics[static] = f"inttoptr (i64 {self._offset} to ptr)"
             self._offset += size
             if self._offset > PROCESSOR_BLOCK:
-                raise CompileErrors(
-                    [Diagnostic(static.module, 1, 0, 1, f"more than {PROCESSOR_BLOCK} bytes per processor")]
-                )
+                words = f"with it the variables of a processor have more than {PROCESSOR_BLOCK} bytes"
+                self.static_mistake(static, LayoutError(words))
             return self.statics[static]
         try:
             kind, text = Initializer(self).render(static.type, static.initial)

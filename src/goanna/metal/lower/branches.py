@@ -238,9 +238,7 @@ class Branches(Calls):
 
     def leave_loop(self, out: bool, node: ast.AST) -> None:
         """break and continue, through the exits in between."""
-        if not self.loops:
-            self.error(node, "this is outside a loop")
-        loop = self.loops[-1]
+        loop = self.loops[-1]  # Python itself refuses those outside of loops
         self.run_exits(loop.depth)
         if out:
             loop.breaks.append(set(self.assigned))

@@ -67,7 +67,7 @@ class Builtins(Places):
             return self.overflowing(name, node)
         method = getattr(self, "do_" + name.replace(".", "_"), None)
         if method is None:
-            self.error(node, f"{name} can't be used here")
+            self.error(node, f"{name}(...) is no value", f"it stands in a loop: for i in {name}(...)")
         return method(node)  # type: ignore[no-any-return]
 
     def arguments(self, node: ast.Call, least: int, most: int | None = None) -> list[ast.expr]:
@@ -92,6 +92,8 @@ class Builtins(Places):
         (argument,) = self.arguments(node, 1)
         operand = self.expression(argument)
         if isinstance(operand, Const):
+            if not hasattr(operand.value, "__len__"):
+                self.error(node, f"{operand.value!r} has no length")
             return Const(len(operand.value))
         value = self.rvalue(operand, argument)
         if isinstance(value.type, PtrType) and isinstance(value.type.target, ArrayType):
@@ -327,8 +329,6 @@ class Builtins(Places):
         if type_.aggregate:
             self.error(node, f"{type_} is reached by unsafe.at", "unsafe.load reads scalars")
         align = 1 if options.get("unaligned") else type_.alignment
-        if type_.size == 0 or isinstance(type_, VoidType):
-            self.error(node, f"{type_} has no size")
         if options.get("volatile"):
             return Value(type_, self.load(type_, address, align, volatile=True))
         return self.read(Place(type_, address, align))
@@ -440,7 +440,7 @@ class Builtins(Places):
     def do_unsafe_asm(self, node: ast.Call) -> Operand:
         """Inline assembly, LLVM's constraint syntax."""
         if not len(node.args) >= 1:
-            self.error(node, "unsafe.asm takes a template and constraints")
+            self.error(node, "unsafe.asm takes a template and constraints", 'unsafe.asm("rdtsc", "={eax},={edx}", ...)')
         template, constraints = self.assembly_text(node.args[0]), ""
         if len(node.args) > 1:
             constraints = self.assembly_text(node.args[1])

@@ -123,7 +123,8 @@ class Calls(Builtins):
             if open_:
                 have = self.rvalue(operand, where)
                 if not unify(template, have.type, bindings):
-                    self.error(where, f"expected {template}, found {have.type}")
+                    name = repr(template).replace("~", "")
+                    self.error(where, f"expected {name}, found {have.type}", advice.refused(want, have.type, where))
                 want, operand = self.unit.substitute(template, bindings), have
             value = self.coerce(operand, want, where)
             texts[parameter] = f"{want.llvm} {value.text}"
@@ -250,7 +251,7 @@ class Calls(Builtins):
         if isinstance(type_, BoolType):
             self.error(node, "bool(...) hides what is compared", f"write `{advice.source(argument, 'x')} != 0`")
         if isinstance(type_, EnumType):
-            return self.to_member(type_, operand, node)
+            return self.to_member(type_, operand, argument)
         if not isinstance(type_, IntType):
             return self.coerce(operand, type_, node)
         value = self.rvalue(operand, argument)
@@ -369,7 +370,7 @@ class Calls(Builtins):
         for keyword in node.keywords:
             operand = self.expression(keyword.value)
             if keyword.arg != "order" or not isinstance(operand, Const) or not isinstance(operand.value, Order):
-                self.error(node, "the keyword here is order=RELAXED, ACQUIRE or RELEASE")
+                self.error(keyword.value, "the keyword here is order=RELAXED, ACQUIRE or RELEASE")
             order = operand.value
         counts = {"load": 0, "read": 0, "compare_exchange": 2}
         if len(node.args) != counts.get(name, 1):

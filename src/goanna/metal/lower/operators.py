@@ -17,6 +17,7 @@ from ..types import (
     NeverType,
     PtrType,
     SliceType,
+    TupleType,
     Type,
     bool_type,
     same,
@@ -252,6 +253,8 @@ class Operators(Converter):
         equality = isinstance(op, (ast.Eq, ast.NotEq))
         if isinstance(a.type, (SliceType,)) or getattr(a.type, "length", None) is not None:
             return self.compare_slices(op, a, b, whole), b
+        if isinstance(a.type, TupleType):
+            self.error(whole, f"{SIGN[type(op)]} does not compare {a.type}", "take both apart and compare the parts")
         if isinstance(a.type, (PtrType, FnType)) or a.type.aggregate:
             hint = "compare their fields; `is` asks whether they are one and the same"
             if isinstance(a.type, (PtrType, FnType)):

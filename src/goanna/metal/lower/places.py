@@ -228,6 +228,8 @@ class Places(Operators):
         """A subscript of something known: a constant table, or a composed type."""
         if base.value is POISON:
             self.poisoned()
+        if isinstance(node.slice, ast.Tuple) and any(isinstance(each, ast.List) for each in node.slice.elts):
+            self.error(node, "a Fn[...] is not written here", "name it at the top level: Handler = Fn[[u32], bool]")
         if isinstance(node.slice, ast.Tuple):
             operands = [self.expression(each) for each in node.slice.elts]
             if base.value is Array and len(operands) == 2 and not isinstance(operands[1], Const):
@@ -235,7 +237,7 @@ class Places(Operators):
                 self.error(node.slice.elts[1], "the length of an array is a constant", hint)
             if all(isinstance(each, Const) for each in operands):
                 key: Any = tuple(each.value for each in operands if isinstance(each, Const))
-                return Const(base.value[key])
+                return self.element_of(base.value, key, node)
         if isinstance(node.slice, ast.List):
             self.error(node, "write this type at the top level and use its name here")
         operand = self.expression(node.slice)
@@ -245,11 +247,15 @@ class Places(Operators):
                 "a Python object can't be indexed at run time",
                 "make it a table: constant(Array[u8, 3], [1, 2, 3])",
             )
+        key = operand.value
+        if isinstance(key, TypeVar):
+            key = self.instance.bindings.get(key.__name__, key)
+        return self.element_of(base.value, key, node)
+
+    def element_of(self, value: Any, key: Any, node: ast.AST) -> Operand:
+        """A subscript that Python computes."""
         try:
-            key = operand.value
-            if isinstance(key, TypeVar):
-                key = self.instance.bindings.get(key.__name__, key)
-            return self.known(base.value[key], node)
+            return self.known(value[key], node)
         except (TypeError, LookupError) as error:
             self.error(node, f"this constant can't be computed: {type(error).__name__}: {error}")
 

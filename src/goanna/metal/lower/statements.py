@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
+from typing import Any, TypeVar
 
-from ..errors import MetalError, Poisoned
+from ..errors import InternalError, MetalError, Poisoned
 from ..function import Constant, Static
 from ..structure import StructType
 from ..types import (
@@ -51,6 +51,11 @@ class Statements(Branches):
                 self.abandon(node)
             except Poisoned:
                 self.abandon(node)
+            except (InternalError, RecursionError):
+                raise
+            except Exception as error:
+                words = f"{self.file}:{node.lineno}: metal fails at this statement: {type(error).__name__}: {error}"
+                raise InternalError(words) from error
 
     def abandon(self, node: ast.AST) -> None:
         """After a mistake: the names it would have assigned exist but tell nothing more."""
@@ -255,7 +260,7 @@ class Statements(Branches):
         except LayoutError as error:
             self.error(node, str(error), error.hint)
         if not isinstance(type_, Type):
-            self.error(node, f"{text} is not a type")
+            self.error(node, f"{text} is not a type", "no parameter says what it is" * isinstance(type_, TypeVar))
         return type_
 
     def unpack(self, target: ast.Tuple | ast.List, operand: Operand, node: ast.Assign) -> None:
