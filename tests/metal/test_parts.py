@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import ModuleType
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from goanna.metal import jit, source
 from goanna.metal.compile import compile_parts
@@ -163,6 +164,27 @@ def test_the_same_sources_give_the_same_objects_with_and_without_the_cache(load,
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
     assert made() == first
+
+
+def test_modules_that_are_to_be_small_take_fewer_bytes(load, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    target = kernel_target("x86_64")
+    roots = [load().program]
+
+    def text(is_small) -> dict[str, int]:
+        paths, _ = compile_parts(roots, target, tmp_path, str, is_small)
+        found = {}
+        for path in paths:
+            with path.open("rb") as stream:
+                sections = ELFFile(stream).iter_sections()
+                found[path.stem] = sum(each["sh_size"] for each in sections if each.name.startswith(".text"))
+        return found
+
+    fast, small = text(lambda module: False), text(lambda module: module == "tables")
+    assert small["tables"] < fast["tables"]
+    assert {name: size for name, size in small.items() if name != "tables"} == {
+        name: size for name, size in fast.items() if name != "tables"
+    }
 
 
 def test_a_mistake_of_clang_in_one_part_is_an_error_of_all(load, tmp_path, monkeypatch):

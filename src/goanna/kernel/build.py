@@ -32,9 +32,6 @@ ARCHITECTURES = ("x86_64",)
 
 _SOURCES = Path(__file__).resolve().parent.parent
 _ROOMS = ("metal", "kernel")
-# The parts that the kernel is compiled in, by room; the other rooms are one. An edit compiles those whose code it
-# changes. Smaller parts would be quicker to compile, and the kernel slower: calls between parts are optimised less.
-_PARTS = {"base": "memory", "memory": "memory", "file": "file", "net": "net"}
 _COMPILERS = ("llvmlite", "ziglang")
 # What a build leaves in its folder; the last is written when all is there.
 _ELF, _PANIC_TABLE, _FACTS = "kernel.elf", "panic.table", "kernel.json"
@@ -124,6 +121,7 @@ def build(architecture: str, folder: Path) -> BuiltKernel:
     from goanna.image.panic_table import panic_table
     from goanna.kernel.arch import ASSEMBLY
     from goanna.kernel.main import ROOTS
+    from goanna.kernel.parts import is_small, part_of
     from goanna.metal.backend import assemble
     from goanna.metal.compile import compile_parts
     from goanna.metal.link import kernel_script, link
@@ -136,16 +134,11 @@ def build(architecture: str, folder: Path) -> BuiltKernel:
     with TemporaryDirectory(prefix="goanna-") as name:
         start, runtime = Path(name, "start"), Path(name, "runtime")
         assemble(ASSEMBLY, target, start)
-        parts, traps = compile_parts(ROOTS, target, Path(name), part_of)
+        parts, traps = compile_parts(ROOTS, target, Path(name), part_of, is_small)
         runtime_object(target, runtime)
         link([start, *parts, runtime], kernel_script(target, layout.KERNEL_VIRTUAL, layout.KERNEL_PHYSICAL), elf)
     (folder / _PANIC_TABLE).write_bytes(panic_table(elf, traps))
     return record(folder)
-
-
-def part_of(module: str) -> str:
-    """The part of the kernel that a Python module is compiled with."""
-    return _PARTS.get(module.removeprefix("goanna.kernel.").partition(".")[0], "core")
 
 
 def record(folder: Path) -> BuiltKernel:

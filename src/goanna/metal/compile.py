@@ -32,11 +32,16 @@ def compile_object(
 
 
 def compile_parts(
-    roots: Iterable[Any], target: Target, folder: Path, part_of: Callable[[str], str]
+    roots: Iterable[Any],
+    target: Target,
+    folder: Path,
+    part_of: Callable[[str], str],
+    is_small: Callable[[str], bool] = lambda module: False,
 ) -> tuple[list[Path], dict[int, Trap]]:
     """The same in several object files, to be linked together: a part for each name that `part_of` gives for the name
-    of a Python module. They are compiled on all processors, and those that were compiled before come from the cache."""
-    unit = Unit(target, roots, debug=True)
+    of a Python module. They are compiled on all processors, and those that were compiled before come from the cache.
+    Modules that `is_small` names are compiled to take few bytes rather than little time."""
+    unit = Unit(target, roots, debug=True, is_small=is_small)
     parts = divide(unit, part_of)
 
     def make(part: Part) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from .debug import DebugInfo, stable_hash
@@ -68,8 +68,19 @@ class Trap(NamedTuple):
 class Unit:
     """Everything that is compiled together."""
 
-    def __init__(self, target: Target, roots: Iterable[Any], *, debug: bool = False) -> None:
-        """Compile `roots` (functions, structures with all their methods, statics). Raises CompileErrors."""
+    def __init__(
+        self,
+        target: Target,
+        roots: Iterable[Any],
+        *,
+        debug: bool = False,
+        is_small: Callable[[str], bool] = lambda module: False,
+    ) -> None:
+        """Compile `roots` (functions, structures with all their methods, statics). Raises CompileErrors.
+
+        Code of the modules that `is_small` names is to take few bytes rather than little time.
+        """
+        self.is_small = is_small
         self.target = target
         self.diagnostics: list[Diagnostic] = []
         self.traps: dict[int, Trap] = {}

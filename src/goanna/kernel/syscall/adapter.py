@@ -27,9 +27,9 @@ def adapt(body: MetalFunction) -> MetalFunction:
         raise TypeError(f"{body!r} is no system call: up to six integers and an i64 result are")
     count = len(types)
     a, b, c, d, e, f = types + [u64] * (MAXIMUM_ARGUMENTS - count)
-    if with_frame:
-        return _with_frame(body, count, a, b, c, d, e)
-    return _plain(body, count, a, b, c, d, e, f)
+    made = _with_frame(body, count, a, b, c, d, e) if with_frame else _plain(body, count, a, b, c, d, e, f)
+    made.module = body.module  # they are compiled together, into one function as a rule
+    return made
 
 
 def _plain(body, count, A, B, C, D, E, F):

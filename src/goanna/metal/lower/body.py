@@ -65,6 +65,8 @@ def _header(unit: Unit, instance: Instance, given: list[tuple[str, Type]], resul
         words.append("alwaysinline" if function.inline else "noinline")
     if function.cold:
         words += ["cold", "optsize"]
+    elif unit.is_small(function.module):
+        words += ["minsize", "optsize"]
     section = f' section "{function.section}"' if function.section else ""
     parameters = ", ".join(f"{type_.llvm} %arg{index}" for index, (_, type_) in enumerate(given))
     linkage = unit.linkage(instance)
