@@ -330,6 +330,63 @@ def split_entry(space: AddressSpace, address: u64, entry: u64) -> i64:
     return 0
 
 
+@struct
+class Taken:
+    """Pages whose entries are gone, until no processor can still reach them."""
+
+    count: u64
+    low: u64  # range of addresses to flush
+    high: u64
+    entries: Array[u64, BATCH]
+
+    def begin(self) -> None:
+        """Nothing is taken."""
+        self.count = 0
+        self.low = UNLIMITED
+        self.high = 0
+
+    def take(self, space: AddressSpace, start: u64, end: u64, most: u64) -> u64:
+        """Take the pages in [start, end), above those taken before, at most about `most` of them; the address reached.
+        The lock is held."""
+        dropped: u64 = 0
+        address = start
+        while dropped < most and address < end:
+            if self.count == BATCH:
+                self.release(space, 0)
+            count, low, address = table_take(space.table, address, end, self.entries[self.count : BATCH])
+            if count != 0:
+                self.low = min(self.low, low)
+                self.high = address
+                self.count += count
+                dropped += count
+        return address
+
+    def release(self, space: AddressSpace, tables: u64) -> None:
+        """Flush, then release the pages; and a chain of tables that served addresses between `low` and `high`."""
+        if self.count == 0 and tables == 0:
+            return
+        if tables != 0:
+            tlb_flush_tables(space.table, self.low, (self.high - self.low) >> PAGE_SHIFT)
+        else:
+            tlb_flush(space.table, self.low, (self.high - self.low) >> PAGE_SHIFT)
+        for index in range(self.count):
+            physical = entry_physical(self.entries[index])
+            if counted(physical):
+                space.committed -= HUGE_PAGES if entry_huge(self.entries[index]) else u64(1)
+            pages.release(physical)
+        self.begin()
+        table = tables
+        while table != 0:
+            following = unsafe.load(u64, virtual(table))
+            pages.release(table)
+            table = following
+
+    def widen(self, low: u64, high: u64) -> None:
+        """Flush these addresses as well."""
+        self.low = min(self.low, low)
+        self.high = max(self.high, high)
+
+
 @metal
 def discard(space: AddressSpace, start: u64, end: u64, most: u64) -> u64:
     """Drop the pages in [start, end), at most about `most` of them; the address reached. The lock is held.
@@ -337,20 +394,10 @@ def discard(space: AddressSpace, start: u64, end: u64, most: u64) -> u64:
     A 2 MiB page that is only partly inside must have been split before.
     """
     space.changes += 1
-    entries = unsafe.uninitialized(Array[u64, BATCH])
-    dropped: u64 = 0
-    address = start
-    while dropped < most and address < end:
-        count, low, address = table_take(space.table, address, end, entries)
-        if count == 0:
-            break
-        tlb_flush(space.table, low, (address - low) >> PAGE_SHIFT)
-        for index in range(count):
-            physical = entry_physical(entries[index])
-            if counted(physical):
-                space.committed -= HUGE_PAGES if entry_huge(entries[index]) else u64(1)
-            pages.release(physical)
-        dropped += count
+    taken = unsafe.uninitialized(Taken)
+    taken.begin()
+    address = taken.take(space, start, end, most)
+    taken.release(space, 0)
     return address
 
 
@@ -373,42 +420,53 @@ def clear_step(space: AddressSpace, start: u64, end: u64, doomed: Doomed) -> i64
         return -ENOMEM
     if cut(space, start) != 0 or cut(space, end) != 0:
         return -ENOMEM
+    space.changes += 1
+    taken = unsafe.uninitialized(Taken)
+    taken.begin()
     area = tree.find_from(space.areas, start)
     while area is not None and area.start < end:
-        if discard(space, area.start, area.end, PIECE) < area.end:
+        if taken.take(space, area.start, area.end, PIECE) < area.end:
+            taken.release(space, 0)
             return -EAGAIN
         above = space.areas.after(area)
         account(space, area, False)
         take_out(space, area, doomed)
         area = above
-    trim(space, start, end)
+    taken.release(space, trim(space, start, end, taken))
     return 0
 
 
 @metal
-def trim(space: AddressSpace, start: u64, end: u64) -> None:
-    """Give back the page table's pages that served [start, end), if nothing is mapped around it. The lock is held."""
+def trim(space: AddressSpace, start: u64, end: u64, taken: Taken) -> u64:
+    """Take out the page table's pages that served [start, end), if nothing is mapped around it: a chain of them, which
+    `taken` flushes and frees. The lock is held."""
     above = tree.find_from(space.areas, start)
     below = space.areas.last() if above is None else space.areas.before(above)
     floor = u64(0) if below is None else below.end
     ceiling = u64(USER_TOP) if above is None else above.start
-    if trim_around(space, start, end, floor, ceiling, HUGE_SIZE):
-        trim_around(space, start, end, floor, ceiling, DIRECTORY_SIZE)
+    tables = trim_around(space, start, end, floor, ceiling, HUGE_SIZE, taken)
+    if tables == 0:
+        return 0
+    larger = trim_around(space, start, end, floor, ceiling, DIRECTORY_SIZE, taken)
+    if larger == 0:
+        return tables
+    last = larger
+    while unsafe.load(u64, virtual(last)) != 0:
+        last = unsafe.load(u64, virtual(last))
+    unsafe.store(u64, virtual(last), tables)
+    return larger
 
 
 @metal
-def trim_around(space: AddressSpace, start: u64, end: u64, floor: u64, ceiling: u64, size: u64) -> bool:
-    """Trim what is mapped by tables of `size` bytes each, within the free room [floor, ceiling). Whether any went."""
+def trim_around(
+    space: AddressSpace, start: u64, end: u64, floor: u64, ceiling: u64, size: u64, taken: Taken
+) -> u64:
+    """The chain of those among tables of `size` bytes each, within the free room [floor, ceiling)."""
     low = max(floor, start & ~(size - 1))
     high = min(ceiling, (end + (size - 1)) & ~(size - 1))
     if high < low or high - low < size:
-        return False
-    page = table_trim(space.table, low, high)
-    if page == 0:
-        return False
-    tlb_flush_tables(space.table, low, (high - low) >> PAGE_SHIFT)
-    while page != 0:
-        following = unsafe.load(u64, virtual(page))
-        pages.release(page)
-        page = following
-    return True
+        return 0
+    tables = table_trim(space.table, low, high)
+    if tables != 0:
+        taken.widen(low, high)
+    return tables
