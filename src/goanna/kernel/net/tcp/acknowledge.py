@@ -62,7 +62,7 @@ def advance(c: Connection, segment: tcp.Segment, now: u64) -> None:
     number = segment.acknowledgment
     first_sent: u64 = 0
     last_sent: u64 = 0
-    ambiguous = False
+    repeated: u64 = 0  # when what was sent more than once, and is acknowledged now, was last sent
     echo = less(segment.echo, c.stamp_offset)
     while True:
         flight = c.in_flight.head()
@@ -71,7 +71,7 @@ def advance(c: Connection, segment: tcp.Segment, now: u64) -> None:
         whole = at_most(flight.end, number)
         size = less(flight.end if whole else number, flight.sequence)
         if flight.flags & EVER_RETRANSMITTED != 0:
-            ambiguous = True
+            repeated = max(repeated, flight.sent)
         if flight.flags & SACKED == 0:
             if first_sent == 0:
                 first_sent = flight.sent
@@ -85,10 +85,12 @@ def advance(c: Connection, segment: tcp.Segment, now: u64) -> None:
         c.in_flight.remove(flight)
         free_flight(c, flight)
     # Karn's rule, and more: behind what was sent again may lie what has waited there long (RFC 6298 3).
-    if last_sent != 0 and not ambiguous:
+    if last_sent != 0 and repeated == 0:
         measure(c, now - first_sent, now)
         c.least_rtt = min(c.least_rtt, max(now - last_sent, u64(1)))
-    elif c.stamps and segment.stamped and segment.echo != 0:  # RFC 7323 4: also of what was sent more than once
+    elif c.stamps and segment.stamped and at_most(u32.wrap(repeated // 1_000_000), echo):
+        # RFC 7323 4: also of what was sent more than once, if it is the last sending that is echoed. An older one came
+        # when the first acknowledgment was lost, and says how long we waited, not how long the way is.
         elapsed = less(stamp_now(c, now), segment.echo)
         if elapsed < 0x7FFF_FFFF:
             measure(c, u64(elapsed) * 1_000_000, now)
