@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from .debug import DebugInfo, stable_hash
@@ -94,20 +96,21 @@ class Unit:
         self.pieces: list[Piece] = []
         self.declared: dict[str, str] = {}
         self._offset = 8
-        self.roots: list[MetalFunction] = []
+        self.roots: dict[MetalFunction, None] = {}  # in their order
         self.debug = DebugInfo() if debug else None
         host = target.profile == "host"
         self.processor_space = "ptr addrspace(256)" if target.per_processor_space and not host else None
-        for root in roots:
-            self._add_root(root)
-        self._compile()
+        with _uncollected():
+            for root in roots:
+                self._add_root(root)
+            self._compile()
         if self.diagnostics:
             unique = {(each.file, each.line, each.column, each.message): each for each in self.diagnostics}
             raise CompileErrors(sorted(unique.values(), key=lambda each: (each.file, each.line, each.column)))
 
     def _add_root(self, root: Any) -> None:
         if isinstance(root, MetalFunction):
-            self.roots.append(root)
+            self.roots[root] = None
             try:
                 parameters, result = self.signature(root)
             except MetalError:
@@ -352,6 +355,19 @@ class Unit:
         weights = ['!1 = !{!"branch_weights", i32 2000, i32 1}', '!2 = !{!"branch_weights", i32 1, i32 2000}']
         debug = self.debug.lines(functions, statics) if self.debug else []
         return "\n".join([*texts, attributes, *weights, *debug, ""])
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for garbage in cycles: what a compilation makes is needed to its end, and to look through all
+    of it again and again would take a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def ctypes_bytes(value: Any) -> bytes | None:
