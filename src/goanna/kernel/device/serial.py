@@ -4,7 +4,7 @@ Registers as in the National Semiconductor PC16550D data sheet. The driver holds
 FIFO when there is room. What arrives is read by polling or from the interrupt; nobody locks here, the caller does.
 """
 
-from goanna.metal import Array, Fn, Slice, constant, struct, u8, u64
+from goanna.metal import Array, Fn, Slice, constant, struct, u8, u64, wrapping
 
 __all__ = ["Serial"]
 
@@ -19,17 +19,27 @@ EIGHT_BITS, DIVISOR_ACCESS = 0x03, 0x80
 READY = 0x0B  # DTR, RTS, OUT2, which lets the interrupt through
 FIFO_SIZE = 16
 ABSENT = 0xFF  # what reading an unused port gives
+
+
+@struct
+class Setting:
+    """A register and its value."""
+
+    register: u64
+    value: u8
+
+
 # Registers and what they are set to, in this order: 115200 baud, 8 bits, no parity, FIFO on, no interrupt.
 SETUP = constant(
-    Array[Array[u8, 2], 7],
+    Array[Setting, 7],
     [
-        [INTERRUPTS, 0],
-        [LINE, DIVISOR_ACCESS],
-        [DIVISOR_LOW, 1],
-        [DIVISOR_HIGH, 0],
-        [LINE, EIGHT_BITS],
-        [FIFO, FIFO_ON],
-        [MODEM, READY],
+        {"register": INTERRUPTS, "value": 0},
+        {"register": LINE, "value": DIVISOR_ACCESS},
+        {"register": DIVISOR_LOW, "value": 1},
+        {"register": DIVISOR_HIGH, "value": 0},
+        {"register": LINE, "value": EIGHT_BITS},
+        {"register": FIFO, "value": FIFO_ON},
+        {"register": MODEM, "value": READY},
     ],
 )
 PATIENCE = 10_000_000  # readings of the line status; a port that stays busy longer loses the text
@@ -50,7 +60,7 @@ class Serial:
         if self.read(self.base + SCRATCH) != 0x5A or self.read(self.base + LINE_STATUS) == ABSENT:
             return False
         for step in range(u64(len(SETUP))):
-            self.write(self.base + u64(SETUP[step][0]), SETUP[step][1])
+            self.write(wrapping(self.base + SETUP[step].register), SETUP[step].value)
         return True
 
     def interrupt_on_receive(self, wanted: bool) -> None:

@@ -25,25 +25,29 @@ RESOLVE_IN_ROOT = 16
 RESOLVE_CACHED = 32
 
 
-spare_page = per_processor(u64)  # kept by each processor for the next path, so that most calls allocate nothing
+# Kept by each processor for the next path, so that most calls allocate nothing: a path through a link needs two.
+spare_page = per_processor(u64)
+second_spare = per_processor(u64)
 
 
 @metal
 def path_page() -> u64:
     """A page for a path, or 0."""
-    global spare_page
+    global spare_page, second_spare
     page = spare_page
     if page == 0:
         return pages.allocate()
-    spare_page = 0
+    spare_page = second_spare
+    second_spare = 0
     return page
 
 
 @metal
 def free_path_page(page: u64) -> None:
     """Give such a page back."""
-    global spare_page
-    if spare_page == 0:
+    global spare_page, second_spare
+    if second_spare == 0:
+        second_spare = spare_page
         spare_page = page
     else:
         pages.release(page)

@@ -53,9 +53,9 @@ AREA_VDSO = 4096
 class Area:
     """A range of pages with one protection and one source. It belongs to one address space."""
 
+    node: Node  # first, so that an item is where its node is
     start: u64  # first address
     end: u64  # address after the last
-    node: Node
     gap: u64  # bytes free below, down to the next area or the least address
     largest_gap: u64  # in this subtree
     source: Ptr[PageSource]  # None: pages of zeros. An area holds a reference.
