@@ -123,6 +123,9 @@ _MACHINES = {
 # Kernel stacks are 16 KiB over a guard page of 4 KiB: no frame may step over the guard without touching it, and one
 # that takes a large part of the stack is an error of the build.
 FRAME_LIMIT = 6144
+# A kernel is mostly code that runs once or seldom: an image is small, and an emulator translates little, where nothing
+# is unrolled, aligned or copied for speed. It costs the longest paths one instruction in a hundred.
+_SMALL = "optsize"
 _STACK = f'"probe-stack"="inline-asm" "stack-probe-size"="4096" "warn-stack-size"="{FRAME_LIMIT}"'
 
 
@@ -139,7 +142,7 @@ def _attributes(cpu: str, features: tuple[str, ...]) -> str:
 def kernel_target(name: str) -> Target:
     """The kernel profile of an architecture. Raises KeyError for one that is not in ARCHITECTURES."""
     each = _MACHINES[name]
-    attributes = f"{_attributes(each.cpu, each.features)} {_STACK}"
+    attributes = f"{_attributes(each.cpu, each.features)} {_SMALL} {_STACK}"
     return Target(
         name, "kernel", f"{name}-unknown-none-elf", each.datalayout, each.cpu, each.features, each.code_model, "static",
         attributes, each.trap, each.abi,

@@ -133,6 +133,13 @@ boot_descriptors:
 start64:
     set_segments
     movabsq $boot_stack_end, %rsp
+    # The loader has cleared this, but the firmware of a PC with little memory may have worked here since.
+    movabsq $boot_cleared, %rdi
+    movabsq $__bss_end, %rcx
+    subq %rdi, %rcx
+    shrq $3, %rcx
+    xorl %eax, %eax
+    rep stosq
     movl ${MSR_GS_BASE:#x}, %ecx
     movl ${_FIRST_BASE & 0xFFFFFFFF:#x}, %eax
     movl ${_FIRST_BASE >> 32:#x}, %edx
@@ -190,6 +197,7 @@ boot_stack:           .skip {BOOT_STACK_SIZE}
 boot_stack_end:
 boot_processor_base:  .quad 0
 boot_processor_stack: .quad 0
+boot_cleared:
 """
 
 boot_top = extern_static("boot_top", Array[u64, 512])
