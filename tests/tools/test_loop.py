@@ -67,13 +67,15 @@ def test_a_room_that_is_none_is_said_with_the_rooms_that_are(monkeypatch, capsys
     assert "ROOM=" in shown and " file " in shown and " signal " in shown
 
 
-def test_a_mistake_in_the_kernel_ends_the_loop_before_any_test(monkeypatch, capsys):
-    started, made = [], loop.Step
+@pytest.mark.parametrize("bad", ["check", "hello", "tests"])
+def test_any_step_that_fails_fails_the_loop(monkeypatch, capsys, bad):
+    made, started = loop.Step, []
 
-    def note(name, command, environment):
+    def simple(name, command, environment):
         started.append(name)
-        return made(name, ["-c", "import sys; sys.exit(1)"], {})
+        return made(name, ["-c", f"import sys; sys.exit({int(name == bad)})"], {})
 
-    monkeypatch.setattr(loop, "Step", note)
+    monkeypatch.setattr(loop, "Step", simple)
     assert not loop.loop("file")
-    assert started == ["check", "check"]
+    assert started == ["check", "hello", "tests"]
+    assert f"{bad:<8}" in capsys.readouterr().out
