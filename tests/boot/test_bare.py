@@ -56,8 +56,11 @@ def test_every_processor_model_of_a_decade_starts_it(image: Path, processors: in
         assert start(image, "-machine", "q35", "-smp", str(processors), "-cpu", model) == EXPECTED
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("mebibytes", [2, 3, 4])
+# On pc and q35 the firmware works in the memory's end before the kernel runs: in 2 MiB, where the kernel's data lie.
+@pytest.mark.parametrize(
+    ("machine", "mebibytes"),
+    [(machine, size) for machine in MACHINES for size in (2, 3, 4) if size > 2 or machine.startswith("microvm")],
+)
 def test_too_little_memory_is_named(image: Path, machine: str, mebibytes: int, processors: int) -> None:
     words = ("-machine", machine, "-smp", str(processors), *EXITS["debug-exit"])
     text, status = run(image, *words, "-m", f"{mebibytes}M")
