@@ -562,6 +562,36 @@ static void sharing(void) {
     wait(NULL);
 }
 
+// What /proc says of an open file and of memory that was touched.
+static void shown(void) {
+    char name[64], line[256];
+    size_t size = 1 << 20;
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    madvise(memory, size, MADV_NOHUGEPAGE);
+    mprotect(memory, size / 2, PROT_READ | PROT_WRITE | PROT_EXEC);  // so that no other mapping is joined with it
+    memset(memory, 1, 300000);
+    int file = open("controlled", O_RDONLY | O_CLOEXEC);
+    lseek(file, 7, SEEK_SET);
+    sprintf(name, "/proc/self/fdinfo/%d", file);
+    FILE *told = fopen(name, "r");
+    long position = -1, flags = -1;
+    while (fgets(line, sizeof line, told)) sscanf(line, "pos: %ld", &position), sscanf(line, "flags: %lo", &flags);
+    fclose(told);
+    say("fdinfo: %ld, close on exec %d\n", position, (flags & O_CLOEXEC) != 0);
+    told = fopen("/proc/self/smaps", "r");
+    int inside = 0;
+    while (fgets(line, sizeof line, told)) {
+        unsigned long start, end, value;
+        char key[64];
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2) inside = start == (unsigned long)memory;
+        else if (inside && sscanf(line, "%63[A-Za-z_]: %lu kB", key, &value) == 2 &&
+                 (!strcmp(key, "Size") || !strcmp(key, "Rss") || !strcmp(key, "Private_Dirty") || !strcmp(key, "Anonymous")))
+            say("smaps: %s %lu\n", key, value);
+    }
+    fclose(told);
+    munmap(memory, size);
+}
+
 static int drop(const char *path, const struct stat *info, int kind, struct FTW *where) {
     (void)info, (void)kind, (void)where;
     return remove(path);
@@ -583,6 +613,7 @@ int main(void) {
     limits();
     directories();
     controls();
+    shown();
     sharing();
     say("cleared up: %d\n", nftw(folder, drop, 8, FTW_DEPTH | FTW_PHYS));
     return 0;

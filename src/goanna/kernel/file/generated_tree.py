@@ -6,7 +6,7 @@ A file's number says which node it is and whom it is about: the node's index, th
 from goanna.kernel.arch import PAGE_SIZE, virtual
 from goanna.kernel.base.errno import EACCES, EFAULT, EINVAL, ENOENT, ENOMEM, ENXIO, ESRCH
 from goanna.kernel.base.text import Text
-from goanna.kernel.file import device_files, process_files, system_files
+from goanna.kernel.file import device_files, mapping_files, process_files, system_files
 from goanna.kernel.file.attributes import Attributes, device_number
 from goanna.kernel.file.declare import Generated, Generator, Jump, LinkText
 from goanna.kernel.file.description import Description, Operations, create
@@ -82,7 +82,7 @@ def _build() -> list[dict]:
         nodes.append(node)
         places[path] = index
 
-    for each in device_files.FILES + process_files.FILES + system_files.FILES:
+    for each in device_files.FILES + process_files.FILES + mapping_files.FILES + system_files.FILES:
         add(each.path, _node(each))
     return nodes
 

@@ -221,6 +221,10 @@ SYSCTL = {
     "fs/nr_open": _number(MAXIMUM_DESCRIPTORS),
     "fs/file-max": _number(0x7FFFFFFFFFFFFFFF),
     "fs/pipe-max-size": _number(1 << 20),
+    "fs/protected_hardlinks": _number(1),
+    "fs/protected_symlinks": _number(0),
+    "fs/protected_fifos": _number(0),
+    "fs/protected_regular": _number(0),
     "net/core/somaxconn": _number(4096),
 }
 
