@@ -7,6 +7,7 @@ from goanna.kernel.file.descriptors import get_open_file
 from goanna.kernel.file.flags import O_APPEND, S_IFDIR, S_IFMT, S_IFREG
 from goanna.kernel.file.memory_file import FILE, RLIMIT_FSIZE, node_of, on_size_limit
 from goanna.kernel.file.node_pages import content
+from goanna.kernel.file.pipe_calls import is_pipe
 from goanna.kernel.file.transfer import MAXIMUM_BYTES, Transfer
 from goanna.kernel.memory import pages, user
 from goanna.kernel.thread.current import current_process
@@ -118,19 +119,21 @@ def sys_sendfile(target: i32, origin: i32, offset: u64, count: u64) -> i64:
         result = -EBADF
         to = get_open_file(target)
         if to is not None:
-            result = check_sendfile(source, to)
+            result = check_sendfile(source, to, count)
             if result == 0:
-                result = send(source, start, to, offset, min(count, MAXIMUM_BYTES))
+                result = 0 if count == 0 else send(source, start, to, offset, min(count, MAXIMUM_BYTES))
             to.drop()
     source.drop()
     return result
 
 
 @metal
-def check_sendfile(source: Description, to: Description) -> i64:
-    """0, or why it can't be."""
+def check_sendfile(source: Description, to: Description, count: u64) -> i64:
+    """0, or why it can't be. Nothing goes into a pipe from anything."""
     if not to.writable():
         return -EBADF
+    if count == 0 and is_pipe(to):
+        return 0
     if source.operations.read is None or to.operations.write is None or source.operations.seek is None:
         return -EINVAL
     if (source.mode() & S_IFMT) == S_IFDIR:

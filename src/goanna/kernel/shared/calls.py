@@ -251,6 +251,10 @@ preadv fd pointer size long
 pwritev fd pointer size long
 rt_tgsigqueueinfo int int signal pointer
 prlimit64 int limit rlimit@16 rlimit!16
+setns fd hex
+pivot_root path path
+sendmmsg fd pointer size message_flags
+recvmmsg fd pointer size message_flags timespec@16
 getcpu ints!4 ints!4 pointer
 syncfs fd
 renameat2 dirfd path dirfd path hex
