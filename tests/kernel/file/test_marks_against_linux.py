@@ -4,7 +4,7 @@ import os
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from goanna.image.erofs import File, Folder, Link
@@ -194,6 +194,7 @@ def map_step(both, step):
 
 @settings(max_examples=100, deadline=None)
 @given(steps=st.lists(mapping_steps, min_size=8, max_size=40))
+@example(steps=[("map", 4, 3, 2, 0), ("change", 1), ("fallocate", 4, 3, 4096, 4096), ("probe", 1)])
 def test_mappings_show_what_the_file_is(both, steps):
     begin(both)
     both.call("munmap", MAPPED, 4 * 4096)

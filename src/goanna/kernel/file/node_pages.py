@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 # Pages of a node, from an index to below another, are no longer what mappings show; private copies too (the bool).
-on_pages_gone = hook(Fn[[Node, u64, u64, bool], None])
+on_pages_gone = hook(Fn[[Node, u64, u64, bool, u64], None])
 
 MAXIMUM_SIZE = (1 << 63) - 1  # MAX_LFS_FILESIZE
 AT_ONCE = 65536  # bytes of the image given at once
@@ -124,7 +124,7 @@ def own_page(node: Node, index: u64) -> tuple[u64, i64]:
     if not inserted:
         discard(made)
     elif node.image is not None:
-        on_pages_gone(node, index, index + 1, False)
+        on_pages_gone(node, index, index + 1, False, 0)
     return found, 0 if found != 0 else -ENOMEM
 
 
@@ -162,7 +162,7 @@ def write_page(node: Node, position: u64, count: u64, transfer: Transfer) -> tup
         page_bytes(page)[offset : offset + copied] = data[offset : offset + copied]
         discard(made)
     elif over_image:
-        on_pages_gone(node, index, index + 1, False)
+        on_pages_gone(node, index, index + 1, False, 0)
     pages.release(page)
     return copied, 0
 
@@ -182,7 +182,7 @@ def resize(node: Node, size: u64) -> i64:
                 fill(page_bytes(page)[size % PAGE_SIZE : PAGE_SIZE], 0)
         first = (size + (PAGE_SIZE - 1)) // PAGE_SIZE
         cut_pages(node, first)
-        on_pages_gone(node, first, MAXIMUM_INDEX, True)
+        on_pages_gone(node, first, MAXIMUM_INDEX, True, 0)
         return 0
     with node.lock:
         node.size = size
@@ -210,9 +210,9 @@ def clear_range(node: Node, start: u64, end: u64) -> i64:
             with node.lock:
                 page = node.pages.take(index)
             if page != 0:
+                on_pages_gone(node, index, index + 1, True, page)
                 pages.release(page)
                 uncharge(PAGE_SIZE)
-                on_pages_gone(node, index, index + 1, True)
         else:
             page, error = own_page(node, index)
             if error < 0:

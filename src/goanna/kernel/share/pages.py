@@ -276,7 +276,7 @@ def cut(node: Node, size: u64) -> None:
             clear_tail(node.pages, size)
         shared.sent.clear_from(first)
         clear_tail(shared.sent, size)
-    on_pages_gone(node, first, MAXIMUM_INDEX, True)
+    on_pages_gone(node, first, MAXIMUM_INDEX, True, 0)
 
 
 @metal
