@@ -24,7 +24,7 @@ from goanna.kernel.file.pipe import (
 from goanna.kernel.file.tree import attributes_by_entry
 from goanna.kernel.thread.wait import Wake
 from goanna.kernel.time.timer import NEVER
-from goanna.metal import Ptr, constant, i64, metal, static, u32, unsafe
+from goanna.metal import Ptr, constant, i64, metal, static, u32, u64, unsafe
 
 __all__ = ["NAMED_PIPE", "end_named_pipe", "open_named_pipe"]
 
@@ -69,39 +69,66 @@ def open_named_pipe(node: Node, flags: u32) -> tuple[Ptr[Description], i64]:
         access = O_RDWR
     if access == O_WRONLY and (flags & O_NONBLOCK) != 0 and pipe.readers == 0:
         return None, -ENXIO
-    description = create(NAMED_PIPE, flags, unsafe.address(pipe))
-    if description is None:
-        return None, -ENOMEM
+    waits = access != O_RDWR and (access == O_WRONLY or (flags & O_NONBLOCK) == 0)
     with pipe.busy:
-        if description.readable():
-            pipe.readers += 1
-            pipe.read_opens += 1
-        if description.writable():
-            pipe.writers += 1
-            pipe.write_opens += 1
+        # From here on who opens the other end may find this one, do all that it wants, and close it again.
+        seen = pipe.write_opens if access == O_RDONLY else pipe.read_opens
+        waits = waits and not has_partner(pipe, access, seen)
+        count_ends(pipe, access, True)
+        early = access == O_RDONLY and (flags & O_NONBLOCK) != 0 and pipe.writers == 0
+        unseen = pipe.write_opens + 1
     with pipe.lock:
         pipe.partners.wake_all()
-    waits = access == O_WRONLY or (flags & O_NONBLOCK) == 0
-    if access == O_RDONLY and not waits and pipe.writers == 0:
-        description.position = pipe.write_opens + 1
-    if access != O_RDWR and waits and not wait_for_partner(pipe, access):
-        description.drop()
-        return None, -ERESTARTSYS
+    if waits and not wait_for_partner(pipe, access, seen):
+        with pipe.busy:
+            if not has_partner(pipe, access, seen):
+                count_ends(pipe, access, False)
+                return None, -ERESTARTSYS
+    description = create(NAMED_PIPE, flags, unsafe.address(pipe))
+    if description is None:
+        with pipe.busy:
+            count_ends(pipe, access, False)
+        pipe.tell_readers(True)
+        pipe.tell_writers()
+        return None, -ENOMEM
+    if early:
+        description.position = unseen
     return description, 0
 
 
 @metal
-def wait_for_partner(pipe: Pipe, access: u32) -> bool:
-    """Wait until the other end is opened, or is open. False: a signal came."""
+def count_ends(pipe: Pipe, access: u32, opened: bool) -> None:
+    """One more who has an end open, or one less. `busy` is held."""
+    if access != O_WRONLY:
+        if opened:
+            pipe.readers += 1
+            pipe.read_opens += 1
+        else:
+            pipe.readers -= 1
+    if access != O_RDONLY:
+        if opened:
+            pipe.writers += 1
+            pipe.write_opens += 1
+        else:
+            pipe.writers -= 1
+
+
+@metal
+def has_partner(pipe: Pipe, access: u32, seen: u64) -> bool:
+    """Whether the other end is open, or has been opened more often than `seen`."""
+    if access == O_RDONLY:
+        return pipe.writers != 0 or pipe.write_opens != seen
+    return pipe.readers != 0 or pipe.read_opens != seen
+
+
+@metal
+def wait_for_partner(pipe: Pipe, access: u32, seen: u64) -> bool:
+    """Wait until the other end is open, or has been opened more often than `seen`. False: a signal came."""
     with pipe.lock:
-        seen = pipe.write_opens if access == O_RDONLY else pipe.read_opens
-        while True:
-            present = pipe.writers if access == O_RDONLY else pipe.readers
-            opened = pipe.write_opens if access == O_RDONLY else pipe.read_opens
-            if present != 0 or opened != seen:
-                return True
+        while not has_partner(pipe, access, seen):
             if pipe.partners.wait(pipe.lock, NEVER, True) == Wake.SIGNAL:
                 return False
+        return True
 
 
 @metal
