@@ -9,6 +9,7 @@ from goanna.failure import Failure
 from goanna.image.line_table import line_rows
 from goanna.metal.compile import compile_object
 from goanna.metal.link import kernel_script, link
+from goanna.metal.runtime import runtime_object
 from goanna.metal.target import ARCHITECTURES, kernel_target
 from tests.kernel.shared import panicking
 
@@ -28,7 +29,8 @@ def rows_of_pyelftools(elf):
 def linked(request, tmp_path_factory):
     folder: Path = tmp_path_factory.mktemp("lines")
     target = kernel_target(request.param)
-    objects = [folder / "one.o", folder / "two.o"]
+    objects = [folder / "one.o", folder / "two.o", folder / "runtime.o"]
+    runtime_object(target, objects[2])
     compile_object([panicking.start], target, objects[0])
     compile_object([panicking.find, panicking.file_of], target, objects[1], level=0)
     link(

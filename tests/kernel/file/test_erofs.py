@@ -107,7 +107,7 @@ def mount_drive(image: Image, disk: Drive, object: u64, size: u64) -> i64:
 
 
 @metal
-def none_mapped(ended: node.Node, start: u64, end: u64, private: bool) -> None:
+def none_mapped(ended: node.Node, start: u64, end: u64, private: bool, page: u64) -> None:
     pass
 
 

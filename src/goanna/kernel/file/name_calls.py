@@ -268,7 +268,10 @@ def linked_at(directory: i32, address: u64, flags: u32) -> tuple[Ptr[Entry], i64
     error = length
     by_descriptor = (flags & AT_EMPTY_PATH) != 0 and directory != AT_FDCWD and not path.absolute()
     if length >= 0 and by_descriptor and not capable(CAP_DAC_READ_SEARCH):
-        error = -ENOENT
+        start = get_file(directory)
+        error = -ENOENT if start is not None else -EBADF
+        if start is not None:
+            start.drop()
     elif length == 0 and (flags & AT_EMPTY_PATH) != 0:
         if directory == AT_FDCWD:
             path.set_dot()
