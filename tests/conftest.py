@@ -10,6 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# With this set, hypothesis draws the same examples in every run of the same tests: a change is then judged by what it
+# changed. Without it each run looks further.
+if os.environ.get("GOANNA_REPEATABLE"):
+    settings.register_profile("repeatable", derandomize=True)
+    settings.load_profile("repeatable")
 
 # nohup and background jobs of a shell start the tests with these ignored, and every program that a test starts and then
 # interrupts would inherit that.
