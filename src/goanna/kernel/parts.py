@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 # changes. Smaller parts would be quicker to compile, and the kernel slower: calls between parts are optimised less.
 _PARTS = {"base": "memory", "memory": "memory", "file": "file", "net": "net"}
 
-# Compiled for speed: what a running program has done for it thousands of times a second. The rest is compiled to be
-# small; what is run once takes an emulator longer to translate than to run. Names may have wildcards.
+# All is compiled with size in mind (metal/target.py); these pay a little of it for speed: what a running program has
+# done for it thousands of times a second. The rest is compiled to be as small as it gets; what is run once takes an
+# emulator longer to translate than to run. Names may have wildcards.
 _FAST = {
     "arch": "call context float frame interface page_table port thread_register tlb trap user_copy vdso",
     "base": "hash_table heap list lock tree word",

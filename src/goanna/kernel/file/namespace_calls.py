@@ -6,10 +6,10 @@ the start of the machine: of the file systems that Linux would make at run time 
 
 from goanna.kernel.base.errno import EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, ENOSYS, EPERM
 from goanna.kernel.file.descriptors import get_file
+from goanna.kernel.file.execute_files import own_files
 from goanna.kernel.file.flags import AT_FDCWD
 from goanna.kernel.file.place import Place, copy_place, drop_place, entry_at
 from goanna.kernel.file.subject import hanging_lock
-from goanna.kernel.file.table import FileTable, copy_table, drop_table
 from goanna.kernel.file.tree import MOUNT, Entry
 from goanna.kernel.identity.credentials import CAP_SYS_ADMIN, capable
 from goanna.kernel.memory import user
@@ -79,21 +79,6 @@ def own_place(process: Process) -> i64:
     with hanging_lock:
         process.place = fresh
     drop_place(old)
-    return 0
-
-
-@metal
-def own_files(process: Process) -> i64:
-    """The same for its descriptors."""
-    old: FileTable = process.files
-    if old.references.load() == 1:
-        return 0
-    fresh = copy_table(old)
-    if fresh is None:
-        return -ENOMEM
-    with hanging_lock:
-        process.files = fresh
-    drop_table(old)
     return 0
 
 

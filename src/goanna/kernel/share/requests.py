@@ -361,40 +361,36 @@ def bulk(session: Session, exchange: Exchange, data: u64, order: u32, size: u64,
 
 
 @metal
-def read(session: Session, fid: u32, offset: u64, data: u64, order: u32, size: u64) -> tuple[u64, i64, bool]:
-    """Read from an open file into memory at physical `data`, at most session.bulk bytes: how many, 0 or an errno, and
-    whether that memory is still the caller's."""
-    exchange = session.begin(TREAD)
+def bulk_at(
+    session: Session, type: u8, fid: u32, offset: u64, data: u64, order: u32, size: u64
+) -> tuple[u64, i64, bool]:
+    """The same for the three requests that say file, offset and size before their data."""
+    exchange = session.begin(type)
     if exchange is None:
         return 0, -ENOMEM, True
     exchange.out.put32(fid)
     exchange.out.put64(offset)
     exchange.out.put32(u32(size))
-    return bulk(session, exchange, data, order, size, True)
+    return bulk(session, exchange, data, order, size, type != TWRITE)
+
+
+@metal
+def read(session: Session, fid: u32, offset: u64, data: u64, order: u32, size: u64) -> tuple[u64, i64, bool]:
+    """Read from an open file into memory at physical `data`, at most session.bulk bytes: how many, 0 or an errno, and
+    whether that memory is still the caller's."""
+    return bulk_at(session, TREAD, fid, offset, data, order, size)
 
 
 @metal
 def read_list(session: Session, fid: u32, offset: u64, data: u64, order: u32, size: u64) -> tuple[u64, i64, bool]:
     """The same of the names in an open folder, from a position on."""
-    exchange = session.begin(TREADDIR)
-    if exchange is None:
-        return 0, -ENOMEM, True
-    exchange.out.put32(fid)
-    exchange.out.put64(offset)
-    exchange.out.put32(u32(size))
-    return bulk(session, exchange, data, order, size, True)
+    return bulk_at(session, TREADDIR, fid, offset, data, order, size)
 
 
 @metal
 def write(session: Session, fid: u32, offset: u64, data: u64, order: u32, size: u64) -> tuple[u64, i64, bool]:
     """Write to an open file from memory at physical `data`."""
-    exchange = session.begin(TWRITE)
-    if exchange is None:
-        return 0, -ENOMEM, True
-    exchange.out.put32(fid)
-    exchange.out.put64(offset)
-    exchange.out.put32(u32(size))
-    return bulk(session, exchange, data, order, size, False)
+    return bulk_at(session, TWRITE, fid, offset, data, order, size)
 
 
 @metal

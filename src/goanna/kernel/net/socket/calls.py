@@ -55,37 +55,34 @@ def sys_socketpair(family: u32, kind: u32, number: i32, address: u64) -> i64:
 
 
 @metal
-def sys_bind(descriptor: i32, address: u64, length: i32) -> i64:
-    """bind(2)."""
+def with_address(descriptor: i32, address: u64, length: i32, connecting: bool) -> i64:
+    """bind and connect."""
     description, socket, error = get_socket(descriptor)
     if error < 0:
         return error
     name = Array[u8, ADDRESS_SIZE]()
-    size = get_address(name[:], address, length)
-    result = size
-    if size >= 0:
+    result = get_address(name[:], address, length)
+    if result >= 0:
+        given = name[0 : u64(result)]
         result = -EOPNOTSUPP
-        if socket.protocol.bind is not None:
-            result = socket.protocol.bind(socket, name[0 : u64(size)])
+        if connecting and socket.protocol.connect is not None:
+            result = socket.protocol.connect(socket, given, description.nonblocking())
+        elif not connecting and socket.protocol.bind is not None:
+            result = socket.protocol.bind(socket, given)
     description.drop()
     return result
 
 
 @metal
+def sys_bind(descriptor: i32, address: u64, length: i32) -> i64:
+    """bind(2)."""
+    return with_address(descriptor, address, length, False)
+
+
+@metal
 def sys_connect(descriptor: i32, address: u64, length: i32) -> i64:
     """connect(2)."""
-    description, socket, error = get_socket(descriptor)
-    if error < 0:
-        return error
-    name = Array[u8, ADDRESS_SIZE]()
-    size = get_address(name[:], address, length)
-    result = size
-    if size >= 0:
-        result = -EOPNOTSUPP
-        if socket.protocol.connect is not None:
-            result = socket.protocol.connect(socket, name[0 : u64(size)], description.nonblocking())
-    description.drop()
-    return result
+    return with_address(descriptor, address, length, True)
 
 
 @metal

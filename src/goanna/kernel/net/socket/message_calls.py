@@ -127,21 +127,6 @@ def send_with_control(socket: Socket, message: Message, header: Header) -> i64:
 
 
 @metal
-def sys_sendmsg(descriptor: i32, address: u64, flags: u32) -> i64:
-    """sendmsg(2)."""
-    if (flags & MSG_CMSG_COMPAT) != 0:
-        return -EINVAL
-    description, socket, error = get_socket(descriptor)
-    if error < 0:
-        return error
-    if description.nonblocking():
-        flags |= MSG_DONTWAIT
-    result = send_at(socket, address, flags)
-    description.drop()
-    return result
-
-
-@metal
 def receive_at(socket: Socket, address: u64, flags: u32) -> i64:
     """Receive a message for the struct msghdr at an address."""
     header = Header()
@@ -183,8 +168,8 @@ CONTROL_LENGTH_AT = offsetof(Header, "control_length")
 
 
 @metal
-def sys_recvmsg(descriptor: i32, address: u64, flags: u32) -> i64:
-    """recvmsg(2)."""
+def one_message(descriptor: i32, address: u64, flags: u32, sending: bool) -> i64:
+    """sendmsg and recvmsg."""
     if (flags & MSG_CMSG_COMPAT) != 0:
         return -EINVAL
     description, socket, error = get_socket(descriptor)
@@ -192,9 +177,21 @@ def sys_recvmsg(descriptor: i32, address: u64, flags: u32) -> i64:
         return error
     if description.nonblocking():
         flags |= MSG_DONTWAIT
-    result = receive_at(socket, address, flags)
+    result = send_at(socket, address, flags) if sending else receive_at(socket, address, flags)
     description.drop()
     return result
+
+
+@metal
+def sys_sendmsg(descriptor: i32, address: u64, flags: u32) -> i64:
+    """sendmsg(2)."""
+    return one_message(descriptor, address, flags, True)
+
+
+@metal
+def sys_recvmsg(descriptor: i32, address: u64, flags: u32) -> i64:
+    """recvmsg(2)."""
+    return one_message(descriptor, address, flags, False)
 
 
 @metal

@@ -22,8 +22,8 @@ from goanna.kernel.net.unix.collect import passing_lock, take_letters, take_pass
 from goanna.kernel.net.unix.deliver import compose, put, sign, tell_readers
 from goanna.kernel.net.unix.endpoint import WRITABLE, Endpoint, State, of
 from goanna.kernel.net.unix.letter import Letter, Letters, end_all
-from goanna.kernel.net.unix.names import bind_anywhere, check_address, family_of, find, put_name
-from goanna.kernel.net.unix.stream import first_letter, wait_for_room
+from goanna.kernel.net.unix.names import bind_anywhere, family_of, find, find_partner, put_name
+from goanna.kernel.net.unix.stream import first_letter, wait_for_letter, wait_for_room
 from goanna.metal import Ptr, Slice, i64, metal, u8, u32, u64
 
 OVERHEAD = 32  # a message is at most the send buffer less so many bytes
@@ -183,12 +183,7 @@ def connect(socket: Socket, address: Slice[u8], nonblocking: bool) -> i64:
         with self.busy:
             set_peer(self, None)
         return 0
-    error = check_address(address)
-    if error == 0 and socket.has(so.SO_PASSCRED) and self.name_size == 0:
-        error = bind_anywhere(self)
-    if error < 0:
-        return error
-    target, error = find(address, socket.kind)
+    target, error = find_partner(self, address)
     if target is None:
         return error
     with target.socket.lock:
@@ -232,26 +227,9 @@ def receive(socket: Socket, message: Message) -> i64:
             letter = first_letter(self)
             if letter is not None:
                 return read_one(self, letter, message)
-        error = wait_for_message(self, until)
+        error = wait_for_letter(self, until)
         if error <= 0:
             return error
-
-
-@metal
-def wait_for_message(self: Endpoint, until: u64) -> i64:
-    """Wait until there is something to read: 1; 0 at the end; or an errno."""
-    socket = self.socket
-    with socket.lock:
-        while self.letters.empty():
-            if socket.error != 0:
-                return socket.take_error_locked()
-            ended = (socket.shut & SHUT_READ) != 0
-            if ended and (until != 0 or socket.kind == so.SOCK_SEQPACKET):
-                return 0
-            error = socket.sleep(socket.readers, until)
-            if error < 0:
-                return error
-        return 1
 
 
 @metal

@@ -24,7 +24,7 @@ from goanna.kernel.net.unix.endpoint import (
     of,
 )
 from goanna.kernel.net.unix.letter import Letters, end_all
-from goanna.kernel.net.unix.names import bind_anywhere, check_address, find, leave_name, put_name
+from goanna.kernel.net.unix.names import find_partner, leave_name, put_name
 from goanna.metal import Ptr, Slice, copy, i64, metal, u8, u32, u64
 
 CHANGED = READABLE | WRITABLE | POLLHUP | POLLRDHUP | POLLERR
@@ -51,12 +51,7 @@ def listen(socket: Socket, backlog: u32) -> i64:
 def connect(socket: Socket, address: Slice[u8], nonblocking: bool) -> i64:
     """Connect to one that listens. 0 or an errno."""
     self = of(socket)
-    error = check_address(address)
-    if error == 0 and socket.has(so.SO_PASSCRED) and self.name_size == 0:
-        error = bind_anywhere(self)
-    if error < 0:
-        return error
-    target, error = find(address, socket.kind)
+    target, error = find_partner(self, address)
     if target is None:
         return error
     until = socket.send_deadline(nonblocking)

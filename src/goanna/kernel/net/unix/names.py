@@ -20,7 +20,7 @@ from goanna.kernel.file.permission import WRITE, entry_permitted
 from goanna.kernel.file.place import walk_from
 from goanna.kernel.file.tree import Entry
 from goanna.kernel.file.walk import Path
-from goanna.kernel.net.socket.numbers import AF_UNIX
+from goanna.kernel.net.socket.numbers import AF_UNIX, SO_PASSCRED
 from goanna.kernel.net.socket.socket import Socket
 from goanna.kernel.net.unix.endpoint import HEAD, PATH_SIZE, Endpoint, of
 from goanna.kernel.random.pool import random_number
@@ -233,3 +233,15 @@ def put_name(self: Endpoint, target: Slice[u8]) -> u64:
     name = self.address()
     target[HEAD : HEAD + len(name)] = name
     return HEAD + len(name)
+
+
+@metal
+def find_partner(self: Endpoint, address: Slice[u8]) -> tuple[Ptr[Endpoint], i64]:
+    """Whom a socket is to be connected to, with a reference; or None and an errno. One that tells who it is
+    (SO_PASSCRED) gets a name first, if it has none."""
+    error = check_address(address)
+    if error == 0 and self.socket.has(SO_PASSCRED) and self.name_size == 0:
+        error = bind_anywhere(self)
+    if error < 0:
+        return None, error
+    return find(address, self.socket.kind)
