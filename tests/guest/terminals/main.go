@@ -79,6 +79,32 @@ func read(file *os.File) string {
 	return fmt.Sprintf("%q", buffer[:count])
 }
 
+// exactly reads so many bytes: on Linux what was written to one end comes to the other in pieces, from a work queue.
+func exactly(file *os.File, count int) string {
+	buffer := make([]byte, count)
+	for have := 0; have < count; {
+		more, err := syscall.Read(int(file.Fd()), buffer[have:])
+		if err != nil || more == 0 {
+			return fmt.Sprintf("%q, then %v", buffer[:have], err)
+		}
+		have += more
+	}
+	return fmt.Sprintf("%q", buffer)
+}
+
+// until reads what a terminal shows up to a text, and nothing behind that.
+func until(master *os.File, text string) string {
+	shown := ""
+	for !strings.HasSuffix(shown, text) {
+		var buffer [1]byte
+		if _, err := syscall.Read(int(master.Fd()), buffer[:]); err != nil {
+			return fmt.Sprintf("%q, then %v", shown, err)
+		}
+		shown += string(buffer[:])
+	}
+	return fmt.Sprintf("%q", shown)
+}
+
 func write(file *os.File, text string) {
 	count, err := syscall.Write(int(file.Fd()), []byte(text))
 	if err != nil || count != len(text) {
@@ -105,14 +131,14 @@ func both() {
 	status, err := os.Stat(path)
 	check(err)
 	stat := status.Sys().(*syscall.Stat_t)
-	fmt.Println(status.Mode().Type(), stat.Rdev>>8, stat.Rdev&0xff == uint64(path[len(path)-1]-'0'), stat.Uid)
+	fmt.Println(status.Mode().Type(), stat.Rdev>>8, fmt.Sprintf("/dev/pts/%d", stat.Rdev&0xff) == path, stat.Uid)
 	link, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", terminal.Fd()))
 	fmt.Println("named:", link == path)
 	fmt.Println(poll(master), poll(terminal))
 	write(terminal, "one\ntwo\n")
-	fmt.Println(poll(master), read(master))
+	fmt.Println(poll(master), until(master, "two\r\n"))
 	write(master, "typed\x7f\x7fe\rmore\x04")
-	fmt.Println(poll(terminal), read(terminal), read(terminal), read(master))
+	fmt.Println(poll(terminal), read(terminal), read(terminal), until(master, "more"))
 	write(master, "\x04")
 	fmt.Println(read(terminal))
 	fmt.Println(ioctl(terminal, syscall.TIOCSWINSZ, unsafe.Pointer(&window{40, 100, 5, 6})))
@@ -131,10 +157,10 @@ func both() {
 	fmt.Println("closed:", poll(master), read(master))
 	terminal = openTerminal(path)
 	write(terminal, "again")
-	fmt.Println(poll(master), read(master))
+	fmt.Println(poll(master), until(master, "again"))
 	write(terminal, "last")
 	terminal.Close()
-	fmt.Println(poll(master), read(master), read(master))
+	fmt.Println(poll(master), until(master, "last"), read(master))
 	terminal = openTerminal(path)
 	write(terminal, "never seen")
 	master.Close()
@@ -155,9 +181,9 @@ func raw(master, terminal *os.File) {
 		all[i] = byte(i)
 	}
 	write(master, string(all))
-	fmt.Println(read(terminal) == fmt.Sprintf("%q", all))
+	fmt.Println(exactly(terminal, len(all)) == fmt.Sprintf("%q", all))
 	write(terminal, string(all))
-	fmt.Println(read(master) == fmt.Sprintf("%q", all))
+	fmt.Println(exactly(master, len(all)) == fmt.Sprintf("%q", all))
 	set.Characters[syscall.VMIN], set.Characters[syscall.VTIME] = 0, 2
 	check(ioctl(terminal, syscall.TCSETS, unsafe.Pointer(&set)))
 	start := time.Now()
@@ -193,7 +219,7 @@ func peer(master *os.File) {
 	fmt.Println("peer:", code)
 	terminal := os.NewFile(number, "peer")
 	write(terminal, "peer\n")
-	fmt.Println(read(master))
+	fmt.Println(until(master, "\r\n"))
 	terminal.Close()
 }
 
@@ -207,48 +233,34 @@ func session(master, terminal *os.File, words ...string) *exec.Cmd {
 	return command
 }
 
-// until collects what a terminal shows until a text is in it.
-func until(master *os.File, text string) string {
-	shown := ""
-	for !strings.Contains(shown, text) {
-		buffer := make([]byte, 1024)
-		count, err := syscall.Read(int(master.Fd()), buffer)
-		if err != nil {
-			return shown + err.Error()
-		}
-		shown += string(buffer[:count])
-	}
-	return shown
-}
-
 func sessions() {
 	master, terminal, _ := open()
 	leader := session(master, terminal, "leader")
-	fmt.Printf("%q\n", until(master, "ready"))
+	fmt.Println(until(master, "ready\r\n"))
 	write(master, "\x03")
-	fmt.Printf("%q\n", until(master, "interrupt\r\n"))
+	fmt.Println(until(master, "interrupt\r\n"))
 	check(ioctl(master, syscall.TIOCSWINSZ, unsafe.Pointer(&window{10, 20, 0, 0})))
-	fmt.Printf("%q\n", until(master, "window changed\r\n"))
+	fmt.Println(until(master, "window changed\r\n"))
 	write(master, "\x1c")
-	fmt.Printf("%q\n", until(master, "quit\r\n"))
+	fmt.Println(until(master, "quit\r\n"))
 	var front int32
 	check(ioctl(master, syscall.TIOCGPGRP, unsafe.Pointer(&front)))
 	fmt.Println("in front:", int(front) == leader.Process.Pid)
 	write(master, "go on\n")
-	fmt.Printf("%q\n", until(master, "done"))
+	fmt.Println(until(master, "done\r\n"))
 	fmt.Println(leader.Wait())
 	fmt.Println(read(master), read(master))
 	master.Close()
 
 	master, terminal, _ = open()
 	leader = session(master, terminal, "hangup")
-	until(master, "ready")
+	until(master, "ready\r\n")
 	master.Close()
 	fmt.Println(leader.Wait())
 
 	master, terminal, _ = open()
 	leader = session(master, terminal, "leaves")
-	fmt.Printf("%q\n", until(master, "told: hangup"))
+	fmt.Println(until(master, "told: hangup\r\n"))
 	fmt.Println(leader.Wait())
 }
 
