@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -100,6 +102,41 @@ def test_pattern_of_several_programs_names_them(hello_package: Path, tmp_path: P
         (tmp_path / name / "main.go").write_text("package main\n\nfunc main() {}\n")
     with pytest.raises(CannotRun, match="one, two"), built_program(["./..."], ["-C", str(tmp_path)]):
         pass
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module that only a proxy has: a folder in a proxy's form (go.dev/ref/mod, the GOPROXY protocol)."""
+    versions = tmp_path / "proxy/example.com/tool/@v"
+    versions.mkdir(parents=True)
+    (versions / "list").write_text("v1.2.3\n")
+    (versions / "v1.2.3.info").write_text('{"Version": "v1.2.3", "Time": "2024-01-01T00:00:00Z"}')
+    (versions / "v1.2.3.mod").write_text("module example.com/tool\n\ngo 1.21\n")
+    with ZipFile(versions / "v1.2.3.zip", "w") as archive:
+        archive.writestr("example.com/tool@v1.2.3/go.mod", "module example.com/tool\n\ngo 1.21\n")
+        archive.writestr("example.com/tool@v1.2.3/main.go", "package main\n\nfunc main() {}\n")
+    monkeypatch.setenv("GOPROXY", f"file://{tmp_path}/proxy")
+    monkeypatch.setenv("GONOSUMDB", "example.com")
+    monkeypatch.setenv("GOMODCACHE", f"{tmp_path}/modules")
+    monkeypatch.setenv("GOFLAGS", "-modcacherw")
+    return "example.com/tool"
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_program_of_a_published_module_is_fetched_and_built(go: str, published: str, architecture: str) -> None:
+    for version in ("@latest", "@v1.2.3"):
+        with built_program([published + version], ["-trimpath"], architecture) as path:
+            made = subprocess.check_output([go, "version", "-m", path], text=True)
+        assert path.name == "tool"
+        assert "example.com/tool\tv1.2.3" in made and f"GOARCH={architecture}" in made and "-trimpath=true" in made
+
+
+def test_version_that_nobody_published_leaves_the_message_to_go(
+    published: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(GoBuildFailed), built_program([published + "@v9.9.9"], []):
+        pass
+    assert "v9.9.9" in capfd.readouterr().err
 
 
 def test_no_go_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

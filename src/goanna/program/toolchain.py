@@ -92,28 +92,54 @@ def built_program(
 ) -> Iterator[Path]:
     """Run `go build` and give the program's path, which lasts as long as the context.
 
-    `packages` is one package, or .go files. `before_output` is called before go's words appear. Raises GoBuildFailed
-    after go's own message; CannotRun if no single program came out.
+    `packages` is one package, one package of a published module (`example.com/tool@v1.2.3`, `@latest`: `go install`
+    makes it, as it would anywhere), or .go files. `before_output` is called before go's words appear. Raises
+    GoBuildFailed after go's own message; CannotRun if no single program came out.
     """
     named = " ".join(packages)
     with TemporaryDirectory(prefix="goanna-") as folder:
-        # Given a folder, go names the program as it always would, and writes nothing for a package that is no program.
-        # The flags come first because go wants its -C there.
         start, packages = _where_to_build(packages, flags)
-        command = [str(find_go()), "build", *flags, "-o", folder + os.sep, *packages]
+        go, environment = find_go(), build_environment(architecture)
+        # The flags come first because go wants its -C there.
+        if any(map(_is_published, packages)):
+            command = [str(go), "install", *flags, *packages]
+            environment |= _install_into(go, Path(folder), environment)
+        else:
+            # Given a folder, go names the program as it always would, and writes nothing for a package that is no
+            # program.
+            command = [str(go), "build", *flags, "-o", folder + os.sep, *packages]
         try:
-            status = _run_loudly(command, start, build_environment(architecture), before_output)
+            status = _run_loudly(command, start, environment, before_output)
         except OSError as error:
             raise Failure(f"{command[0]}: can't be started: {error.strerror}", HOW_TO_GET_GO) from None
         if status != 0:
             raise GoBuildFailed
-        programs = sorted(Path(folder).iterdir())
+        programs = sorted(each for each in Path(folder).rglob("*") if each.is_file())
         if not programs:
             raise CannotRun(f"{named}: go build made no program of it", "PROGRAM is a package main.")
         if len(programs) > 1:
             names = ", ".join(each.name for each in programs)
             raise CannotRun(f"{named}: these are {len(programs)} programs: {names}", "Name the package of one.")
         yield programs[0]
+
+
+def _is_published(package: str) -> bool:
+    """Whether it names a version of a module, which go fetches, rather than something that is here."""
+    return "@" in package and not os.path.exists(package)
+
+
+def _install_into(go: Path, folder: Path, environment: dict[str, str]) -> dict[str, str]:
+    """The settings by which `go install` puts a program below `folder`. `environment` is what go will run in.
+
+    GOBIN does it, but go refuses it where the program is not for the machine that go itself runs on; there the
+    whole GOPATH moves, without the modules that it keeps.
+    """
+    asked = ["GOHOSTOS", "GOHOSTARCH", "GOMODCACHE"]
+    done = subprocess.run([go, "env", *asked], capture_output=True, text=True, env=environment, timeout=30)
+    system, machine, modules = [*done.stdout.splitlines(), "", "", ""][:3]
+    if (system, machine) == (environment["GOOS"], environment["GOARCH"]):
+        return {"GOBIN": str(folder)}
+    return {"GOPATH": str(folder), "GOMODCACHE": modules}
 
 
 def _where_to_build(packages: Sequence[str], flags: Sequence[str]) -> tuple[Path | None, Sequence[str]]:
