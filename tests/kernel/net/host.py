@@ -28,7 +28,6 @@ from tests.kernel.net.machine import Memory, hooks
 SECOND = 1_000_000_000
 device = static(Interface)
 sent = static(Packets)
-looped = static(u32)
 lost = static(u32)  # addresses
 notified = static(u32)
 endpoints = static(Array[udp.Endpoint, 8])
@@ -38,12 +37,6 @@ segments = static(u32)  # that IP handed on
 @metal
 def transmit(interface: Interface, packet: Packet) -> None:
     sent.append(packet)
-
-
-@metal
-def has_looped() -> None:
-    global looped
-    looped += 1
 
 
 @metal
@@ -229,7 +222,7 @@ def reach_of(address: Address) -> u32:
 
 HOST_ROOTS = (
     *PACKET_ROOTS, start, take_frame, frame_in, add_address, add_route, standing, endpoint, send, receive, connect,
-    close, take_error, timers, deadline, neighbours, reach_of, Address, Path, Local, network.counters, looped, lost,
+    close, take_error, timers, deadline, neighbours, reach_of, Address, Path, Local, network.counters, lost,
     notified, segments, path_mtu.known_mtu, path_mtu.learn_mtu, reassembly.reassembly_memory, device, endpoints,
 )  # fmt: skip
 
@@ -237,7 +230,6 @@ HOST_ROOTS = (
 def host_hooks(*more):
     """All hooks filled for a host; without TCP unless `more` says otherwise."""
     return hooks(
-        (loopback.on_looped, has_looped),
         (claim.on_lost_address, lose),
         (ip_input.on_segment, take_segment),
         (arrival.on_tcp_error, no_error),

@@ -8,7 +8,7 @@ from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.interface import Interface, Kind, Local, Standing, interfaces, interfaces_lock
 from goanna.kernel.net.link import group_mac
-from goanna.kernel.net.network import SECOND, changed
+from goanna.kernel.net.network import SECOND, changed, look_by
 from goanna.kernel.net.solicitation import send_arp, send_discovery, solicited_node
 from goanna.kernel.net.wire import arp, discovery, ethernet
 from goanna.kernel.time.timer import NEVER
@@ -38,6 +38,7 @@ def begin_claim(interface: Interface, local: Local, probe: bool, now: u64) -> No
     elif interface.kind != Kind.ETHERNET:
         local.announcements = 0
         local.next = NEVER
+    look_by(local.next)
 
 
 @metal

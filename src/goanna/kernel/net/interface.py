@@ -5,6 +5,7 @@ An interface on a device is embedded in the driver's structure, which fills in `
 change may find the state before or after it.
 """
 
+from goanna.kernel.arch import MAXIMUM_PROCESSORS, processor_index
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.network import changed
@@ -14,7 +15,7 @@ from goanna.kernel.time.timer import NEVER
 from goanna.metal import Array, Fn, Ptr, Slice, enumeration, metal, static, struct, u8, u16, u32, u64
 
 __all__ = [
-    "CHECKSUM", "MOST_INTERFACES", "Interface", "Kind", "Local", "Standing", "Target", "add_interface",
+    "CHECKSUM", "MOST_INTERFACES", "Interface", "Kind", "Local", "Standing", "Target", "add_interface", "flushes",
     "interface_by_index", "interface_by_name", "interfaces", "interfaces_lock", "local_interface", "remove_interface",
     "target_of",
 ]  # fmt: skip
@@ -105,9 +106,10 @@ class Interface:
     mtu: u32  # bytes of an IP packet
     features: u32  # CHECKSUM, SEGMENT4, SEGMENT6
     segment_limit: u32  # bytes of TCP payload that the device cuts up
-    # Takes a packet that begins with its link header. The packet is the device's from here on. No lock held but
-    # those above the device's queue; the device is told by `flush`.
+    # Takes a packet that begins with its link header. The packet is the device's from here on. Locks above the device's
+    # queue may be held. The device need not be told yet: `flush` comes at the end of the turn (turn.py).
     transmit: Fn[["Interface", Packet], None]
+    flush: Fn[["Interface"], None]  # shows the device what was transmitted since; no lock is held. None: no need
     device: u64  # whatever transmit wants to find
     hop_limit: u8
     reachable_time: u64  # ns, of neighbours (RFC 4861 6.3.2)
@@ -128,6 +130,8 @@ class Interface:
         self.sent_packets += 1
         self.sent_bytes += u64(packet.total)
         self.transmit(self, packet)
+        if self.flush is not None:
+            flushes[u64(processor_index())].interfaces |= u64(1) << (self.index - 1)
 
     def find(self, address: Address) -> Ptr[Local]:
         """The entry of an address, or None."""
@@ -213,6 +217,14 @@ class Interface:
         return False
 
 
+@struct(align=64)
+class Flushes:
+    """The interfaces by which one processor has sent in this turn."""
+
+    interfaces: u64  # bit index - 1
+
+
+flushes = static(Array[Flushes, MAXIMUM_PROCESSORS])  # each touched by its own processor alone
 interfaces_lock = static(SpinLock)  # protects the table, and each interface's addresses and groups, against changes
 interfaces = static(Array[Ptr[Interface], MOST_INTERFACES])  # by index - 1
 

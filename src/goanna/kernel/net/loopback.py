@@ -1,6 +1,10 @@
-"""The loopback interface: what is sent there comes in again, from a queue, so that no call goes deeper and deeper."""
+"""The loopback interface: what is sent there comes in again, from a queue, so that no call goes deeper and deeper.
 
-from goanna.kernel.base.lock import SpinLock
+Each processor has a queue of its own, which it empties at the end of the turn in which something got there (turn.py).
+So a program finds what it sent to itself as soon as the call is over, as on Linux.
+"""
+
+from goanna.kernel.arch import MAXIMUM_PROCESSORS, processor_index
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.interface import (
     CHECKSUM,
@@ -13,50 +17,55 @@ from goanna.kernel.net.interface import (
     interfaces_lock,
 )
 from goanna.kernel.net.packet import CHECKSUM_GOOD, CHECKSUM_WANTED, Packet, Packets, drop
-from goanna.metal import Fn, Ptr, hook, metal, static, u8, u32, u64
+from goanna.metal import Array, Ptr, metal, static, struct, u8, u32, u64
 
-__all__ = ["loopback", "next_looped", "on_looped", "start_loopback"]
+__all__ = ["has_looped", "loopback", "next_looped", "start_loopback"]
 
 MTU = 65536
 MOST_QUEUED = 4096  # packets; more are lost, as by a full device
 
 loopback = static(Interface)
-backlog_lock = static(SpinLock)  # protects both below
-backlog = static(Packets)
-backlog_length = static(u32)
 
-# There is something for next_looped: whoever runs the network's input should come by, after this call.
-on_looped = hook(Fn[[], None])
+
+@struct(align=64)
+class Backlog:
+    """What one processor sent to ourselves and has not taken in yet."""
+
+    packets: Packets
+    length: u32
+
+
+backlogs = static(Array[Backlog, MAXIMUM_PROCESSORS])  # each touched by its own processor alone
 
 
 @metal
 def loop(interface: Interface, packet: Packet) -> None:
     """Transmit. Nobody sums what never leaves the machine's memory."""
-    global backlog_length
     packet.flags = (packet.flags & ~u8(CHECKSUM_WANTED)) | CHECKSUM_GOOD
-    first = False
-    with backlog_lock:
-        if backlog_length < MOST_QUEUED:
-            first = backlog_length == 0
-            backlog.append(packet)
-            backlog_length += 1
-            interface.received_packets += 1
-            interface.received_bytes += u64(packet.total)
-        else:
-            interface.sent_dropped += 1
-            drop(packet)
-    if first:
-        on_looped()
+    here = backlogs[u64(processor_index())]
+    if here.length < MOST_QUEUED:
+        here.packets.append(packet)
+        here.length += 1
+        interface.received_packets += 1
+        interface.received_bytes += u64(packet.total)
+    else:
+        interface.sent_dropped += 1
+        drop(packet)
+
+
+@metal
+def has_looped() -> bool:
+    """Whether there is something for next_looped."""
+    return backlogs[u64(processor_index())].length != 0
 
 
 @metal
 def next_looped() -> Ptr[Packet]:
-    """Take the oldest packet that was sent to ourselves, or None."""
-    global backlog_length
-    with backlog_lock:
-        packet = backlog.pop()
-        if packet is not None:
-            backlog_length -= 1
+    """Take the oldest packet that this processor sent to ourselves, or None."""
+    here = backlogs[u64(processor_index())]
+    packet = here.packets.pop()
+    if packet is not None:
+        here.length -= 1
     return packet
 
 

@@ -11,7 +11,7 @@ from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.interface import Interface
 from goanna.kernel.net.link import link_send
-from goanna.kernel.net.network import SECOND, changed, counters
+from goanna.kernel.net.network import SECOND, changed, counters, look_by
 from goanna.kernel.net.packet import Packet, Packets, drop
 from goanna.kernel.net.solicitation import solicit
 from goanna.kernel.net.wire import ethernet
@@ -102,6 +102,7 @@ def due(neighbour: Neighbour, deadline: u64) -> None:
     global earliest
     neighbour.deadline = deadline
     earliest = min(earliest, deadline)
+    look_by(deadline)
 
 
 @metal

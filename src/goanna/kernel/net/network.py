@@ -1,8 +1,10 @@
-"""What all parts of the network share: a count of its changes, and counters of what happened to packets."""
+"""What all parts of the network share: a count of its changes, when time is next needed, and counters of what happened
+to packets."""
 
+from goanna.kernel.time.timer import NEVER
 from goanna.metal import Atomic, metal, static, struct, u64
 
-__all__ = ["MILLISECOND", "SECOND", "Counters", "changed", "counters", "generation"]
+__all__ = ["MILLISECOND", "SECOND", "Counters", "changed", "counters", "generation", "look_at", "look_by"]
 
 SECOND = 1_000_000_000  # ns
 MILLISECOND = 1_000_000
@@ -15,6 +17,20 @@ generation = static(Atomic[u64], 1)
 def changed() -> None:
     """Something changed that a Path may have kept."""
     generation.add(1)
+
+
+# When one of the parts that have no timer of their own wants to be looked at (turn.py), in ns; NEVER: it need not be.
+look_at = static(Atomic[u64], NEVER)
+
+
+@metal
+def look_by(time: u64) -> None:
+    """Some part has a deadline: neighbours, addresses being claimed, fragments, half-open connections, TIME-WAIT."""
+    seen = look_at.load()
+    while time < seen:
+        seen, done = look_at.compare_exchange(seen, time)
+        if done:
+            return
 
 
 @struct

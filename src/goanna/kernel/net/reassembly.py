@@ -8,7 +8,7 @@ from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.net.address import Address
-from goanna.kernel.net.network import SECOND, counters
+from goanna.kernel.net.network import SECOND, counters, look_by
 from goanna.kernel.net.packet import Packet, Packets, drop
 from goanna.kernel.time.timer import NEVER
 from goanna.metal import Ptr, metal, static, struct, u8, u32, u64
@@ -105,6 +105,7 @@ def begin(six: bool, source: Address, target: Address, identification: u32, prot
     made.identification = identification
     made.protocol = protocol
     made.deadline = now + (TIMEOUT6 if six else TIMEOUT4)
+    look_by(made.deadline)
     pending.append(made)
     pending_count += 1
     return made

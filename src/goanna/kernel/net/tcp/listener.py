@@ -7,7 +7,7 @@ answer to a SYN is a cookie (RFC 4987 3.6), which costs nothing. All of it is un
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.net.arrival import Arrival
-from goanna.kernel.net.network import MILLISECOND, SECOND
+from goanna.kernel.net.network import MILLISECOND, SECOND, look_by
 from goanna.kernel.net.path import Discover
 from goanna.kernel.net.tcp.calls import begin, scale_for
 from goanna.kernel.net.tcp.connection import (
@@ -186,6 +186,7 @@ def open_half(listener: Listener, arrival: Arrival, segment: tcp.Segment, least_
     made.stamp = segment.stamp
     made.began = arrival.now
     made.deadline = rounded(arrival.now + FIRST_WAIT)
+    look_by(made.deadline)
     enter(made.entry, EntryKind.HALF_OPEN)
     pending.append(made)
     pending_count += 1

@@ -6,7 +6,7 @@ goes first, so that ten thousand closed connections a second cost what they may.
 
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.memory.objects import Cache
-from goanna.kernel.net.network import SECOND
+from goanna.kernel.net.network import SECOND, look_by
 from goanna.kernel.net.tcp.connection import Connection, Entry, EntryKind
 from goanna.kernel.net.tcp.sequence import before
 from goanna.kernel.net.tcp.table import enter, leave, table_lock
@@ -67,6 +67,7 @@ def keep(c: Connection, now: u64) -> None:
     enter(made.entry, EntryKind.TIME_WAIT)
     queue.append(made)
     count += 1
+    look_by(made.expires)
 
 
 @metal
