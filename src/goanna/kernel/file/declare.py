@@ -1,5 +1,5 @@
 """How generated files are declared: a path, and what lies there. The tables are in process_files, system_files and
-device_files; generated_tree.py makes a tree of them.
+device_files; generated_nodes.py makes nodes of them.
 
 A component in braces stands for every number of its kind: {pid}, {tid} of that process, {fd} of that process.
 """
@@ -26,21 +26,11 @@ class Generated:
 
     path: str
     mode: int
-    text: MetalFunction | None = None  # a Generator
+    text: MetalFunction | bytes | None = None  # a Generator, or a text that never changes
     link: MetalFunction | None = None  # a LinkText
     jump: MetalFunction | None = None  # a Jump
     operations: Constant | None = None  # of a device
     device: tuple[int, int] = (0, 0)  # its numbers
-
-
-def fixed(text: bytes) -> MetalFunction:
-    """The generator of a text that never changes."""
-    @metal
-    def write(out: Text, subject: Subject) -> i64:
-        out.put(text)
-        return 0
-
-    return write
 
 
 def link_to(target: bytes) -> MetalFunction:

@@ -1,17 +1,29 @@
-"""The tree of generated files: /proc, /sys and /dev, made at build time of the declarations in the tables.
+"""The tree of generated files: how the nodes of /proc, /sys and /dev are looked up, listed and read.
 
-A file's number says which node it is and whom it is about: the node's index, the process, and a thread or descriptor.
+What there is, and whom a file's number is about, stands in generated_nodes.py.
 """
 
 from goanna.kernel.arch import PAGE_SIZE, virtual
-from goanna.kernel.base.errno import EACCES, EFAULT, EINVAL, ENOENT, ENOMEM, ENXIO, ESRCH
+from goanna.kernel.base.errno import EACCES, EFAULT, EINVAL, ENOENT, ENOMEM, ENXIO
 from goanna.kernel.base.text import Text
-from goanna.kernel.file import device_files, mapping_files, process_files, system_files
 from goanna.kernel.file.attributes import Attributes, device_number
-from goanna.kernel.file.declare import Generated, Generator, Jump, LinkText
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.directory import DirectoryWriter, entry_type
-from goanna.kernel.file.flags import O_ACCMODE, O_RDONLY, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from goanna.kernel.file.flags import O_ACCMODE, O_RDONLY, S_IFDIR, S_IFMT
+from goanna.kernel.file.generated_nodes import (
+    DESCRIPTOR,
+    LITERAL,
+    NODES,
+    PROCESS,
+    THREAD,
+    TOPS,
+    Node,
+    find_subject,
+    item_of,
+    node_of,
+    number_of,
+    process_of,
+)
 from goanna.kernel.file.image_tree import SHM_TREE, mount_memory
 from goanna.kernel.file.memory_tree import open_device
 from goanna.kernel.file.pts_tree import mount_pts
@@ -22,133 +34,14 @@ from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.file.tree import Entry, Tree, attributes_by_entry, mount_at, root_entry
 from goanna.kernel.memory import pages
 from goanna.kernel.time.wall import real_time
-from goanna.metal import Array, Ptr, Slice, constant, i32, i64, metal, struct, u8, u16, u32, u64, unsafe
+from goanna.metal import Array, Ptr, Slice, constant, i32, i64, metal, u8, u32, u64, unsafe
 
 PROC_MAGIC = 0x9FA0
 SYSFS_MAGIC = 0x62656572
 TMPFS_MAGIC = 0x01021994
 GENERATED_DEVICE = 21  # 0:21
 
-# What a node's name is.
-LITERAL = 0
-PROCESS = 1  # {pid}
-THREAD = 2  # {tid}
-DESCRIPTOR = 3  # {fd}
-PATTERNS = {"{pid}": PROCESS, "{tid}": THREAD, "{fd}": DESCRIPTOR}
-
-
-@struct
-class Node:
-    """One declared file or directory."""
-
-    name: Array[u8, 32]
-    length: u8
-    pattern: u8
-    first: u16  # child; 0: none
-    next: u16  # of the same parent; 0: none
-    parent: u16
-    mode: u32  # type too
-    device: u32
-    text: Generator
-    link: LinkText
-    jump: Jump
-    operations: Ptr[Operations]
-
-    def called(self) -> Slice[u8]:
-        """The name, of a LITERAL one."""
-        return self.name[0 : u64(self.length)]
-
-
-def _build() -> list[dict]:
-    """The nodes: a directory before what is in it; node 0 stands above the three trees."""
-    nodes: list[dict] = [{"name": b"", "mode": S_IFDIR | 0o555}]
-    places: dict[str, int] = {"": 0}
-
-    def add(path: str, node: dict) -> None:
-        above, _, name = path.rpartition("/")
-        if above not in places:
-            add(above, {"mode": S_IFDIR | 0o555})
-        index, parent = len(nodes), nodes[places[above]]
-        pattern = PATTERNS.get(name, LITERAL)
-        literal = name.encode() if pattern == LITERAL else b""
-        node |= {"name": literal, "length": len(literal), "pattern": pattern, "parent": places[above]}
-        if "first" not in parent:
-            parent["first"] = index
-        else:
-            last = nodes[parent["first"]]
-            while "next" in last:
-                last = nodes[last["next"]]
-            last["next"] = index
-        nodes.append(node)
-        places[path] = index
-
-    for each in device_files.FILES + process_files.FILES + mapping_files.FILES + system_files.FILES:
-        add(each.path, _node(each))
-    return nodes
-
-
-def _node(each: Generated) -> dict:
-    if each.text is not None:
-        return {"mode": S_IFREG | each.mode, "text": each.text}
-    if each.operations is not None:
-        device = each.device[0] << 8 | each.device[1]
-        return {"mode": S_IFCHR | each.mode, "operations": each.operations, "device": device}
-    if each.link is not None:
-        return {"mode": S_IFLNK | 0o777, "link": each.link} | ({"jump": each.jump} if each.jump else {})
-    return {"mode": S_IFDIR | each.mode}
-
-
-_nodes = _build()
-NODES = constant(Array[Node, len(_nodes)], _nodes)
-_TOPS = {bytes(each["name"]): index for index, each in enumerate(_nodes) if each.get("parent") == 0 and index != 0}
-
 SHORT = 128  # bytes that are read without a page to write them to first
-INDEX_BITS = 16
-ITEM_SHIFT = 40
-
-
-@metal
-def number_of(index: u64, process: u32, item: u32) -> u64:
-    """A file's number."""
-    return index | (u64(process) << INDEX_BITS) | (u64(item) << ITEM_SHIFT)
-
-
-@metal
-def node_of(number: u64) -> Node:
-    """The node that a file's number names."""
-    return NODES[number & 0xFFFF]
-
-
-@metal
-def process_of(number: u64) -> u32:
-    """The process that a file is about; 0: none."""
-    return u32((number >> INDEX_BITS) & 0xFFFFFF)
-
-
-@metal
-def item_of(number: u64) -> u32:
-    """The thread or descriptor that a file is about."""
-    return u32(number >> ITEM_SHIFT)
-
-
-@metal
-def in_thread(index: u64) -> bool:
-    """Whether a node lies below a {tid}."""
-    at = index
-    while at != 0:
-        if NODES[at].pattern == THREAD:
-            return True
-        at = u64(NODES[at].parent)
-    return False
-
-
-@metal
-def find_subject(number: u64, subject: Subject) -> i64:
-    """Look up whom a file is about, with references to be released. 0, or -ESRCH if it is gone."""
-    if subject.find(process_of(number), item_of(number), in_thread(number & 0xFFFF)):
-        return 0
-    subject.release()
-    return -ESRCH
 
 
 @metal
@@ -178,7 +71,7 @@ def lookup_generated(parent: Entry, name: Slice[u8], child: Entry) -> i64:
             found = match_pattern(index, parent.number, name)
         if found != 0:
             child.number = found
-            child.mode = node.mode
+            child.mode = u32(node.mode)
             child.user, child.group = owner_of(found)
             return 0
         index = u64(node.next)
@@ -228,11 +121,17 @@ def owner_of(number: u64) -> tuple[u32, u32]:
     group: u32 = 0
     if process_of(number) != 0 and find_subject(number, subject) == 0:
         process = subject.process
-        if process.dumpable == 1 or node_of(number).mode == S_IFDIR | 0o555:
+        if process.dumpable == 1 or u32(node_of(number).mode) == S_IFDIR | 0o555:
             user = process.credentials.effective_user
             group = process.credentials.effective_group
         subject.release()
     return user, group
+
+
+@metal
+def device_of(node: Node) -> u64:
+    """The number of the device that a node is."""
+    return device_number(u32(node.size) >> 8, u32(node.size) & 0xFF)
 
 
 @metal
@@ -241,12 +140,13 @@ def fill_attributes(number: u64, attributes: Attributes) -> i64:
     node = node_of(number)
     attributes.device = GENERATED_DEVICE
     attributes.inode = number + 1
-    attributes.mode = node.mode
+    attributes.mode = u32(node.mode)
     attributes.user, attributes.group = owner_of(number)
     attributes.links = 1
-    if (node.mode & S_IFMT) == S_IFDIR:
+    if (attributes.mode & S_IFMT) == S_IFDIR:
         attributes.links = 2
-    attributes.special_device = device_number(node.device >> 8, node.device & 0xFF)
+    if node.operations() is not None:
+        attributes.special_device = device_of(node)
     time = i64(real_time())
     attributes.access_time = time
     attributes.modify_time = time
@@ -264,13 +164,14 @@ def generated_attributes(entry: Entry, attributes: Attributes) -> i64:
 def read_generated_link(entry: Entry, buffer: Slice[u8]) -> i64:
     """Tree.read_link."""
     node = node_of(entry.number)
-    if node.link is None:
+    link = node.link()
+    if link is None:
         return -EINVAL
     subject = Subject()
     error = find_subject(entry.number, subject)
     if error < 0:
         return error
-    result = node.link(subject, buffer)
+    result = link(subject, buffer)
     subject.release()
     return result
 
@@ -279,12 +180,13 @@ def read_generated_link(entry: Entry, buffer: Slice[u8]) -> i64:
 def jump_generated(entry: Entry) -> Ptr[Entry]:
     """Tree.jump."""
     node = node_of(entry.number)
-    if node.jump is None:
+    jump = node.jump()
+    if jump is None:
         return None
     subject = Subject()
     if find_subject(entry.number, subject) < 0:
         return None
-    target = node.jump(subject)
+    target = jump(subject)
     subject.release()
     return target
 
@@ -293,17 +195,18 @@ def jump_generated(entry: Entry) -> Ptr[Entry]:
 def open_generated(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
     """Tree.open."""
     node = node_of(entry.number)
-    operations: Ptr[Operations] = DIRECTORY
-    if node.operations is not None:
-        operations = node.operations
+    operations = node.operations()
+    if operations is not None:
         if operations.open is not None:
             return operations.open(flags)
-    elif node.text is not None:
+    elif node.regular():
         if (flags & O_ACCMODE) != O_RDONLY:
             return None, -EACCES
         operations = TEXT
-    elif node.link is not None:
+    elif node.link() is not None:
         return None, -ENXIO
+    else:
+        operations = DIRECTORY
     description = create(operations, flags, entry.number)
     return description, 0 if description is not None else -ENOMEM
 
@@ -314,10 +217,11 @@ def open_by_number(device: u64, flags: u32) -> tuple[Ptr[Description], i64]:
     """Open what a device file somewhere else stands for, if /dev has it too."""
     for index in range(u64(len(NODES))):
         node = NODES[index]
-        if node.operations is not None and device_number(node.device >> 8, node.device & 0xFF) == device:
-            if node.operations.open is not None:
-                return node.operations.open(flags)
-            description = create(node.operations, flags, index)
+        operations = node.operations()
+        if operations is not None and device_of(node) == device:
+            if operations.open is not None:
+                return operations.open(flags)
+            description = create(operations, flags, index)
             return description, 0 if description is not None else -ENOMEM
     return None, -ENXIO
 
@@ -341,7 +245,7 @@ def read_text(description: Description, transfer: Transfer) -> i64:
     done: i64 = 0
     while transfer.left != 0:
         text = Text(window=buffer[0 : min(transfer.left, len(buffer))], start=transfer.position)
-        error = node_of(description.object).text(text, subject)
+        error = write_text(node_of(description.object), text, subject)
         if error < 0 or text.position <= text.start:
             break
         count = min(text.position - text.start, len(text.window))
@@ -355,6 +259,16 @@ def read_text(description: Description, transfer: Transfer) -> i64:
         pages.release(page)
     subject.release()
     return done if done != 0 else error
+
+
+@metal
+def write_text(node: Node, text: Text, subject: Subject) -> i64:
+    """The whole text of a node. 0 or an errno."""
+    generator = node.text()
+    if generator is not None:
+        return generator(text, subject)
+    text.put(node.fixed_text())
+    return 0
 
 
 @metal
@@ -385,7 +299,7 @@ def list_generated(description: Description, writer: DirectoryWriter) -> i64:
                 break
             child = NODES[index]
             made = number_of(index, process_of(number), item_of(number))
-            kept = writer.add(child.called(), made + 1, entry_type(child.mode), position + 1)
+            kept = writer.add(child.called(), made + 1, entry_type(u32(child.mode)), position + 1)
         if not kept:
             return writer.result()
         description.position = position + 1
@@ -438,7 +352,7 @@ def list_pattern(description: Description, writer: DirectoryWriter, index: u64) 
         if node.pattern == PROCESS:
             made = number_of(index, value, 0)
         following = NUMBERS + u64(value) + 1
-        if not writer.add(buffer[0 : text.position], made + 1, entry_type(node.mode), following):
+        if not writer.add(buffer[0 : text.position], made + 1, entry_type(u32(node.mode)), following):
             return
         description.position = following
 
@@ -505,7 +419,7 @@ def _tree(magic: int, label: bytes):
 
 PROC_TREE, SYS_TREE = _tree(PROC_MAGIC, b"proc"), _tree(SYSFS_MAGIC, b"sysfs")
 DEV_TREE = _tree(TMPFS_MAGIC, b"devtmpfs")
-_PROC, _SYS, _DEV = _TOPS[b"proc"], _TOPS[b"sys"], _TOPS[b"dev"]
+_PROC, _SYS, _DEV = TOPS["proc"], TOPS["sys"], TOPS["dev"]
 
 
 @metal

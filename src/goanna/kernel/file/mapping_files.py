@@ -16,7 +16,7 @@ from goanna.kernel.arch import (
 from goanna.kernel.base.errno import ENOENT
 from goanna.kernel.base.text import Text
 from goanna.kernel.file.attributes import Attributes
-from goanna.kernel.file.declare import Generated, fixed
+from goanna.kernel.file.declare import Generated
 from goanna.kernel.file.descriptor_tree import descriptor_of
 from goanna.kernel.file.flags import O_CLOEXEC
 from goanna.kernel.file.process_files import write_area
@@ -220,7 +220,7 @@ def closes_on_exec(subject: Subject) -> bool:
 FILES = [
     Generated("/proc/{pid}/smaps", 0o444, text=write_mappings),
     Generated("/proc/{pid}/smaps_rollup", 0o444, text=write_mappings_together),
-    Generated("/proc/{pid}/cgroup", 0o444, text=fixed(b"0::/\n")),
+    Generated("/proc/{pid}/cgroup", 0o444, text=b"0::/\n"),
     Generated("/proc/{pid}/fdinfo", 0o555),
     Generated("/proc/{pid}/fdinfo/{fd}", 0o444, text=write_descriptor),
 ]

@@ -3,7 +3,7 @@
 from goanna.kernel.arch import HUGE_SIZE, PAGE_SIZE, now, processor_count
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.base.text import Text
-from goanna.kernel.file.declare import Generated, fixed
+from goanna.kernel.file.declare import Generated
 from goanna.kernel.file.subject import Subject
 from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS
 from goanna.kernel.identity.credentials import CAP_LAST
@@ -192,14 +192,14 @@ def write_threads_limit(text: Text, subject: Subject) -> i64:
     return 0
 
 
-def _number(value: int):
-    return fixed(f"{value}\n".encode())
+def _number(value: int) -> bytes:
+    return f"{value}\n".encode()
 
 
 SYSCTL = {
-    "kernel/ostype": fixed(SYSTEM_NAME + b"\n"),
-    "kernel/osrelease": fixed(RELEASE + b"\n"),
-    "kernel/version": fixed(VERSION + b"\n"),
+    "kernel/ostype": (SYSTEM_NAME + b"\n"),
+    "kernel/osrelease": (RELEASE + b"\n"),
+    "kernel/version": (VERSION + b"\n"),
     "kernel/hostname": write_host_name,
     "kernel/domainname": write_domain_name,
     "kernel/pid_max": _number(PID_MAXIMUM),
@@ -209,7 +209,7 @@ SYSCTL = {
     "kernel/overflowuid": _number(65534),
     "kernel/overflowgid": _number(65534),
     "kernel/randomize_va_space": _number(2),
-    "kernel/core_pattern": fixed(b"core\n"),
+    "kernel/core_pattern": b"core\n",
     "kernel/random/boot_id": write_boot_id,
     "kernel/random/uuid": write_fresh_uuid,
     "kernel/random/entropy_avail": _number(256),
@@ -237,13 +237,13 @@ FILES = [
     Generated("/proc/stat", 0o444, text=write_statistics),
     Generated("/proc/uptime", 0o444, text=write_uptime),
     Generated("/proc/loadavg", 0o444, text=write_load),
-    Generated("/proc/version", 0o444, text=fixed(b"Linux version " + RELEASE + b" (metal) " + VERSION + b"\n")),
-    Generated("/proc/filesystems", 0o444, text=fixed(b"nodev\tsysfs\nnodev\tproc\nnodev\tdevtmpfs\n\terofs\n")),
-    Generated("/proc/swaps", 0o444, text=fixed(b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")),
+    Generated("/proc/version", 0o444, text=b"Linux version " + RELEASE + b" (metal) " + VERSION + b"\n"),
+    Generated("/proc/filesystems", 0o444, text=b"nodev\tsysfs\nnodev\tproc\nnodev\tdevtmpfs\n\terofs\n"),
+    Generated("/proc/swaps", 0o444, text=b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
     *(Generated(f"/proc/sys/{path}", 0o444, text=text) for path, text in SYSCTL.items()),
     Generated(f"{HUGE}/hpage_pmd_size", 0o444, text=_number(HUGE_SIZE)),
-    Generated(f"{HUGE}/enabled", 0o444, text=fixed(b"[always] madvise never\n")),
-    Generated(f"{HUGE}/defrag", 0o444, text=fixed(b"always defer defer+madvise madvise [never]\n")),
+    Generated(f"{HUGE}/enabled", 0o444, text=b"[always] madvise never\n"),
+    Generated(f"{HUGE}/defrag", 0o444, text=b"always defer defer+madvise madvise [never]\n"),
     Generated(f"{CPU}/online", 0o444, text=write_processor_list),
     Generated(f"{CPU}/possible", 0o444, text=write_processor_list),
     Generated(f"{CPU}/present", 0o444, text=write_processor_list),
