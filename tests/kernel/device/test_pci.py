@@ -82,9 +82,9 @@ def bar(number: u32) -> tuple[u64, bool]:
 
 
 @metal
-def route(address: u64, data: u32) -> bool:
+def route(number: u32, address: u64, data: u32) -> bool:
     function = Function(space=Configuration(read=read, write=write), address=0)
-    return pci.route_messages(function, map_registers, address, data)
+    return pci.route_message(function, map_registers, number, address, data)
 
 
 @metal
@@ -152,15 +152,22 @@ def test_base_addresses(unit):
 
 def test_messages_go_where_they_are_sent(unit):
     put(unit, {0: {0: 1, 4: 1 << 20, 0x34: 0x40, 0x10: 0xFEBF_0000, 0x40: 0x0003_0011, 0x44: 0x0000_2000}})
-    assert unit.call(route, 0xFEE0_1000, 0x41)
+    assert unit.call(route, 0, 0xFEE0_1000, 0x41)
     assert list(unit.get(table))[:4] == [0xFEE0_1000, 0, 0x41, 0]
     assert unit.get(mapped) == 0xFEBF_2000
     assert unit.get(spaces)[0x43] & 0xC0 == 0x80
 
 
+def test_another_message_than_the_first_goes_where_it_is_sent(unit):
+    put(unit, {0: {0: 1, 4: 1 << 20, 0x34: 0x40, 0x10: 0xFEBF_0000, 0x40: 0x0001_0011, 0x44: 0x0000_2000}})
+    assert unit.call(route, 1, 0xFEE0_1000, 0x42)
+    assert unit.get(mapped) == 0xFEBF_2010
+    assert not unit.call(route, 2, 0xFEE0_1000, 0x43)
+
+
 def test_a_function_without_messages_is_told(unit):
     put(unit, {0: {0: 1, 4: 1 << 20, 0x34: 0x40, 0x40: 0x0009}})
-    assert not unit.call(route, 0xFEE0_1000, 0x41)
+    assert not unit.call(route, 0, 0xFEE0_1000, 0x41)
 
 
 def test_a_modern_device_is_found_by_its_capabilities(unit):
@@ -190,6 +197,6 @@ def test_nonsense_in_configuration_space_is_survived(compiled, data, kind):
     put(compiled, {0: {offset: struct.unpack_from("<I", data, offset)[0] for offset in range(0, 256, 4)}})
     ctypes.memset(ctypes.addressof(compiled.get(table)), 0, 64)
     compiled.call(first, kind)
-    compiled.call(route, 0xFEE0_0000, 1)
+    compiled.call(route, kind & 1, 0xFEE0_0000, 1)
     compiled.call(find_virtio, 0x1AF4, 0x1042, 0)
     compiled.call(find)

@@ -15,7 +15,7 @@ __all__ = [
     "each_capability",
     "enable",
     "find_functions",
-    "route_messages",
+    "route_message",
 ]
 
 IDENTITY, COMMAND, CLASS, HEADER_TYPE, BARS, SUBSYSTEM, CAPABILITIES = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x2C, 0x34
@@ -25,6 +25,7 @@ PORTS_ON, MEMORY_ON, MASTER_ON, LINES_OFF = 1, 2, 4, 1 << 10
 MULTIPLE_FUNCTIONS, BRIDGE = 0x80, 0x01
 CAPABILITY_MSIX, CAPABILITY_VENDOR = 0x11, 0x09
 MSIX_ENABLE, MSIX_MASK_ALL = 1 << 31, 1 << 30
+LAST_MESSAGE = 0x7FF  # of the capability's upper half: the number of the last entry
 MAXIMUM_CAPABILITIES = 48  # of 4 bytes each fit; more are a loop
 MAXIMUM_BUSES = 256
 NOBODY = 0xFFFF_FFFF
@@ -141,16 +142,16 @@ def enable(function: Function) -> None:
 
 
 @metal
-def route_messages(function: Function, map_registers: Fn[[u64, u64], u64], address: u64, data: u32) -> bool:
-    """Have entry 0 of the function's MSI-X table write `data` to `address` when it interrupts. False: it has none."""
+def route_message(function: Function, map_registers: Fn[[u64, u64], u64], number: u32, address: u64, data: u32) -> bool:
+    """Have an entry of the function's MSI-X table write `data` to `address` when it interrupts. False: it has none."""
     capability = u32(each_capability(function, 0, CAPABILITY_MSIX))
-    if capability == 0:
+    if capability == 0 or function.read(capability) >> 16 & LAST_MESSAGE < number:
         return False
     where = function.read(capability + 4)
     base, ports = bar_address(function, where & 7)
     if base == 0 or ports:
         return False
-    entry = map_registers(base + u64(where & ~u32(7)), 16)
+    entry = map_registers(base + u64(where & ~u32(7)) + u64(number) * 16, 16)
     function.write(capability, function.read(capability) | MSIX_ENABLE | MSIX_MASK_ALL)
     unsafe.store(u32, entry, u32.wrap(address), volatile=True)
     unsafe.store(u32, entry + 4, u32(address >> 32), volatile=True)

@@ -7,11 +7,12 @@ from goanna.kernel.device.registers import RegisterSpace
 from goanna.kernel.device.virtio.queue import MAXIMUM_QUEUE, Queue
 from goanna.metal import Fn, Ptr, struct, u8, u16, u32, u64, wrapping
 
-__all__ = ["EVENT_INDEX", "VERSION_1", "Device", "Transport"]
+__all__ = ["CONFIGURATION_CHANGED", "EVENT_INDEX", "VERSION_1", "Device", "Transport"]
 
 ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, FAILED = 1, 2, 4, 8, 128
 EVENT_INDEX = 1 << 29
 VERSION_1 = 1 << 32
+CONFIGURATION_CHANGED = 2  # of an interrupt's cause; 1: a queue has something new
 RESET_PATIENCE = 1_000_000  # readings of the status
 GENERATION_PATIENCE = 1000
 
@@ -45,6 +46,7 @@ class Device:
     notification_step: u32
     cause: u64  # of PCI: the register that says why it interrupted
     messages: bool  # of PCI: it interrupts by messages, one for all its queues
+    change_messages: bool  # and by another when its configuration changes
     features: u64  # agreed on
 
     def begin(self, wanted: u64) -> bool:

@@ -1,16 +1,17 @@
 """virtio over PCI, the modern and the legacy form (virtio 1.2, 4.1).
 
-Interrupts are one message for all queues. Without messages (MSI-X) a device is not used: every hypervisor has them.
+Interrupts are one message for all queues, and one for changes of the configuration where a driver wants to hear.
+Without messages (MSI-X) a device is not used: every hypervisor has them.
 """
 
 from goanna.kernel.arch import PAGE_SIZE, physical
-from goanna.kernel.device.pci import CAPABILITY_VENDOR, Function, bar_address, each_capability, enable, route_messages
+from goanna.kernel.device.pci import CAPABILITY_VENDOR, Function, bar_address, each_capability, enable, route_message
 from goanna.kernel.device.registers import IN_MEMORY, RegisterSpace
 from goanna.kernel.device.virtio.device import Device, Transport
 from goanna.kernel.device.virtio.queue import Queue
 from goanna.metal import Fn, Ptr, constant, metal, u8, u16, u32, u64
 
-__all__ = ["connect_messages", "find_pci"]
+__all__ = ["connect_change_messages", "connect_messages", "find_pci"]
 
 VENDOR = 0x1AF4
 LEGACY_FIRST, MODERN_FIRST, MODERN_LAST = 0x1000, 0x1040, 0x107F
@@ -27,7 +28,7 @@ OLD_DEVICE_FEATURES, OLD_DRIVER_FEATURES, OLD_QUEUE_PAGE, OLD_QUEUE_SIZE, OLD_QU
 OLD_NOTIFY, OLD_STATUS, OLD_CAUSE, OLD_CONFIGURATION_VECTOR, OLD_QUEUE_VECTOR = 16, 18, 19, 20, 22
 OLD_CONFIGURATION, OLD_CONFIGURATION_WITH_MESSAGES = 20, 24
 
-MESSAGE = 0  # the entry of the MSI-X table that all queues use
+MESSAGE, CHANGE_MESSAGE = 0, 1  # entries of the MSI-X table: of all queues, of changes of the configuration
 NO_VECTOR = 0xFFFF
 
 
@@ -94,6 +95,8 @@ def connect_queue(device: Device, queue: Queue) -> bool:
         space.write16(base + QUEUE_VECTOR, MESSAGE)
         if space.read16(base + QUEUE_VECTOR) == NO_VECTOR:
             return False
+    if device.change_messages:
+        space.write16(base + CONFIGURATION_VECTOR, CHANGE_MESSAGE)
     space.write16(base + QUEUE_ENABLE, 1)
     return True
 
@@ -183,6 +186,8 @@ def old_connect_queue(device: Device, queue: Queue) -> bool:
         space.write16(device.registers + OLD_QUEUE_VECTOR, MESSAGE)
         if space.read16(device.registers + OLD_QUEUE_VECTOR) == NO_VECTOR:
             return False
+    if device.change_messages:
+        space.write16(device.registers + OLD_CONFIGURATION_VECTOR, CHANGE_MESSAGE)
     space.write32(device.registers + OLD_QUEUE_PAGE, u32(page))
     return True
 
@@ -272,9 +277,18 @@ def connect_messages(
     device: Device, function: Function, map_registers: Fn[[u64, u64], u64], address: u64, data: u32
 ) -> bool:
     """Have the device interrupt by writing `data` to `address`; before its driver starts. False: it can't."""
-    if not route_messages(function, map_registers, address, data):
+    if not route_message(function, map_registers, MESSAGE, address, data):
         return False
     device.messages = True
     if device.legacy:
         device.configuration = device.registers + OLD_CONFIGURATION_WITH_MESSAGES
     return True
+
+
+@metal
+def connect_change_messages(
+    device: Device, function: Function, map_registers: Fn[[u64, u64], u64], address: u64, data: u32
+) -> None:
+    """Have the device also write `data` to `address` when its configuration changes, if it can; before its driver
+    starts, and after connect_messages."""
+    device.change_messages = route_message(function, map_registers, CHANGE_MESSAGE, address, data)

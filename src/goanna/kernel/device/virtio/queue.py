@@ -1,7 +1,8 @@
 """Split virtqueues: rings in memory by which a driver and a device hand buffers to each other (virtio 1.2, 2.7).
 
 The layout is the one that legacy devices demand, and modern ones take: descriptors, the available ring, and on the next
-page the used ring. What the device writes is not trusted: a chain it never got ends in a panic, not in a wild store.
+page the used ring. What the device writes is not trusted: a chain it never got ends in a panic, or, with take_sound(),
+in a queue that is broken, and never in a wild store.
 """
 
 from goanna.kernel.arch import PAGE_SIZE, physical, virtual
@@ -65,6 +66,7 @@ class Queue:
     index: u16  # which of the device's queues
     size: u16  # descriptors, a power of two
     event_index: bool  # VIRTIO_F_EVENT_IDX was agreed on
+    broken: bool  # the device gave back what it did not have: nothing more is taken from it
     notification: u64  # of modern PCI: the register that is written to notify
     order: u32  # of the memory
     descriptors: u64  # addresses of the three parts, and of a u64 for each descriptor: a chain's token, at its head
@@ -155,15 +157,23 @@ class Queue:
 
     def take(self) -> tuple[u64, u32]:
         """Take back a chain that the device is done with: its token, and how many bytes it wrote. Token 0: none."""
-        if word(self.used + 2).load() == self.taken:
+        token, written = self.take_sound()
+        assert not self.broken, "a device gave back a buffer that it did not have"
+        return token, written
+
+    def take_sound(self) -> tuple[u64, u32]:
+        """The same, for drivers that go on without a device that lies: token 0 also once the queue is `broken`."""
+        if word(self.used + 2).load() == self.taken or self.broken:
             return 0, 0
         entry = unsafe.at(Used, self.used + 4 + u64(self.taken & (self.size - 1)) * sizeof(Used))
-        head = entry.head
-        assert head < u32(self.size), "a device gave back a buffer that no queue has"
-        place = self.tokens + u64(head) * 8
-        token = unsafe.load(u64, place)
-        assert token != 0, "a device gave back a buffer that it did not have"
-        unsafe.store(u64, place, 0)
+        head = unsafe.load(u32, unsafe.address(entry.head), volatile=True)
+        token: u64 = 0
+        if head < u32(self.size):
+            token = unsafe.load(u64, self.tokens + u64(head) * 8)
+        if token == 0:
+            self.broken = True
+            return 0, 0
+        unsafe.store(u64, self.tokens + u64(head) * 8, 0)
         last = self.descriptor(u16(head))
         self.unused += 1
         while last.flags & NEXT != 0:
