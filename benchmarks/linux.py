@@ -34,15 +34,17 @@ def cache_folder() -> Path:
     return base / "goanna" / "peer-linux"
 
 
-def kernel_path() -> Path:
-    """The kernel image that `build` leaves; its name carries the fragment, so an edited fragment builds anew."""
-    mark = hashlib.sha256(FRAGMENT.read_bytes()).hexdigest()[:12]
+def kernel_path(*more: Path) -> Path:
+    """The kernel image that `build` leaves; its name carries the fragments, so an edited one builds anew."""
+    mark = hashlib.sha256(b"".join(each.read_bytes() for each in (FRAGMENT, *more))).hexdigest()[:12]
     return cache_folder() / f"vmlinux-{mark}"
 
 
-def build(jobs: int = 2, niceness: int = 10) -> Path:
-    """Builds the kernel if it isn't there yet (minutes) and returns its path; PeerUnavailable if it can't."""
-    kernel = kernel_path()
+def build(*more: Path, jobs: int = 2, niceness: int = 10) -> Path:
+    """Builds the kernel if it isn't there yet (minutes) and returns its path; PeerUnavailable if it can't. `more` are
+    fragments that add to the one beside this file.
+    """
+    kernel = kernel_path(*more)
     if kernel.exists():
         return kernel
     _install_packages()
@@ -51,7 +53,7 @@ def build(jobs: int = 2, niceness: int = 10) -> Path:
         tree.mkdir(parents=True, exist_ok=True)
         _run(["tar", "-xf", str(SOURCE_ARCHIVE), "--strip-components=1", "-C", str(tree)])
     _run(["make", "-s", "tinyconfig"], tree)
-    _run(["sh", "scripts/kconfig/merge_config.sh", "-m", ".config", str(FRAGMENT)], tree)
+    _run(["sh", "scripts/kconfig/merge_config.sh", "-m", ".config", str(FRAGMENT), *map(str, more)], tree)
     _run(["make", "-s", "olddefconfig"], tree)
     _run(["nice", "-n", str(niceness), "make", "-s", f"-j{jobs}", "vmlinux"], tree)
     partial = kernel.with_suffix(".partial")

@@ -31,15 +31,25 @@ mount --rbind /dev "$root/dev"
 ulimit -S -n 1024
 exec "$@"
 """
-_ENTER = "import os, sys; os.chroot(sys.argv[1]); os.chdir(sys.argv[2]); os.execv(sys.argv[3], sys.argv[3:])"
+# The program gets as many of the processors that there are for this process as a machine has.
+_ENTER = """
+import os, sys
+processors, root, folder, *words = sys.argv[1:]
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(processors)])
+os.chroot(root)
+os.chdir(folder)
+os.execv(words[0], words)
+"""
 
 
-def command(root: Path, files: Path, tree: Path, folder: Path, program: Path, arguments: list[str]) -> list[str]:
+def command(
+    processors: int, root: Path, files: Path, tree: Path, folder: Path, program: Path, arguments: list[str]
+) -> list[str]:
     """The command that runs a program in such a root; `root` is an empty folder, `files` what write_files made."""
     return [
         "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _SCRIPT, "sh",
         str(root), str(files), str(tree), str(program),
-        sys.executable, "-c", _ENTER, str(root), str(folder), str(program), *arguments,
+        sys.executable, "-c", _ENTER, str(processors), str(root), str(folder), str(program), *arguments,
     ]  # fmt: skip
 
 

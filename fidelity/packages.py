@@ -9,6 +9,8 @@ from pathlib import Path
 
 from goanna.program.toolchain import find_go, go_version
 
+PROJECT = Path(__file__).resolve().parent.parent
+
 # Packages whose tests are about the network: Goanna has none yet.
 NETWORK = (
     "net", "net/http", "net/http/cgi", "net/http/cookiejar", "net/http/fcgi", "net/http/httptest", "net/http/httptrace",

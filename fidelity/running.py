@@ -6,18 +6,23 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
-from fidelity import linux
-from fidelity.packages import Package, Toolchain
-from fidelity.verdicts import FAIL, MISSING, UNFINISHED, Verdicts, read_verdicts
+from fidelity import emulated, linux
+from fidelity.packages import PROJECT, Package, Toolchain
+from fidelity.verdicts import FAIL, MISSING, UNFINISHED, read_verdicts
 from goanna.failure import Failure
 
 # How often a package is begun again after a test that ended the binary.
@@ -39,6 +44,65 @@ class Side:
     environment: dict[str, str]
 
 
+class Stopped(Exception):
+    """The person who started the run has ended it."""
+
+
+class Processes:
+    """The processes that tests run in: in sessions of their own, out of reach of a terminal's Ctrl-C, which would
+    pass for the verdict of a test.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._alive: set[int] = set()
+        self._stopped = False
+
+    def run(
+        self, side: Side, package: Package, binary: Path, arguments: list[str], limit: float
+    ) -> tuple[int | None, bytes]:
+        """The status (None: it had to be ended) and the output of a test binary; `limit` in seconds. Raises Stopped."""
+        with TemporaryDirectory(prefix="fidelity-") as folder, Path(folder, "output").open("w+b") as stream:
+            process = self._start(side.command(package, binary, arguments, limit + 10), package, side, stream)
+            status: int | None = None
+            try:
+                status = process.wait(limit + 60)
+            except subprocess.TimeoutExpired:
+                _end(process.pid)
+                process.wait()
+            with self._lock:
+                self._alive.discard(process.pid)
+                if self._stopped:
+                    raise Stopped
+            stream.seek(0)
+            return status, stream.read()
+
+    def _start(self, command: list[str], package: Package, side: Side, stream: BinaryIO) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            # Where this process is killed outright, what it started ends too.
+            guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+            process = subprocess.Popen(
+                [*guard, *command], cwd=package.folder, env=side.environment, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            self._alive.add(process.pid)
+            return process
+
+    def stop(self) -> None:
+        """End them all: who waits for one gets Stopped, and so does who would start one."""
+        with self._lock:
+            self._stopped = True
+            for each in self._alive:
+                _end(each)
+
+
+def _end(leader: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
 @dataclass
 class Outcome:
     """What one side said of a package; `last` are the last words of runs that broke off."""
@@ -58,33 +122,53 @@ def image_side(processors: int) -> Side:
     return Side("image", command, _environment())
 
 
-def linux_side(tools: Toolchain, files: Path, root: Path) -> Side:
+def linux_side(tools: Toolchain, processors: int, files: Path, root: Path) -> Side:
     """Tests on this computer. `files` is what linux.write_files made, `root` an empty folder."""
 
     def command(package: Package, binary: Path, arguments: list[str], limit: float) -> list[str]:
-        inside = linux.command(root, files, tools.root, package.folder, binary, arguments)
-        return inside
+        return linux.command(processors, root, files, tools.root, package.folder, binary, arguments)
 
     return Side("linux", command, _environment())
+
+
+def emulated_side(tools: Toolchain, processors: int, folder: Path) -> Side:
+    """Tests on a Linux in QEMU. Raises benchmarks.linux.PeerUnavailable."""
+    kernel, init = emulated.kernel(), emulated.init(tools.go, folder)
+
+    def command(package: Package, binary: Path, arguments: list[str], limit: float) -> list[str]:
+        return emulated.command(kernel, init, processors, limit, package.folder, binary, arguments)
+
+    own = _environment()
+    return Side("emulated", command, own | {"PYTHONPATH": f"{PROJECT}:{own.get('PYTHONPATH', '')}"})
 
 
 def _environment() -> dict[str, str]:
     return {**_ENVIRONMENT, **{key: os.environ[key] for key in _GOANNAS if key in os.environ}}
 
 
-def test_names(side: Side, package: Package, binary: Path) -> list[str]:
-    """The top-level tests, examples and fuzz tests of a binary, in order. Raises Failure if it can't be started."""
-    command = side.command(package, binary, ["-test.list=."], 60)
-    done = subprocess.run(command, cwd=package.folder, capture_output=True, timeout=120, env=side.environment)
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip() or f"status {done.returncode}"
-        raise Failure(f"{package.path}: its tests can't be listed on {side.name}: {said}")
-    lines = done.stdout.decode(errors="replace").splitlines()
-    return [each for each in lines if re.match(r"(Test|Example|Fuzz)", each)]
+def test_names(processes: Processes, side: Side, package: Package, binary: Path) -> list[str]:
+    """The top-level tests, examples and fuzz tests of a binary, in order. Raises Failure if it can't be started, and
+    Stopped.
+    """
+    status, output = processes.run(side, package, binary, ["-test.list=."], 60)
+    text = output.decode(errors="replace")
+    if status != 0:
+        raise Failure(f"{package.path}: its tests can't be listed on {side.name}: {text.strip() or f'status {status}'}")
+    return [each for each in text.splitlines() if re.match(r"(Test|Example|Fuzz)", each)]
 
 
-def run_package(side: Side, package: Package, binary: Path, names: list[str], limit: float) -> Outcome:
-    """Run all tests of a package, each of which gets a verdict; `limit` in seconds for each try."""
+def run_package(
+    processes: Processes,
+    side: Side,
+    package: Package,
+    binary: Path,
+    names: list[str],
+    limit: float,
+    alone: bool = False,
+) -> Outcome:
+    """Run tests of a package, each of which gets a verdict: all that it has, or these `alone`; `limit` in seconds for
+    each try. Raises Stopped.
+    """
     found: dict[str, str] = {}
     last: list[str] = []
     begun: Counter[str] = Counter()
@@ -94,9 +178,10 @@ def run_package(side: Side, package: Package, binary: Path, names: list[str], li
         if not left:
             break
         arguments = ["-test.short", "-test.v=test2json", "-test.paniconexit0", f"-test.timeout={limit:g}s"]
-        if attempt:
+        if attempt or alone:
             arguments.append(f"-test.run=^({'|'.join(map(re.escape, left))})$")
-        output, verdicts = _run(side, package, binary, arguments, limit)
+        output = processes.run(side, package, binary, arguments, limit)[1]
+        verdicts = read_verdicts(output)
         before = len(found)
         begun.update(verdicts.unfinished)
         # A panic ends tests beside the one that it is in: who didn't end gets another chance, unless it was alone.
@@ -116,21 +201,3 @@ def run_package(side: Side, package: Package, binary: Path, names: list[str], li
     for name in names:
         found.setdefault(name, MISSING)
     return Outcome(found, time.monotonic() - started, last)
-
-
-def _run(side: Side, package: Package, binary: Path, arguments: list[str], limit: float) -> tuple[bytes, Verdicts]:
-    with TemporaryDirectory(prefix="fidelity-") as folder:
-        captured = Path(folder, "output")
-        command = side.command(package, binary, arguments, limit + 10)
-        with captured.open("wb") as stream:
-            process = subprocess.Popen(
-                command, cwd=package.folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-                env=side.environment,
-            )  # fmt: skip
-            try:
-                process.wait(limit + 60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        output = captured.read_bytes()
-    return output, read_verdicts(output)

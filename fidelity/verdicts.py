@@ -6,6 +6,8 @@ In this form the lines that are the test framework's begin with a SYN byte, whic
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
@@ -16,6 +18,7 @@ MISSING = "missing"
 
 _VERDICT = re.compile(rb"\x16 *--- (PASS|FAIL|SKIP): (\S+) \(")
 _RUN = re.compile(rb"\x16=== RUN +(\S+)")
+_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 _END = re.compile(rb"\x16(PASS|FAIL)\r?$", re.MULTILINE)
 
 
@@ -44,3 +47,20 @@ def read_verdicts(output: bytes) -> Verdicts:
         if found.of.get(text) != FAIL:
             found.of[text] = verdict
     return found
+
+
+def of_test(verdicts: dict[str, str], name: str) -> dict[str, str]:
+    """The verdicts of a top-level test and of its subtests."""
+    return {each: verdict for each, verdict in verdicts.items() if each == name or each.startswith(f"{name}/")}
+
+
+def subtests(verdicts: dict[str, str]) -> Counter[tuple[str, str]]:
+    """Subtests with their verdicts; addresses, which some have in their names, are all the same."""
+    return Counter((_ADDRESS.sub("0x0", name), verdict) for name, verdict in verdicts.items() if "/" in name)
+
+
+def differing(names: Iterable[str], linux: dict[str, str], image: dict[str, str]) -> list[str]:
+    """Those top-level tests that have another verdict in the image, or a subtest with one that Linux has."""
+    below, found = subtests(linux), subtests(image)
+    less = {each[0].partition("/")[0] for each, count in below.items() if found[each] < count}
+    return [name for name in names if name in less or linux.get(name, MISSING) != image.get(name, MISSING)]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from fidelity.measuring import examine
 from fidelity.packages import Package
-from fidelity.results import UNEXPLAINED, Reasons, Result, compare, load, save, table
-from fidelity.running import Side, run_package
+from fidelity.page import page
+from fidelity.results import UNEXPLAINED, Reasons, Result, compare, load, save
+from fidelity.running import Outcome, Processes, Side, Stopped, run_package
 from fidelity.verdicts import read_verdicts
 
 OUTPUT = b"""\
@@ -56,12 +60,77 @@ print("\x16PASS")
 def test_what_comes_after_a_test_that_ends_the_binary_is_run_too(tmp_path: Path) -> None:
     side = Side("here", lambda package, binary, arguments, limit: [sys.executable, "-c", _BINARY, *arguments], {})
     names = ["TestA", "TestCrash", "TestWaits", "TestPanic", "TestB", "TestGone"]
-    outcome = run_package(side, Package("p", tmp_path), tmp_path, names, 20)
+    outcome = run_package(Processes(), side, Package("p", tmp_path), tmp_path, names, 20)
     assert outcome.verdicts == {
         "TestA": "pass", "TestCrash": "unfinished", "TestWaits": "pass", "TestPanic": "fail", "TestB": "pass",
         "TestGone": "missing",
     }  # fmt: skip
     assert any("panic: so" in each for each in outcome.last)
+
+
+def test_a_run_that_is_stopped_ends_its_processes(tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    sleeper = f"import pathlib, time; pathlib.Path({str(began)!r}).touch(); time.sleep(60)"
+    side = Side("here", lambda package, binary, arguments, limit: [sys.executable, "-c", sleeper], {})
+    processes = Processes()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(processes.run, side, Package("p", tmp_path), tmp_path, [], 50)
+        while not began.exists() and not run.done():
+            time.sleep(0.01)
+        processes.stop()
+        assert isinstance(run.exception(20), Stopped)
+    with pytest.raises(Stopped):
+        processes.run(side, Package("p", tmp_path), tmp_path, [], 50)
+
+
+class _Computers:
+    """Runs for `examine` that tell of each side what it says the first time, and then of tests alone."""
+
+    def __init__(self, **verdicts: list[dict[str, str]]) -> None:
+        self.verdicts, self.asked = verdicts, []
+
+    def __call__(self, side: Side, names: list[str], alone: bool) -> Outcome:
+        if not names:
+            return Outcome({}, 0, [])
+        self.asked.append((side.name, *names))
+        return Outcome(dict(self.verdicts[side.name].pop(0)), 1, [])
+
+
+def test_who_differs_runs_again_alone_and_then_on_a_linux_in_qemu(reasons: Reasons) -> None:
+    here, image, emulated = (Side(name, lambda *_: [], {}) for name in ("linux", "image", "emulated"))
+    run = _Computers(
+        linux=[
+            {"Same": "pass", "Slow": "pass", "Cpu": "pass", "Cpu/wide": "pass", "Wrong": "pass", "Gone": "pass"},
+            {"Slow": "pass", "Cpu": "pass", "Cpu/wide": "pass", "Wrong": "pass", "Gone": "pass"},
+        ],
+        image=[
+            {"Same": "pass", "Slow": "fail", "Cpu": "pass", "Wrong": "fail", "Gone": "missing"},
+            {"Slow": "pass", "Cpu": "pass", "Wrong": "skip", "Gone": "missing"},
+        ],
+        emulated=[{"Cpu": "pass", "Wrong": "pass", "Gone": "missing"}],
+    )
+    result = Result("p", "id")
+    examine(result, ["Same", "Slow", "Cpu", "Wrong", "Gone"], run, here, image, emulated, reasons)
+    assert run.asked == [
+        ("linux", "Same", "Slow", "Cpu", "Wrong", "Gone"), ("image", "Same", "Slow", "Cpu", "Wrong", "Gone"),
+        ("linux", "Slow", "Cpu", "Wrong", "Gone"), ("image", "Slow", "Cpu", "Wrong", "Gone"),
+        ("emulated", "Cpu", "Wrong", "Gone"),
+    ]  # fmt: skip
+    assert (result.again, result.emulated) == (["Slow"], ["Cpu"])
+    assert (result.tests, result.same, result.subtests) == (5, 3, 0)
+    assert [(each.test, each.linux, each.image) for each in result.differences] == [
+        ("Wrong", "pass", "skip"), ("Gone", "pass", "missing"),
+    ]  # fmt: skip
+    text = page({}, [result], [])
+    assert "| p | Slow |" in text and "| p | Cpu |" in text
+
+
+def test_the_page_tells_which_kernel_ran_what() -> None:
+    one, two, other = Result("a", "go1 x-1", "c1"), Result("b", "go1 x-1", "c1"), Result("c", "go1 x-2", "c2")
+    assert "Kernel x-1 (commit c1) ran all of them." in page({}, [one, two], [])
+    text = page({}, [one, two, other], [])
+    assert "Kernel x-1 (commit c1) ran all that no other is named for." in text
+    assert "Kernel x-2 (commit c2) ran c." in text
 
 
 @pytest.fixture
@@ -83,11 +152,11 @@ def test_differences_are_counted_explained_and_kept(tmp_path: Path, reasons: Rea
     ]
     save(tmp_path / "kept.json", {"Go": "go1"}, [result])
     assert load(tmp_path / "kept.json") == {"net/http": result} and load(tmp_path / "none.json") == {}
-    page = table({"Go": "go1"}, [result], [])
+    text = page({"Go": "go1"}, [result], [])
     assert (
-        "**1 of 3 top-level tests (33.33%)" in page and "| net/http | TestDialer | pass | fail | No network. |" in page
+        "**1 of 3 top-level tests (33.33%)" in text and "| net/http | TestDialer | pass | fail | No network. |" in text
     )
-    assert "**0 of 0 top-level tests (0%)" in table({"Go": "go1"}, [result], ["net/http"])
+    assert "**0 of 0 top-level tests (0%)" in page({"Go": "go1"}, [result], ["net/http"])
 
 
 def test_the_projects_reasons_are_sentences() -> None:

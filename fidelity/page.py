@@ -1,0 +1,92 @@
+"""Writes the results down for people: docs/fidelity.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fidelity.results import Result
+
+# As many tests are named where several differ alike.
+_NAMED = 6
+_HEAD = """\
+# Fidelity: Go's own tests in a booted image and on Linux
+
+`make fidelity` runs the tests of the Go distribution's packages, with `-short`, as root, without cgo and without a `go`
+command, with as many processors, on Linux and in a booted image with the same files around them, and compares the
+verdicts by name.
+
+{facts}.
+
+**{same:,} of {tests:,} top-level tests ({share}%) of the {count} packages measured that need no network have Linux's
+verdict;** of their {below:,} subtests, {same_below:,}.
+{kernels}
+| package | tests | same | subtests | same | seconds on Linux | in the image |
+|---|--:|--:|--:|--:|--:|--:|
+"""
+_KERNEL = "Kernel {name} (commit {commit}) ran {which}."
+_EMULATED = """
+## Compared with a Linux in the same QEMU
+
+These measure time, or look at what the processor has: a Linux in the same QEMU has the image's verdict, and this
+computer's has another.
+"""
+_AGAIN = """
+## The same when they ran once more
+
+The first time they ran beside the others of their package, on a computer that had other things to do; by themselves
+they have Linux's verdict.
+"""
+
+
+def page(facts: dict[str, str], results: Iterable[Result], network: Iterable[str]) -> str:
+    """The page that people read."""
+    ordered = sorted(results, key=lambda each: each.package)
+    counted = [each for each in ordered if each.package not in set(network)]
+    tests, same = sum(each.tests for each in counted), sum(each.same for each in counted)
+    below, same_below = sum(each.subtests for each in counted), sum(each.same_subtests for each in counted)
+    share = f"{100 * same / tests:.2f}" if tests else "0"
+    lines = _HEAD.format(
+        facts=", ".join(f"{key} {value}" for key, value in facts.items()), tests=tests, same=same, share=share,
+        count=len(counted), below=below, same_below=same_below, kernels=_kernels(ordered),
+    ).splitlines()  # fmt: skip
+    for each in ordered:
+        lines.append(
+            f"| {each.package} | {each.tests} | {each.same} | {each.subtests} | {each.same_subtests} "
+            f"| {each.linux_seconds:.1f} | {each.image_seconds:.1f} |"
+        )
+    lines += ["", "## Differences", "", "| package | tests | Linux | image | because |", "|---|---|---|---|---|"]
+    for each in ordered:
+        alike: dict[tuple[str, str, str], list[str]] = {}
+        for one in each.differences:
+            alike.setdefault((one.linux, one.image, one.reason), []).append(one.test)
+        for (here, there, reason), names in alike.items():
+            lines.append(f"| {each.package} | {_named(names)} | {here} | {there} | {reason} |")
+    lines += _list(_EMULATED, {each.package: each.emulated for each in ordered})
+    lines += _list(_AGAIN, {each.package: each.again for each in ordered})
+    return "\n".join(lines) + "\n"
+
+
+def _kernels(results: list[Result]) -> str:
+    """Which kernels it was, where it was more than one: the one that ran the most packages first."""
+    which: dict[tuple[str, str], list[str]] = {}
+    for each in results:
+        which.setdefault((each.identity.rpartition(" ")[2], each.commit), []).append(each.package)
+    if not which:
+        return ""
+    most, *others = sorted(which.items(), key=lambda pair: -len(pair[1]))
+    said = [(most[0], "all of them" if not others else "all that no other is named for")]
+    said += [(kernel, ", ".join(packages)) for kernel, packages in others]
+    return "".join(f"\n{_KERNEL.format(name=name, commit=commit, which=text)}\n" for (name, commit), text in said)
+
+
+def _list(head: str, tests: dict[str, list[str]]) -> list[str]:
+    found = {package: names for package, names in tests.items() if names}
+    if not found:
+        return []
+    lines = [f"| {package} | {_named(names)} |" for package, names in found.items()]
+    return [*head.splitlines(), "", "| package | tests |", "|---|---|", *lines]
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
