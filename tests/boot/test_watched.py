@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -89,6 +90,29 @@ def test_gdb_stops_in_the_program_and_in_the_kernel(program: Path, processors: i
     assert re.search(r"#\d+ .*main\.main \(\) at .*tests/guest/hello/main\.go:\d+", call), said
     assert re.search(r"#\d+ .*runtime\.goexit .*\n(#\d+ +0x0000000000000000 in \?\? \(\)\n)?(?!Backtrace)", call), said
     assert re.search(r"^\d+\tdef sys_write\(", said, re.MULTILINE), said
+
+
+@pytest.fixture(scope="module")
+def counter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program whose `step` hears how often it was called, while timers fire as fast as they can."""
+    folder = tmp_path_factory.mktemp("counter")
+    (folder / "main.go").write_text(
+        "package main\n\nimport \"time\"\n\n//go:noinline\nfunc step(calls int) int { return calls + 1 }\n\n"
+        "func main() {\n\tgo func() {\n\t\tfor range time.NewTicker(50 * time.Microsecond).C {\n\t\t}\n\t}()\n"
+        "\tfor calls := 0; ; {\n\t\tcalls = step(calls)\n\t\tfor i := 0; i < 30000; i++ {\n\t\t}\n\t}\n}\n"
+    )
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64", "GO111MODULE": "off"}
+    command = [toolchains.newest_go(), "build", "-o", "counter", "main.go"]
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    return folder / "counter"
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
+def test_gdb_goes_on_from_a_breakpoint_without_stopping_there_again(counter: Path, processors: int) -> None:
+    steps = ["hbreak *&'main.step'", "continue", "print calls", "ignore 1 1500", "continue", "print calls", "kill"]
+    said = debugged(counter, processors, steps)
+    before, after = map(int, re.findall(r"\$\d = (\d+)\n", said))
+    assert after - before == 1501, said
 
 
 @pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
