@@ -18,7 +18,7 @@ class Input:
     def __init__(self, console: socket.socket, source: int = _SOURCE) -> None:
         self.console = console
         self.source: int | None = source if _is_open(source) else None
-        self.pending = b""
+        self.pending: bytes | memoryview = b""
         self.count = 0
         self._end_told = False
 
@@ -40,7 +40,7 @@ class Input:
     def send(self) -> None:
         """Hand on what the console takes now."""
         try:
-            self.pending = self.pending[self.console.send(self.pending) :]
+            self.pending = memoryview(self.pending)[self.console.send(self.pending) :]
         except BlockingIOError:
             return
         except (BrokenPipeError, ConnectionResetError):

@@ -102,12 +102,14 @@ class Terminal:
         os.kill(os.getpid(), signal.SIGSTOP)
         self.take()
 
-    def asks_for_end(self, typed: bytes) -> bool:
+    def asks_for_end(self, typed: bytes | memoryview) -> bool:
         """Whether somebody typed Ctrl-] three times, one after another: a raw terminal has no other way out."""
+        if self._before is None:
+            return False
         for byte in typed:
             self._escapes = self._escapes + 1 if byte == _ESCAPE else 0
             if self._escapes == _ESCAPES:
-                return self._before is not None
+                return True
         return False
 
 
