@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -113,3 +115,23 @@ def test_built_kernel_is_found_without_loading_a_compiler() -> None:
         "import sys, goanna.kernel.build as b; b.find_kernel(); assert not {'llvmlite', 'ziglang'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+COMPILED = """
+import sys
+from pathlib import Path
+from goanna.kernel.memory import pages
+from goanna.metal.compile import compile_object
+from goanna.metal.target import kernel_target
+compile_object([pages.allocate_zeroed, pages.add_range], kernel_target("x86_64"), Path(sys.argv[1]))
+"""
+
+
+def test_kernels_are_the_same_wherever_their_sources_lie(tmp_path: Path) -> None:
+    made = []
+    for home in ("one", "a second"):
+        shutil.copytree(build._SOURCES, tmp_path / home / "goanna", ignore=shutil.ignore_patterns("__pycache__"))
+        environment = {**os.environ, "GOANNA_ARCH": "x86_64", "PYTHONPATH": str(tmp_path / home)}
+        subprocess.run([sys.executable, "-c", COMPILED, tmp_path / "object"], cwd=tmp_path, env=environment, check=True)
+        made.append((tmp_path / "object").read_bytes())
+    assert made[0] == made[1] and b"goanna/kernel/memory" in made[0]

@@ -129,11 +129,13 @@ def _free_port() -> int:
 
 def _gdb_text(port: int, program: Program | None) -> str:
     from goanna.kernel.build import find_kernel
+    from goanna.metal.source import SOURCES
 
     command = ["gdb"]
     kernel = find_kernel()
     if kernel is not None:
-        command += [str(kernel.elf)]
+        # Its sources are named from the package on: they are those of this installation, wherever it was built.
+        command += [str(kernel.elf), "-ex", f"directory {shlex.quote(SOURCES)}"]
     if program is not None:
         offset = f" -o 0x{_offset(program):x}" if program.position_independent else ""
         command += ["-ex", "set confirm off", "-ex", f"add-symbol-file {program.path.resolve()}{offset}"]

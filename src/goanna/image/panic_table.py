@@ -20,7 +20,7 @@ from goanna.image.line_table import line_rows
 from goanna.image.panic_packing import Site, pack
 
 _TRAP = struct.Struct("<QI")
-_PACKAGE = re.compile(r"^.*/goanna/(?=[^/]+/)")
+_PACKAGE = re.compile(r"^(.*/)?goanna/(?=[^/]+/)")
 
 
 class Trap(Protocol):

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .debug_types import TypeNodes
+from .source import source_name
 from .types import Type, VoidType
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class DebugInfo:
     """
 
     def __init__(self, title: str = "metal") -> None:
-        """`title` is the name of the compile unit; files are named by their absolute paths."""
+        """`title` is the name of the compile unit; files are named as `source_name` does."""
         self._shared: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         self._functions: dict[str, dict[int, str]] = {}
@@ -93,7 +94,7 @@ class DebugInfo:
     def file(self, path: str) -> int:
         """The node of a source file."""
         if path not in self._files:
-            folder, name = os.path.split(os.path.abspath(path))
+            folder, name = os.path.split(source_name(path))
             self._files[path] = self.node(f"!DIFile(filename: {quote(name)}, directory: {quote(folder)})")
         return self._files[path]
 
@@ -180,7 +181,7 @@ class DebugInfo:
                     wanted.update(map(int, _REFERENCE.findall(text)))
         shared = [f"!{number} = {self._shared[number]}" for number in sorted(self._reached(wanted))]
         paths = [path for path, file in self._files.items() if file in wanted]
-        first = os.path.abspath(min(paths, default=self._title))
+        first = min(map(source_name, paths), default=self._title)
         return [
             *own, *shared,
             f"!{_UNIT} = distinct !DICompileUnit(language: DW_LANG_C11, file: !{_FILE}, "

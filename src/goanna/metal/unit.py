@@ -17,7 +17,7 @@ from .identity import identity
 from .initializer import Initializer
 from .lower.body import lower
 from .pieces import Piece, function_piece
-from .source import function_tree
+from .source import function_tree, source_name
 from .structure import StructType
 from .target import Target
 from .types import (
@@ -317,7 +317,7 @@ class Unit:
         trap = Trap(reason, function, file, line)
         if trap not in self._trap_numbers:
             # Of what it says, so that it doesn't change with the checks before it.
-            number = stable_hash(repr(trap), TRAP_NUMBERS)
+            number = stable_hash(repr((reason, function, source_name(file), line)), TRAP_NUMBERS)
             while number in self.traps:
                 number = (number + 1) % TRAP_NUMBERS
             self.traps[number] = trap

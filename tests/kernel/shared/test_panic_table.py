@@ -39,6 +39,7 @@ def table(linked: tuple[Path, dict[int, Any]]) -> bytes:
 @pytest.mark.parametrize("home", ["/home/ann/goanna/src", "/usr/lib/python3.12/site-packages", "/src/goanna/goanna"])
 def test_files_are_named_from_the_package_on(home: str) -> None:
     assert _site(f"{home}/goanna/kernel/boot/start.py", 7, "") == Site("kernel/boot/start.py", 7, "")
+    assert _site("goanna/kernel/boot/start.py", 7, "") == Site("kernel/boot/start.py", 7, "")
 
 
 @pytest.fixture(scope="module")
