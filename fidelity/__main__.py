@@ -1,9 +1,9 @@
 """Measures fidelity: the tests of Go's standard library in a booted image, compared with Linux.
 
-    python -m fidelity [--quick] [--go PATH] [PACKAGE ...]
+    python -m fidelity [--quick] [--go PATH] [--module FOLDER] [PACKAGE ...]
 
 A run keeps what it has after each package and goes on where it stopped. It writes docs/fidelity.md and
-docs/fidelity.json when all packages of the library were asked for.
+docs/fidelity.json when all packages of the library were asked for. Of a module it says what differs.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def main() -> int:
     parser.add_argument("packages", nargs="*", metavar="PACKAGE", help="some packages; all of the library if none")
     parser.add_argument("--quick", action="store_true", help="a choice of packages that takes minutes")
     parser.add_argument("--go", type=Path, metavar="PATH", help="another go command than the one on PATH")
+    parser.add_argument("--module", type=Path, metavar="FOLDER", help="the packages of this module, not the library's")
     parser.add_argument("--again", action="store_true", help="run what was run already")
     parser.add_argument("--any-kernel", action="store_true", help="what was run with an earlier kernel counts as run")
     parser.add_argument("--limit", type=float, default=600, metavar="S", help="seconds for a package on each side")
@@ -67,18 +68,21 @@ def _measure(options: argparse.Namespace) -> int:
     tools = toolchain(options.go)
     kernel = built_kernel().elf.parent.name
     asked = options.packages or (QUICK if options.quick else None)
-    chosen = [each for each in packages(tools) if asked is None or each.path in asked]
+    module = options.module and options.module.resolve()
+    chosen = [each for each in packages(tools, module) if asked is None or each.path in asked]
     options.keep.mkdir(parents=True, exist_ok=True)
-    keep = options.keep / f"{tools.version}.json"
+    keep = options.keep / f"{tools.version}{module.as_posix().replace('/', '_') if module else ''}.json"
     facts = {"Go": tools.version, "kernel": kernel, "date": time.strftime("%Y-%m-%d")}
     with TemporaryDirectory(prefix="fidelity-") as folder:
         files = Path(folder, "files")
         linux.write_files(files)
         session = Session(
-            tools=tools, limit=options.limit, processors=options.cpus, image=image_side(options.cpus),
-            emulated=_emulated(options, tools, Path(folder)), place=files, identity=f"{tools.version} {kernel}",
-            commit=_commit(), reasons=Reasons(), facts=facts, results=load(keep), keep=keep,
-            binaries=KEPT / tools.version,
+            tools=tools, tree=module or tools.root, limit=options.limit, processors=options.cpus,
+            image=image_side(options.cpus), emulated=_emulated(options, tools, Path(folder)), place=files,
+            identity=f"{tools.version} {kernel}", commit=_commit(), reasons=Reasons(), facts=facts,
+            results=load(keep), keep=keep,
+            # A module may be another one the next time: go's cache knows.
+            binaries=Path(folder, "binaries") if module else KEPT / tools.version,
         )  # fmt: skip
         left = [each for each in chosen if options.again or not session.is_known(each, options.any_kernel)]
         with ThreadPoolExecutor(options.jobs) as pool:
@@ -89,13 +93,15 @@ def _measure(options: argparse.Namespace) -> int:
                 session.processes.stop()
                 pool.shutdown(cancel_futures=True)
                 raise
-    return _finish(session, chosen, asked is None)
+    return _finish(session, chosen, asked is None and module is None)
 
 
 def _emulated(options: argparse.Namespace, tools: Toolchain, folder: Path) -> Side | None:
     """The Linux in QEMU. A full run builds it (minutes) if it isn't there; a part of one does without."""
-    if (options.quick or options.packages) and not emulated.is_built():
-        return None
+    if not emulated.is_built():
+        if options.quick or options.packages or options.module:
+            return None
+        print("building a Linux to compare with, once; this takes minutes", flush=True)
     try:
         return emulated_side(tools, options.cpus, folder)
     except PeerUnavailable as error:
@@ -130,8 +136,8 @@ def _finish(session: Session, chosen: list[Package], everything: bool) -> int:
         for each in result.differences
         if worse(each) and each.reason == UNEXPLAINED
     ]
-    print("\n".join(open_ones))
-    return 1 if open_ones else 0
+    print("\n".join(open_ones + session.unmeasured))
+    return 1 if open_ones or session.unmeasured else 0
 
 
 if __name__ == "__main__":

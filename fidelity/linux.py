@@ -1,5 +1,5 @@
 """Runs a test binary on this computer's Linux, among the same files as in an image: a root of its own with what Goanna
-puts into images, the Go distribution without its commands, and nothing else. Needs root, as the tests do.
+puts into images, the Go distribution without its commands (or a module), and nothing else. Needs root, as the tests do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from goanna.image.erofs import File, Folder, Link
 from goanna.image.surroundings import Needs, add_surroundings
 
 # Mounts exist in a namespace of their own, so that nothing is left behind. Arguments: the new root (an empty folder),
-# the files for it, the distribution, the program; then what chroot gets.
+# the files for it, the distribution or module, the program; then what the program is entered with.
 _SCRIPT = """
 set -e
 root=$1 files=$2 tree=$3 program=$4
@@ -23,7 +23,7 @@ mount -t tmpfs tmpfs "$root"
 cp -a "$files/." "$root"
 mkdir -p "$root/.over/upper" "$root/.over/work" "$root$tree" "$root$(dirname "$program")"
 mount -t overlay overlay -o "lowerdir=$tree,upperdir=$root/.over/upper,workdir=$root/.over/work" "$root$tree"
-rm -rf "$root$tree/bin" "$root$tree/pkg"
+[ ! -f "$tree/VERSION" ] || rm -rf "$root$tree/bin" "$root$tree/pkg"
 cp "$program" "$root$program"
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"

@@ -14,16 +14,18 @@ from fidelity.packages import Package, Toolchain, test_binary
 from fidelity.results import Reasons, Result, compare, save
 from fidelity.running import Outcome, Processes, Side, linux_side, run_package, test_names
 from fidelity.verdicts import FAIL, MISSING, PASS, SKIP, differing, of_test
+from goanna.failure import Failure
 
 
 @dataclass
 class Session:
-    """One run: what it works with, and what it has found so far. `emulated` is the Linux in QEMU, where there is one;
-    `identity` what Go and kernel it is about; `commit` names the state of the project; `place` has the files that
-    surround a test.
+    """One run: what it works with, and what it has found so far. `tree` is the distribution or the module; `emulated`
+    the Linux in QEMU, where there is one; `identity` says what Go and kernel it is about; `commit` names the state of
+    the project; `place` has the files that surround a test; `unmeasured` are the packages that couldn't be.
     """
 
     tools: Toolchain
+    tree: Path
     limit: float
     processors: int
     image: Side
@@ -38,6 +40,7 @@ class Session:
     binaries: Path
     processes: Processes = field(default_factory=Processes)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    unmeasured: list[str] = field(default_factory=list)
     done: int = 0
 
     def is_known(self, package: Package, any_kernel: bool) -> bool:
@@ -49,12 +52,16 @@ class Session:
         """Run a package on both sides, compare, keep, and say so. Raises Stopped; then nothing of it is kept."""
         binary = test_binary(self.tools, package, self.binaries)
         if binary is None:
-            self.tell(package, total, "can't be built")
+            self.give_up(package, total, "can't be built")
             return
         result = Result(package.path, self.identity, self.commit)
         with TemporaryDirectory(prefix="fidelity-") as root:
-            here = linux_side(self.tools, self.processors, self.place, Path(root))
-            names = test_names(self.processes, here, package, binary)
+            here = linux_side(self.tree, self.processors, self.place, Path(root))
+            try:
+                names = test_names(self.processes, here, package, binary)
+            except Failure as failure:
+                self.give_up(package, total, str(failure))
+                return
 
             def run(side: Side, some: list[str], alone: bool) -> Outcome:
                 if not some:
@@ -67,6 +74,12 @@ class Session:
             save(self.keep, self.facts, self.results.values())
         others = len(result.differences)
         self.tell(package, total, f"{result.same} of {result.tests} the same{f', {others} not' if others else ''}")
+
+    def give_up(self, package: Package, total: int, text: str) -> None:
+        """Say why a package can't be measured."""
+        with self.lock:
+            self.unmeasured.append(f"{package.path}: {text}")
+        self.tell(package, total, text)
 
     def tell(self, package: Package, total: int, text: str) -> None:
         """Say what came of a package."""

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from goanna.failure import Failure
 from goanna.program.toolchain import find_go, go_version
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -54,12 +55,15 @@ def toolchain(named: Path | None) -> Toolchain:
     return Toolchain(go, version, Path(root))
 
 
-def packages(tools: Toolchain) -> list[Package]:
-    """The packages of the standard library that have tests, in order."""
+def packages(tools: Toolchain, module: Path | None = None) -> list[Package]:
+    """The packages that have tests, in order: of the standard library, or of the module in a folder. Raises goanna's
+    Failure.
+    """
     form = "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}\t{{.Dir}}{{end}}"
-    done = subprocess.run(
-        [tools.go, "list", "-f", form, "std"], capture_output=True, text=True, check=True, env=environment()
-    )
+    words = [str(tools.go), "list", "-e", "-f", form, "std" if module is None else "./..."]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment(), cwd=module)
+    if done.returncode != 0:
+        raise Failure(f"the packages can't be listed: {done.stderr.strip()}", "")
     pairs = [line.split("\t") for line in done.stdout.splitlines() if line]
     return [Package(path, Path(folder)) for path, folder in pairs]
 

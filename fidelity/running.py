@@ -122,11 +122,13 @@ def image_side(processors: int) -> Side:
     return Side("image", command, _environment())
 
 
-def linux_side(tools: Toolchain, processors: int, files: Path, root: Path) -> Side:
-    """Tests on this computer. `files` is what linux.write_files made, `root` an empty folder."""
+def linux_side(tree: Path, processors: int, files: Path, root: Path) -> Side:
+    """Tests on this computer. `tree` is the distribution or module that they are of, `files` what linux.write_files
+    made, `root` an empty folder.
+    """
 
     def command(package: Package, binary: Path, arguments: list[str], limit: float) -> list[str]:
-        return linux.command(processors, root, files, tools.root, package.folder, binary, arguments)
+        return linux.command(processors, root, files, tree, package.folder, binary, arguments)
 
     return Side("linux", command, _environment())
 
@@ -153,7 +155,7 @@ def test_names(processes: Processes, side: Side, package: Package, binary: Path)
     status, output = processes.run(side, package, binary, ["-test.list=."], 60)
     text = output.decode(errors="replace")
     if status != 0:
-        raise Failure(f"{package.path}: its tests can't be listed on {side.name}: {text.strip() or f'status {status}'}")
+        raise Failure(f"its tests can't be listed on {side.name}: {text.strip() or f'status {status}'}")
     return [each for each in text.splitlines() if re.match(r"(Test|Example|Fuzz)", each)]
 
 
