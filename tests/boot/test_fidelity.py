@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from fidelity import emulated, packages, running
+
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ["container/heap", "errors", "path", "unicode/utf16"]
 
@@ -59,3 +61,20 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path: Path, number: signal.Signal
     whole = tmp_path / "whole"
     assert subprocess.run(_words(whole), cwd=PROJECT, capture_output=True, timeout=300).returncode == 0
     assert sorted(_kept(whole)) == PACKAGES and _kept(keep) == _kept(whole)
+
+
+@pytest.mark.skipif(not emulated.is_built(), reason="the Linux in QEMU isn't built: a full fidelity run does it")
+def test_a_linux_in_the_same_qemu_has_the_same_surroundings(tmp_path: Path) -> None:
+    tools = packages.toolchain(None)
+    package = packages.Package("internal/poll", tools.root / "src" / "internal" / "poll")
+    binary = packages.test_binary(tools, package, tmp_path)
+    assert binary is not None
+    side = running.emulated_side(tools, 1, tmp_path)
+    outcome = running.run_package(
+        running.Processes(), side, package, binary, ["TestReadError", "TestRead"], 60, alone=True
+    )
+    # It has no /dev/net/tun, as an image has none.
+    assert outcome.verdicts == {
+        "TestReadError": "pass", "TestReadError/ErrNotPollable": "skip", "TestRead": "pass",
+        "TestRead/SpecialFile": "pass",
+    }  # fmt: skip
