@@ -19,8 +19,9 @@ _FAST = {
     "poll poll_set stat_calls table transfer tree walk watch",
     "memory": "area fault mapping objects page_map pages source space user",
     "net": "address arrival checksum interface ip_input keyed_hash link loopback neighbour network offload packet path "
-    "route tcp.* udp wire.* socket.message socket.message_calls socket.socket unix.datagram unix.deliver unix.endpoint "
-    "unix.letter unix.stream",
+    "route turn tcp.acknowledge tcp.arrive tcp.calls tcp.connection tcp.congestion tcp.input tcp.output tcp.receive "
+    "tcp.sequence tcp.table tcp.timers udp wire.* socket.message socket.message_calls socket.socket inet.datagram "
+    "inet.stream inet.stream_socket unix.datagram unix.deliver unix.endpoint unix.letter unix.stream",
     "random": "chacha pool",
     "signal": "deliver handler_return mask send state take",
     "syscall": "adapter dispatch",

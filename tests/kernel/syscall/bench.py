@@ -34,6 +34,9 @@ from goanna.kernel.memory import calls as memory_calls
 from goanna.kernel.memory import fault, pages, space
 from goanna.kernel.memory import user as user_memory
 from goanna.kernel.memory.space import AddressSpace
+from goanna.kernel.net import claim
+from goanna.kernel.net.address import Address
+from goanna.kernel.net.interface import Interface
 from goanna.kernel.random import pool
 from goanna.kernel.shared.control import Window
 from goanna.kernel.signal import deliver
@@ -171,6 +174,11 @@ def ignore_number(number: u32) -> None:
     pass
 
 
+@metal
+def ignore_lost(interface: Interface, address: Address, time: u64) -> None:
+    pass
+
+
 # What the consoles ask of the devices below them.
 CONSOLE_HOOKS = (
     (control.console_port_write, keep_output),
@@ -195,6 +203,7 @@ HOOKS = (
     (load.describe_machine, leave_undescribed),
     (load.map_vdso, no_vdso),
     (thread_module.machine_end, machine_ended),
+    (claim.on_lost_address, ignore_lost),
     (user.on_page_fault, serve_fault),
     (processors.before_user, work.do_work),
     (processors.on_timer, timer.run_timers),

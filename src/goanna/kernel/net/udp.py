@@ -25,7 +25,7 @@ from goanna.metal import Array, Fn, Ptr, i64, metal, static, struct, u8, u16, u3
 
 __all__ = [
     "DEFAULT_LIMIT", "FIRST_PORT", "LAST_PORT", "Endpoint", "bind", "connect", "datagram_source", "datagram_target",
-    "disconnect", "send", "take", "take_error", "unbind",
+    "disconnect", "send", "send_by", "take", "take_error", "unbind",
 ]  # fmt: skip
 
 UDP = 17
@@ -57,6 +57,7 @@ class Endpoint:
     dropped: u64  # datagrams that did not fit
     error: u32  # errno that the next call reports; 0: none
     path: Path  # to where the last datagram went
+    chosen: bool  # its source was chosen for that datagram
     hops: u8  # of what is sent; 0: the default
     group_hops: u8  # the same for multicast
     traffic: u8
@@ -218,16 +219,30 @@ def prepare(endpoint: Endpoint, path: Path, target: Address) -> None:
 def send(endpoint: Endpoint, packet: Packet, target: Address, port: u16, now: u64) -> i64:
     """Send a datagram, whose bytes are a packet with HEADROOM in front. It is gone, whatever the result: 0, -EMSGSIZE
     or what Path.send says. The endpoint is bound."""
+    nowhere = Address()
+    return send_by(endpoint, packet, target, port, 0, nowhere, now)
+
+
+@metal
+def send_by(
+    endpoint: Endpoint, packet: Packet, target: Address, port: u16, by: u32, source: Address, now: u64
+) -> i64:
+    """The same by an interface and from an address that are this datagram's own, unless 0 and unspecified."""
     if packet.total > LARGEST:
         drop(packet)
         return -EMSGSIZE
     with endpoint.lock:
         path = endpoint.path
-        if not path.target.equals(target) or path.generation == 0:
+        bound = by if by != 0 else endpoint.bound
+        chosen = not source.unspecified()
+        same = path.bound == bound and (path.source.equals(source) if chosen else not endpoint.chosen)
+        if not path.target.equals(target) or path.generation == 0 or not same:
             path.generation = 0
             prepare(endpoint, path, target)
-            path.source.set(0, 0)
-            if not endpoint.local.unspecified():
+            path.bound = bound
+            path.source = source
+            endpoint.chosen = chosen
+            if not chosen and not endpoint.local.unspecified():
                 path.source = endpoint.local
         if not path.current(now):
             result = path.open(now)

@@ -104,8 +104,10 @@ def read(number: u64, out: Slice[u8], now: u64) -> u64:
     if done != 0:
         receive.after_reading(c, now)
         timers.arm(c, now)
-    arrive.finish(c, now)
+    over = arrive.finish(c, now)
     c.lock.release()
+    if over:
+        arrive.retire(c, now)
     return done
 
 
@@ -114,8 +116,10 @@ def shut(number: u64, now: u64) -> None:
     c: Connection = held[number]
     c.lock.acquire()
     calls.shut_down(c, now)
-    arrive.finish(c, now)
+    over = arrive.finish(c, now)
     c.lock.release()
+    if over:
+        arrive.retire(c, now)
 
 
 @metal

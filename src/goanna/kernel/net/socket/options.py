@@ -41,6 +41,7 @@ def set_option(socket: Socket, name: u32, data: Slice[u8]) -> i64:
     match name:
         case so.SO_REUSEADDR | so.SO_DONTROUTE | so.SO_BROADCAST | so.SO_KEEPALIVE | so.SO_OOBINLINE | so.SO_NO_CHECK:
             socket.set(name, value != 0)
+            tell_change(socket, name)
         case so.SO_DEBUG:
             if value != 0 and not capable(CAP_NET_ADMIN):
                 return -EPERM
@@ -49,6 +50,7 @@ def set_option(socket: Socket, name: u32, data: Slice[u8]) -> i64:
             if value != 0 and socket.family == so.AF_UNIX:
                 return -EOPNOTSUPP
             socket.set(name, value != 0)
+            tell_change(socket, name)
         case so.SO_PASSCRED:
             if socket.family != so.AF_UNIX:
                 return -EOPNOTSUPP
@@ -73,8 +75,7 @@ def set_option(socket: Socket, name: u32, data: Slice[u8]) -> i64:
             return set_linger(socket, data)
         case so.SO_RCVLOWAT:
             socket.low_water = u32(MOST) if value < 0 else max(u32(value), u32(1))
-            if socket.protocol.buffers_changed is not None:
-                socket.protocol.buffers_changed(socket)
+            tell_change(socket, so.SO_RCVLOWAT)
         case so.SO_RCVTIMEO:
             timeout, error = timeout_of(data)
             if error < 0:
@@ -102,16 +103,21 @@ def set_option(socket: Socket, name: u32, data: Slice[u8]) -> i64:
 def set_send_buffer(socket: Socket, wanted: u64) -> None:
     """SO_SNDBUF: twice what was asked for, since Linux counts the overhead in."""
     socket.send_limit = u32(min(max(wanted * 2, u64(SMALLEST_SEND)), u64(MOST)))
-    if socket.protocol.buffers_changed is not None:
-        socket.protocol.buffers_changed(socket)
+    tell_change(socket, so.SO_SNDBUF)
 
 
 @metal
 def set_receive_buffer(socket: Socket, wanted: u64) -> None:
     """SO_RCVBUF."""
     socket.receive_limit = u32(min(max(wanted * 2, u64(SMALLEST_RECEIVE)), u64(MOST)))
-    if socket.protocol.buffers_changed is not None:
-        socket.protocol.buffers_changed(socket)
+    tell_change(socket, so.SO_RCVBUF)
+
+
+@metal
+def tell_change(socket: Socket, name: u32) -> None:
+    """Let the protocol know that an option is another."""
+    if socket.protocol.changed is not None:
+        socket.protocol.changed(socket, name)
 
 
 @metal

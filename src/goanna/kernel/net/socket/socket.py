@@ -59,7 +59,7 @@ class Protocol:
     # Options of levels other than SOL_SOCKET, and what of those is the protocol's: level, name, value. -ENOPROTOOPT.
     set_option: Fn[["Socket", u32, u32, Slice[u8]], i64]
     get_option: Fn[["Socket", u32, u32, Slice[u8]], i64]  # the value's length
-    buffers_changed: Fn[["Socket"], None]  # SO_SNDBUF or SO_RCVBUF; None: nobody needs to hear
+    changed: Fn[["Socket", u32], None]  # an option of SOL_SOCKET, by name; None: nobody needs to hear
     release: Fn[["Socket"], None]  # the last descriptor is gone
 
 
@@ -120,12 +120,18 @@ class Socket:
 
     def sleep(self, queue: WaitQueue, until: u64) -> i64:
         """Wait on a queue with the lock held: 0, or -EAGAIN at the deadline, -EINTR or -ERESTARTSYS for a signal."""
-        if until == 0:
-            return -EAGAIN
-        wake = queue.wait(self.lock, until, True)
-        if wake == Wake.SIGNAL:
-            return interrupted(until)
-        return -EAGAIN if wake == Wake.TIMEOUT else i64(0)
+        return sleep_on(queue, self.lock, until)
+
+
+@metal
+def sleep_on(queue: WaitQueue, lock: SpinLock, until: u64) -> i64:
+    """Wait on a queue with its lock held, and no other: as Socket.sleep."""
+    if until == 0:
+        return -EAGAIN
+    wake = queue.wait(lock, until, True)
+    if wake == Wake.SIGNAL:
+        return interrupted(until)
+    return -EAGAIN if wake == Wake.TIMEOUT else i64(0)
 
 
 @metal

@@ -143,7 +143,7 @@ def in_time_wait(waiting: TimeWait, arrival: Arrival, segment: tcp.Segment) -> N
 @metal
 def finish(c: Connection, now: u64) -> bool:
     """Send what the machine has put into the outbox, tell the socket of events, and see to the timer. Whether the
-    connection is over: retire() it when the lock, which is held here, is released."""
+    connection is over: then retire() must follow when the lock, which is held here, is released."""
     if unlikely(not c.path.current(now)) and not c.outbox.empty():
         mtu = c.path.mtu
         if c.path.open(now) == 0 and c.path.mtu != mtu:
@@ -156,7 +156,9 @@ def finish(c: Connection, now: u64) -> bool:
         c.notify(c)
     if c.deadline < c.armed:
         on_deadline(c)
-    return c.state in (State.CLOSED, State.TIME_WAIT)
+    over = c.state in (State.CLOSED, State.TIME_WAIT)
+    c.retiring += u32(over)
+    return over
 
 
 @metal
@@ -165,6 +167,7 @@ def retire(c: Connection, now: u64) -> None:
     it, it is forgotten. No lock is held."""
     forgotten = False
     with table_lock, c.lock:
+        c.retiring -= 1
         if c.state == State.TIME_WAIT:
             keep(c, now)
             fail(c, 0)
@@ -172,7 +175,7 @@ def retire(c: Connection, now: u64) -> None:
                 c.notify(c)
         elif c.state == State.CLOSED:
             leave(c.entry)
-        if c.state == State.CLOSED and c.orphan and not c.retired:
+        if c.state == State.CLOSED and c.orphan and not c.retired and c.retiring == 0:
             c.retired = True
             forgotten = True
     if forgotten:
@@ -209,13 +212,19 @@ def open_connection(c: Connection, bound: u32, now: u64) -> i64:
         c.path.source = c.local
         result = c.path.open(now)
         return result if result != 0 else -EADDRNOTAVAIL
+    table_lock.acquire()
     result = choose_port(c)
     if result != 0:
+        table_lock.release()
         return result
-    with c.lock:
-        first = initial_sequence(c.local, c.remote, c.local_port, c.remote_port, now)
-        calls.connect(c, first, stamp_offset(c.local, c.remote), now)
-        finish(c, now)
+    c.lock.acquire()
+    table_lock.release()
+    first = initial_sequence(c.local, c.remote, c.local_port, c.remote_port, now)
+    calls.connect(c, first, stamp_offset(c.local, c.remote), now)
+    over = finish(c, now)
+    c.lock.release()
+    if over:
+        retire(c, now)
     return 0
 
 

@@ -14,7 +14,7 @@ from goanna.kernel.net.packet import Packet, Packets, drop
 from goanna.kernel.net.path import Path
 from goanna.kernel.net.tcp.sequence import before, less
 from goanna.kernel.net.wire.tcp import Block
-from goanna.kernel.time.timer import NEVER
+from goanna.kernel.time.timer import NEVER, Timer
 from goanna.metal import Fn, Ptr, enumeration, metal, struct, u8, u16, u32, u64
 
 __all__ = [
@@ -216,6 +216,7 @@ class Connection:
     read_shut: bool  # the program will read no more
     orphan: bool  # no program has it any more
     retired: bool  # it is out of the table for good
+    retiring: u32  # how many are on their way from finish() to retire(): the last of them may free it
     ack_now: bool
     stamp_offset: u32  # added to the clock in timestamps (RFC 7323 7.1)
 
@@ -280,7 +281,8 @@ class Connection:
     fin_timeout: u64
 
     path: Path
-    armed: u64  # the time for which the glue has a timer running; NEVER: none. See arrive.on_deadline
+    timer: Timer  # the glue's, for `deadline`
+    armed: u64  # the time for which it is running; NEVER: it isn't. See arrive.on_deadline
     accept_link: Link  # of its listener's queue, until the program takes it
     notify: Fn[["Connection"], None]  # there are events, which it takes; with the lock: it wakes who waits, and no more
     owner: u64  # the socket; 0: none

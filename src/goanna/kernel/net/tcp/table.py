@@ -198,21 +198,20 @@ def taken(port: u16) -> bool:
 @metal
 def choose_port(c: Connection) -> i64:
     """Choose the local port of a connection that is about to be opened, and put it into the table (RFC 6056 3.3.4). If
-    it has a port already, that one. 0, -EADDRNOTAVAIL, or -EADDRINUSE for a port of its own."""
-    with table_lock:
-        if c.local_port != 0:
-            if find(c.local, c.remote, c.local_port, c.remote_port) is not None:
-                return -EADDRNOTAVAIL
+    it has a port already, that one. With the lock. 0 or -EADDRNOTAVAIL."""
+    if c.local_port != 0:
+        if find(c.local, c.remote, c.local_port, c.remote_port) is not None:
+            return -EADDRNOTAVAIL
+        enter(entry_of(c), EntryKind.CONNECTION)
+        return 0
+    span: u64 = LAST_PORT - FIRST_PORT + 1
+    hashed = pair_hash(PORT, c.local, c.remote, u64(c.remote_port), 0)
+    step = port_steps[hashed >> 56]
+    for turn in range(span):
+        port = u16(FIRST_PORT + ((hashed & 0xFFFF_FFFF) + u64(step) + turn) % span)
+        if not taken(port) and find(c.local, c.remote, port, c.remote_port) is None:
+            port_steps[hashed >> 56] = u16.wrap(u64(step) + turn + 1 + random_u64() % 4)
+            c.local_port = port
             enter(entry_of(c), EntryKind.CONNECTION)
             return 0
-        span: u64 = LAST_PORT - FIRST_PORT + 1
-        hashed = pair_hash(PORT, c.local, c.remote, u64(c.remote_port), 0)
-        step = port_steps[hashed >> 56]
-        for turn in range(span):
-            port = u16(FIRST_PORT + ((hashed & 0xFFFF_FFFF) + u64(step) + turn) % span)
-            if not taken(port) and find(c.local, c.remote, port, c.remote_port) is None:
-                port_steps[hashed >> 56] = u16.wrap(u64(step) + turn + 1 + random_u64() % 4)
-                c.local_port = port
-                enter(entry_of(c), EntryKind.CONNECTION)
-                return 0
     return -EADDRNOTAVAIL

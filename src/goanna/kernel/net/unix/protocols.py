@@ -49,8 +49,8 @@ def get_option(socket: Socket, level: u32, name: u32, data: Slice[u8]) -> i64:
 
 
 @metal
-def buffers_changed(socket: Socket) -> None:
-    """There may be more room to send."""
+def changed(socket: Socket, name: u32) -> None:
+    """An option is another: there may be more room to send."""
     with socket.lock:
         socket.writers.wake_all()
 
@@ -64,7 +64,7 @@ COMMON = {
     "poll": endpoint.poll,
     "control": control,
     "get_option": get_option,
-    "buffers_changed": buffers_changed,
+    "changed": changed,
     "release": join.release,
 }
 STREAM = constant(Protocol, {**COMMON, "connect": join.connect, "send": stream.send, "receive": stream.receive})

@@ -1,0 +1,1 @@
+"""Sockets of the families AF_INET and AF_INET6: TCP, UDP and echo messages."""

@@ -1,0 +1,247 @@
+"""Datagrams sent and received by UDP sockets, with what goes beside them (Linux udp_sendmsg, udp_recvmsg; ip(7))."""
+
+from goanna.kernel.arch import now
+from goanna.kernel.base.errno import EAGAIN, EDESTADDRREQ, EFAULT, EINVAL, EMSGSIZE, ENOBUFS, EOPNOTSUPP, EPIPE
+from goanna.kernel.file.transfer import Transfer
+from goanna.kernel.net import udp
+from goanna.kernel.net.address import Address
+from goanna.kernel.net.inet.datagram_socket import DatagramSocket, bind_anywhere, of, read_target
+from goanna.kernel.net.inet.ip_options import HOPS, PACKET_INFORMATION, TRAFFIC
+from goanna.kernel.net.inet.names import AF_INET, AF_INET6, AF_UNSPEC, Name, family_of, write_name
+from goanna.kernel.net.packet import BUFFER, BUFFER_ROOM, CHUNK, HEADROOM, Packet, allocate, drop
+from goanna.kernel.net.socket import numbers as so
+from goanna.kernel.net.socket.control import HEADER, ControlHeader, put_control
+from goanna.kernel.net.socket.message import (
+    MSG_ERRQUEUE,
+    MSG_MORE,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_TRUNC,
+    Message,
+)
+from goanna.kernel.net.socket.options import put_number
+from goanna.kernel.net.socket.socket import SHUT_READ, SHUT_WRITE, Socket, sleep_on
+from goanna.kernel.net.turn import end_turn
+from goanna.kernel.net.wire.bytes import get32, put32
+from goanna.metal import Array, Ptr, Slice, i64, metal, struct, u8, u32, u64, unsafe
+
+LARGEST = 65535  # bytes; what IP can't carry is found later
+SMALL = BUFFER_ROOM - HEADROOM
+
+
+@struct
+class Way:
+    """What control messages say of one datagram's way."""
+
+    interface: u32
+    source: Address
+
+
+@metal
+def send(socket: Socket, message: Message) -> i64:
+    """Send one datagram: its length, or an errno."""
+    self = of(socket)
+    count = message.transfer.left
+    if count > LARGEST:
+        return -EMSGSIZE
+    if message.has(MSG_OOB | MSG_MORE):
+        return -EOPNOTSUPP
+    name = Name()
+    error = target_of(self, message, name)
+    if error < 0:
+        return error
+    way = Way(interface=name.scope)
+    error = read_way(self, message, way)
+    if error == 0:
+        error = socket.take_error()
+    if error == 0 and socket.shut & SHUT_WRITE != 0:
+        error = -EPIPE
+    if error == 0:
+        error = bind_anywhere(self)
+    if error < 0:
+        return error
+    if name.address.multicast() and way.interface == 0:
+        way.interface = self.wishes.group_interface
+    packet, error = compose(message.transfer)
+    if packet is None:
+        return error
+    error = udp.send_by(self.endpoint, packet, name.address, name.port, way.interface, way.source, now())
+    end_turn()
+    return i64(count) if error == 0 else error
+
+
+@metal
+def target_of(self: DatagramSocket, message: Message, name: Name) -> i64:
+    """Whom a datagram is for. 0 or an errno."""
+    endpoint = self.endpoint
+    if message.address_length != 0:
+        peer = message.peer()
+        if len(peer) < 2:
+            return -EINVAL
+        if self.socket.family == AF_INET or family_of(peer) != AF_UNSPEC:
+            error = read_target(self, peer, name)
+            if error < 0:
+                return error
+            if not name.address.link_local() or name.address.is4():
+                name.scope = 0
+            return 0 if name.port != 0 else i64(-EINVAL)
+    if endpoint.remote_port == 0:
+        return -EDESTADDRREQ
+    name.address = endpoint.remote
+    name.port = endpoint.remote_port
+    return 0
+
+
+@metal
+def read_way(self: DatagramSocket, message: Message, way: Way) -> i64:
+    """Look at the control messages that say how to send. 0 or -EINVAL."""
+    position: u64 = 0
+    while message.sent_control_length - position >= HEADER:
+        header = unsafe.at(ControlHeader, message.sent_control + position)
+        if header.length < HEADER or header.length > message.sent_control_length - position:
+            return -EINVAL
+        data = unsafe.slice(u8, message.sent_control + position + HEADER, header.length - HEADER)
+        if header.level == so.IPPROTO_IP and header.type == so.IP_PKTINFO:
+            if len(data) != 12:
+                return -EINVAL
+            way.interface = unsafe.load(u32, unsafe.address(data), unaligned=True)
+            if get32(data, 4) != 0:
+                way.source.set4(get32(data, 4))
+        elif header.level == so.IPPROTO_IPV6 and header.type == so.IPV6_PKTINFO:
+            if len(data) < 20 or self.socket.family != AF_INET6:
+                return -EINVAL
+            way.source.load(data[0:16])
+            way.interface = unsafe.load(u32, unsafe.address(data) + 16, unaligned=True)
+        elif header.level in (so.IPPROTO_IP, so.IPPROTO_IPV6):
+            return -EINVAL
+        position += min((header.length + 7) & ~7, message.sent_control_length - position)
+    return 0
+
+
+@metal
+def compose(transfer: Transfer) -> tuple[Ptr[Packet], i64]:
+    """A packet of all the bytes, with room for headers in front; or None and -ENOBUFS or -EFAULT."""
+    first: Ptr[Packet] = None
+    while first is None or transfer.left != 0:
+        made = allocate(CHUNK if transfer.left > SMALL else BUFFER, HEADROOM if first is None else 0)
+        if made is None:
+            if first is not None:
+                drop(first)
+            return None, -ENOBUFS
+        count = min(transfer.left, u64(made.room()))
+        came = transfer.take(made.extend(u32(count)))
+        if first is None:
+            first = made
+        else:
+            first.append(made)
+        if came < count:
+            drop(first)
+            return None, -EFAULT
+    return first, 0
+
+
+@metal
+def receive(socket: Socket, message: Message) -> i64:
+    """Wait for a datagram, and give it: its length, cut to the room that there is; 0 when no more will be read; or an
+    errno."""
+    self = of(socket)
+    if message.has(MSG_ERRQUEUE):
+        return -EAGAIN
+    if message.has(MSG_OOB):
+        return -EOPNOTSUPP
+    packet, error = wait_for_datagram(self, message)
+    if packet is None:
+        return error
+    size = u64(packet.total)
+    count = min(size, message.transfer.left)
+    result = i64(count)
+    if count < size:
+        message.told |= MSG_TRUNC
+        if message.has(MSG_TRUNC):
+            result = i64(size)
+    if message.wants_address:
+        source = Address()
+        port = udp.datagram_source(packet, source)
+        length = write_name(socket.family, source, port, packet.interface, message.address[:])
+        message.address_length = u32(length)
+    if put(packet, count, message.transfer) < count:
+        result = -EFAULT
+    elif self.wishes.told != 0 and message.control != 0:
+        tell(self, packet, message)
+    drop(packet)
+    return result
+
+
+@metal
+def put(packet: Packet, count: u64, transfer: Transfer) -> u64:
+    """Copy the first bytes of a packet out; how many went."""
+    done: u64 = 0
+    each: Ptr[Packet] = packet
+    while done < count:
+        part = min(u64(each.length), count - done)
+        copied = transfer.put(each.bytes()[0:part])
+        done += copied
+        if copied < part:
+            break
+        each = each.more
+    return done
+
+
+@metal
+def wait_for_datagram(self: DatagramSocket, message: Message) -> tuple[Ptr[Packet], i64]:
+    """The next datagram with a reference; one that is only peeked at stays on the queue. Or None and 0 or an errno."""
+    socket = self.socket
+    endpoint = self.endpoint
+    until = socket.receive_deadline(message.nonblocking())
+    with endpoint.lock:
+        while True:
+            if socket.error != 0:
+                return None, socket.take_error()
+            packet = endpoint.queue.head()
+            if packet is not None:
+                if message.has(MSG_PEEK):
+                    packet.references.add(1)
+                else:
+                    endpoint.queue.remove(packet)
+                    endpoint.queued -= packet.base
+                return packet, 0
+            if socket.shut & SHUT_READ != 0 and until != 0:
+                return None, 0
+            error = sleep_on(socket.readers, endpoint.lock, until)
+            if error < 0:
+                return None, error
+
+
+@metal
+def tell(self: DatagramSocket, packet: Packet, message: Message) -> None:
+    """Give the receiver what it wants to know of a datagram."""
+    told = self.wishes.told
+    six = self.socket.family == AF_INET6
+    data = Array[u8, 20]()
+    if told & PACKET_INFORMATION != 0:
+        target = Address()
+        udp.datagram_target(packet, target)
+        if six:
+            target.store(data[0:16])
+            unsafe.store(u32, unsafe.address(data) + 16, packet.interface, unaligned=True)
+            put_control(message, so.IPPROTO_IPV6, so.IPV6_PKTINFO, data[:])
+        else:
+            unsafe.store(u32, unsafe.address(data), packet.interface, unaligned=True)
+            put32(data[:], 4, target.four())
+            put32(data[:], 8, target.four())
+            put_control(message, so.IPPROTO_IP, so.IP_PKTINFO, data[0:12])
+    if told & HOPS != 0:
+        put_number(data[:], u64(packet.hops))
+        put_of(message, packet, so.IP_TTL, so.IPV6_HOPLIMIT, data[0:4])
+    if told & TRAFFIC != 0:
+        put_number(data[:], u64(packet.traffic))
+        put_of(message, packet, so.IP_TOS, so.IPV6_TCLASS, data[0 : u64(4 if packet.six else 1)])
+
+
+@metal
+def put_of(message: Message, packet: Packet, four: u32, six: u32, data: Slice[u8]) -> None:
+    """A control message of the datagram's version of IP."""
+    if packet.six:
+        put_control(message, so.IPPROTO_IPV6, six, data)
+    else:
+        put_control(message, so.IPPROTO_IP, four, data)
