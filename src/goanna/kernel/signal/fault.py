@@ -61,10 +61,14 @@ def page_fault(frame: Frame, address: u64, access: u32) -> bool:
 @on_user_fault.set
 @metal
 def user_fault(frame: Frame, vector: u32, code: u64, address: u64) -> None:
-    """Any other exception in user mode."""
+    """Any other exception in user mode, or a page fault at `address` in what the kernel wrote in a program's stead."""
     thread = current()
     float_save(thread.float_area)
-    number, reason, where = fault_signal(vector, frame.program_counter(), frame.flags(), thread.float_area)
+    at = frame.program_counter()
+    if vector == PAGE_FAULT:
+        at = address
+        thread.signals.fault_address = address
+    number, reason, where = fault_signal(vector, at, frame.flags(), thread.float_area)
     if number == 0:
         return
     thread.signals.fault_number = u64(vector)

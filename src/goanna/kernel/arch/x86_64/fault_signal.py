@@ -9,7 +9,7 @@ X87 = 16
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
 SI_KERNEL = 0x80
 FPE_INTDIV, FPE_FLTDIV, FPE_FLTOVF, FPE_FLTUND, FPE_FLTRES, FPE_FLTINV = 1, 3, 4, 5, 6, 7
-ILL_ILLOPN, TRAP_BRKPT, TRAP_TRACE, BUS_ADRALN = 2, 1, 2, 1
+ILL_ILLOPN, TRAP_BRKPT, TRAP_TRACE, BUS_ADRALN, SEGV_MAPERR = 2, 1, 2, 1, 1
 
 TRAP_FLAG = 0x100
 
@@ -36,6 +36,8 @@ def fault_signal(vector: u32, address: u64, flags: u64, float_area: u64) -> tupl
             return SIGBUS, SI_KERNEL, u64(0)
         case 9:  # the coprocessor's segment overrun
             return SIGFPE, SI_KERNEL, u64(0)
+        case 14:  # PAGE_FAULT in what was written in the program's stead, at `address`
+            return SIGSEGV, SEGV_MAPERR, address
         case 16 | 19:  # X87, SIMD
             code = float_fault(float_area, vector == X87)
             if code == 0:

@@ -15,12 +15,14 @@ from .layout import PAGE_SIZE
 from .memory_map import build_direct_map, read_start_info
 from .processor import detect_features, enable_features, features
 from .tlb import online
-from .trap import set_vectors
+from .trap import answer_refused, set_vectors
+from .umip import emulate_store
 
 __all__ = ["boot_start", "main", "start_clock"]
 
 # The kernel above this room: on the boot stack (16 KiB), interrupts off. Never returns.
 main = hook(Fn[[], None])
+answer_refused.set(emulate_store)
 
 EMERGENCY_STACK = 8192
 rates = static(Rates)

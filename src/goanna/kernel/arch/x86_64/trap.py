@@ -76,6 +76,7 @@ stopping = static(bool)  # the machine is at its end: an NMI stops the processor
 end_of_interrupt = hook(Fn[[], None])  # set by apic.py
 answer_shootdown = hook(Fn[[], None])  # set by tlb.py
 answer_kick = hook(Fn[[Frame], None])  # set by park.py
+answer_refused = hook(Fn[[Frame], bool])  # set by start.py: whether a general protection fault of a program is mended
 
 smap = static(bool)  # STAC and CLAC are there and wanted
 
@@ -165,7 +166,8 @@ def exception(frame: Frame, vector: u32) -> None:
         on_kernel_fault(frame, vector, frame.code, read_cr2())
         return
     if frame.from_user():
-        on_user_fault(frame, vector, frame.code, 0)
+        if vector != GENERAL_PROTECTION or not answer_refused(frame):
+            on_user_fault(frame, vector, frame.code, 0)
         return
     go_on = fixup(frame.rip)
     if go_on != 0:
