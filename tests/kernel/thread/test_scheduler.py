@@ -13,7 +13,7 @@ from goanna.kernel.thread import affinity_calls as calls
 from goanna.kernel.thread.current import current, current_process
 from goanna.kernel.thread.exit import end_process
 from goanna.kernel.thread.process import tree_lock
-from goanna.kernel.thread.queue import LEAST, NICE_WEIGHTS, SLICE
+from goanna.kernel.thread.queue import LEAST, LEAST_TIMED, NICE_WEIGHTS, SLICE
 from goanna.kernel.thread.scheduler import interrupt, running_time
 from goanna.kernel.thread.thread import WORK_SIGNAL, deliver_signals, find_thread, release_thread, threads
 from goanna.kernel.thread.wait import WaitQueue, Wake
@@ -83,6 +83,27 @@ def doze_beside_a_hog(number: u64) -> None:
         for _ in range(20_000):
             spend(1000)
         amounts[1] = 0
+
+
+@metal
+def answer_a_hog(number: u64) -> None:
+    """Thread 0 is woken every 20 us by thread 1, which computes for 20 ms: how often was thread 0 up meanwhile?"""
+    global dozes
+    if number == 0:
+        while amounts[1] != 0:
+            with lock:
+                queue.wait(lock, NEVER, False)
+            dozes += 1
+            pass_user()
+    else:
+        for step in range(20_000):
+            spend(1000)
+            if step % 20 == 0:
+                with lock:
+                    queue.wake_one()
+        amounts[1] = 0
+        with lock:
+            queue.wake_one()
 
 
 @metal
@@ -215,7 +236,8 @@ def count_time(number: u64) -> None:
 @pytest.fixture(scope="module")
 def machine():
     return Simulation(
-        compute, wake_beside_a_hog, doze_beside_a_hog, sleep_until_signalled, sleep_before_the_interrupt_comes,
+        compute, wake_beside_a_hog, doze_beside_a_hog, answer_a_hog,
+        sleep_until_signalled, sleep_before_the_interrupt_comes,
         signal_a_running_thread, all_end_at_once, stay_on_one, move_another, keep_registers, yield_in_turn, count_time,
         amounts, nices, times, ends, places, results, deadline, woken_at, dozes, signals_taken, total_time, ended_with,
         simulated_time, threads.in_use,
@@ -275,16 +297,26 @@ def test_a_woken_thread_soon_runs_beside_one_that_computes(machine):
     assert machine.unit.get(woken_at) - 10 * MILLISECOND <= MILLISECOND
 
 
-def test_one_that_sleeps_for_moments_leaves_the_processor_to_one_that_computes(machine):
-    """It would be up a thousand times in 20 ms, and both would mostly be switched between."""
+def beside_a_hog(machine, other):
+    """How often a thread is up that gives the processor back at once, while another computes for 20 ms."""
 
     def prepare():
         machine.unit.static(amounts)[1] = 1
+        machine.unit.set(dozes, 0)
 
     machine.prepare = prepare
-    machine.run(doze_beside_a_hog, 2)
+    machine.run(other, 2)
     machine.prepare = None
-    assert 20 <= machine.unit.get(dozes) <= 20 * MILLISECOND // LEAST + 2
+    return machine.unit.get(dozes)
+
+
+def test_one_that_sleeps_for_moments_leaves_the_processor_to_one_that_computes(machine):
+    """It would be up a thousand times in 20 ms, and both would mostly be switched between."""
+    assert 5 <= beside_a_hog(machine, doze_beside_a_hog) <= 20 * MILLISECOND // LEAST_TIMED + 2
+
+
+def test_one_that_is_woken_by_another_is_up_sooner_than_one_that_sleeps(machine):
+    assert 20 <= beside_a_hog(machine, answer_a_hog) <= 20 * MILLISECOND // LEAST + 2
 
 
 @settings(max_examples=50, deadline=None)

@@ -130,6 +130,7 @@ class _Builder:
     def node(self, each: Generated) -> dict:
         """What a declaration says but for its place."""
         if isinstance(each.text, bytes):
+            assert each.text, each.path  # size 0 means that it is generated
             return {"mode": S_IFREG | each.mode, "what": self.texts.place(each.text), "size": len(each.text)}
         if each.text is not None:
             return {"mode": S_IFREG | each.mode, "what": _index(self.generators, each.text)}

@@ -217,10 +217,17 @@ def closes_on_exec(subject: Subject) -> bool:
     return closes
 
 
+@metal
+def write_groups(text: Text, subject: Subject) -> i64:
+    """/proc/PID/cgroup: no line, as on Linux while no hierarchy of control groups is mounted (kernel/cgroup/cgroup.c,
+    cgrp_dfl_visible). The Go runtime looks no further then."""
+    return 0
+
+
 FILES = [
     Generated("/proc/{pid}/smaps", 0o444, text=write_mappings),
     Generated("/proc/{pid}/smaps_rollup", 0o444, text=write_mappings_together),
-    Generated("/proc/{pid}/cgroup", 0o444, text=b"0::/\n"),
+    Generated("/proc/{pid}/cgroup", 0o444, text=write_groups),
     Generated("/proc/{pid}/fdinfo", 0o555),
     Generated("/proc/{pid}/fdinfo/{fd}", 0o444, text=write_descriptor),
 ]

@@ -11,6 +11,7 @@ from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.thread.thread import Thread, ThreadState
 from goanna.kernel.time.timer import Timer, timer_pending, timer_start
 from goanna.metal import (
+    RELAXED,
     Array,
     Atomic,
     Ptr,
@@ -27,6 +28,7 @@ from goanna.metal import (
 )
 
 __all__ = [
+    "EXPIRED",
     "LOOK",
     "NICE_WEIGHTS",
     "SLICE",
@@ -46,11 +48,14 @@ __all__ = [
 
 LOOK = 1  # raise_work: look at what there is to do before the program goes on
 
+EXPIRED = 4  # Thread.waiting: its time is up (scheduler.py has the others)
+
 SLICE = 4_000_000  # nanoseconds that a thread runs while others wait
 CREDIT = 3_000_000  # nanoseconds of virtual runtime by which a woken thread comes before those that ran meanwhile
 DEBT = 5 * SLICE  # ... and by which one that ran more elsewhere comes after them, at most
 GRANULARITY = 500_000  # a woken thread ends the running one's slice if it is behind by more than this ...
-LEAST = 500_000  # ... once that one has run for so long: who sleeps for moments doesn't cost others their processor
+LEAST = 500_000  # ... once that one has run for so long: who waits for moments doesn't cost others their processor
+LEAST_TIMED = 2_800_000  # ... or so long, if it slept for a time only: Linux's slice on eight processors and more
 
 # How much processor time a thread gets at each nice value, -20 to 19. Linux kernel/sched/core.c sched_prio_to_weight.
 NICE_WEIGHTS = [
@@ -76,7 +81,7 @@ class RunQueue:
     least: u64  # virtual runtime of the thread that was chosen last; never decreases
     running: Ptr[Thread]  # None while the processor idles
     wanted: Atomic[bool]  # the running thread should give way on its way to user mode
-    early: Atomic[u64]  # when it should, if before the end of its slice: it hasn't run for LEAST yet; 0: it isn't so
+    early: Atomic[u64]  # when it should, if before the end of its slice: it hasn't run for long yet; 0: it isn't so
     slice: Timer  # ends a slice; armed only while a thread waits; this processor arms it
 
     def insert(self, thread: Thread) -> None:
@@ -183,7 +188,8 @@ def make_ready(thread: Thread) -> None:
         queue.insert(thread)
         idle = queue.running is None
         outdone = not idle and queue.outdone_by(thread)
-        early: u64 = queue.running.started + LEAST if outdone else 0
+        least: u64 = LEAST_TIMED if thread.waiting.load(order=RELAXED) == EXPIRED else LEAST
+        early: u64 = queue.running.started + least if outdone else 0
         if outdone and now() < early:
             outdone = False
             queue.early.store(early)

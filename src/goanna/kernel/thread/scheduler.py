@@ -20,6 +20,7 @@ from goanna.kernel.arch import (
 )
 from goanna.kernel.thread.current import current, current_thread
 from goanna.kernel.thread.queue import (
+    EXPIRED,
     LOOK,
     RunQueue,
     allowed,
@@ -77,7 +78,6 @@ AWAKE = 0
 WAITING = 1  # not for signals
 WAITING_INTERRUPTIBLE = 2
 WOKEN = 3
-EXPIRED = 4
 SIGNALLED = 5
 
 
