@@ -49,8 +49,8 @@ fuzz-metal: bootstrap-tests ## generated programs for the compiler, EXAMPLES of 
 bench: bootstrap ## measure, print the table, write benchmarks/results.json and benchmarks/results.svg
 	python -m benchmarks
 
-fidelity: bootstrap ## Go's own tests in a booted image and on Linux, into docs/fidelity.md (hours; goes on where it stopped; GO=PATH: another go)
-	python -m fidelity $(if $(GO),--go $(GO))
+fidelity: bootstrap ## Go's own tests in a booted image and on Linux, into docs/fidelity.md (hours; goes on where it stopped; GO=PATH: another go; MODULE=FOLDER: a module's tests)
+	python -m fidelity $(if $(GO),--go $(GO)) $(if $(MODULE),--module $(MODULE))
 
 fidelity-quick: bootstrap ## a choice of them, in minutes
 	python -m fidelity --quick $(if $(GO),--go $(GO))
