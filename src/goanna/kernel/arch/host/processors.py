@@ -54,6 +54,7 @@ __all__ = [
     "random",
     "send_reschedule",
     "set_timer",
+    "settle_stores",
     "simulate",
     "simulated_time",
     "spend_time",
@@ -209,6 +210,11 @@ def ending() -> bool:
 def pause() -> None:
     """Let another processor go on: what this one waits for is another's to do."""
     assert run_another(), "a processor spins for what no other will do"
+
+
+@metal
+def settle_stores() -> None:
+    """Have devices see an atomic store before what is loaded after it is loaded: here they do."""
 
 
 @metal

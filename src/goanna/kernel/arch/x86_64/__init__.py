@@ -8,7 +8,7 @@ from .clock import NEVER, counter, counter_scale, now, set_timer
 from .console import CONSOLE_LINE, CONTROL_LINE, console_port, console_write, control_port
 from .context import Context, prepare_context, switch_context
 from .cpu import halt as halt_until_interrupt
-from .cpu import halt_forever, interrupt_window
+from .cpu import halt_forever, interrupt_window, settle_stores
 from .date import wall_clock
 from .fault_name import fault_name
 from .fault_signal import fault_signal, page_fault_error
@@ -222,6 +222,7 @@ __all__ = [
     "set_thread_pointer",
     "set_timer",
     "set_user_gs",
+    "settle_stores",
     "signal_frame_pop",
     "signal_frame_push",
     "signal_frame_size",

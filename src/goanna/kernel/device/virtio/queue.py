@@ -5,7 +5,7 @@ page the used ring. What the device writes is not trusted: a chain it never got 
 in a queue that is broken, and never in a wild store.
 """
 
-from goanna.kernel.arch import PAGE_SIZE, physical, virtual
+from goanna.kernel.arch import PAGE_SIZE, physical, settle_stores, virtual
 from goanna.kernel.memory import pages
 from goanna.metal import Atomic, Slice, fill, metal, sizeof, struct, u8, u16, u32, u64, unsafe
 
@@ -145,6 +145,7 @@ class Queue:
         old = self.published
         word(self.available + 2).store(self.added)
         self.published = self.added
+        settle_stores()
         if self.event_index:
             event = word(self.used + 4 + u64(self.size) * sizeof(Used)).load()
             passed = u16.wrap(u32(self.added) + 0x1_0000 - u32(event) - 1)
@@ -195,6 +196,7 @@ class Queue:
             word(self.available + 4 + u64(self.size) * 2).store(self.taken)
         else:
             word(self.available).store(0)
+        settle_stores()
         return word(self.used + 2).load() == self.taken
 
     def in_flight(self) -> u64:
