@@ -19,6 +19,27 @@ def test_the_module_is_around_a_package(tmp_path: Path) -> None:
     assert found.wanted(f"{tmp_path}/m/p/x.go") and not found.wanted(f"{tmp_path}/m/.git")
 
 
+@pytest.mark.parametrize(
+    "text", ['use ./a\nuse "./b" // and this\n', "go 1.21\n\nuse (\n\t./a\n\tb\n)\n", "use ./a\n\nuse (\n./b // x\n)\n"]
+)
+def test_the_modules_of_a_workspace_are_around_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.delenv("GOWORK", raising=False)
+    (tmp_path / "go.work").write_text(text)
+    for name in ("a", "b", "c"):
+        (tmp_path / name / "p").mkdir(parents=True)
+        (tmp_path / name / "go.mod").write_text(f"module {name}\n")
+    found = around(tmp_path / "a/p")
+    assert found.top == tmp_path
+    assert all(found.wanted(f"{tmp_path}/{name}") for name in ("go.work", "a", "b", "b/p", "b/p/x.go"))
+    (tmp_path / "photos").mkdir()
+    assert not any(found.wanted(f"{tmp_path}/{name}") for name in ("c", "photos", "a/.git"))
+    assert around(tmp_path / "c/p").top == tmp_path / "c"
+    monkeypatch.setenv("GOWORK", "off")
+    assert around(tmp_path / "a/p").top == tmp_path / "a"
+
+
 def test_of_a_folder_in_no_module_only_the_files_are_around(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "testdata/below").mkdir(parents=True)

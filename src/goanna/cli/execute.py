@@ -68,6 +68,8 @@ def execute(words: Sequence[str], options: Options) -> int:
             tree.offer(os.path.dirname(each), Folder())
         for each in written.folders:
             tree.offer(each, HostFiles().node(Path(each)) if os.path.isdir(each) else Folder())
+        for each in written.read:
+            tree.offer(each, HostFiles().node(Path(each)))
         returns = [os.fsencode(each) for each in (*written.files, *written.folders)]
         home = os.environ.get("HOME", "")
         for each in (home, os.environ.get("TMPDIR", "")):

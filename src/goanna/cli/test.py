@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from goanna.failure import Failure
-from goanna.program.toolchain import HOW_TO_GET_GO, build_environment, find_go
+from goanna.program.toolchain import HOW_TO_GET_GO, build_environment, check_sanitizers, find_go
 
 # Flags whose values begin with a path of this computer.
 _PATHS = ("--add", "--share", "--env-file")
@@ -18,6 +18,7 @@ def test(go_words: Sequence[str], own: Sequence[str]) -> int:
     """Run go test with these words, and `goanna exec` with our own; gives go's exit status. Raises Failure."""
     if any(word.lstrip("-").partition("=")[0] == "exec" for word in _before_arguments(go_words)):
         raise Failure("-exec is what goanna test sets by itself", "Use `go test` with an -exec of your own.")
+    check_sanitizers(_before_arguments(go_words))
     runner = [sys.executable, "-m", "goanna.cli.main", "exec", *_seen_from(os.getcwd(), own)]
     command = [str(find_go()), "test", f"-exec={' '.join(map(_quoted, runner))}", *go_words]
     try:

