@@ -6,12 +6,13 @@ import struct
 
 import pytest
 
-from goanna.kernel.base.errno import EACCES, ENOENT, ENOSPC, ENXIO
+from goanna.kernel.base.errno import EACCES, EINVAL, EIO, ENOENT, ENOSPC, ENXIO
 from tests.kernel.syscall.bench import AT_FDCWD, Machine
 
 TEXTS = [  # those that reading them doesn't change
     "/proc/self/maps", "/proc/self/limits", "/proc/self/comm", "/proc/self/mounts", "/proc/self/mountinfo",
-    "/proc/cpuinfo", "/proc/version", "/proc/sys/kernel/osrelease",
+    "/proc/cpuinfo", "/proc/version", "/proc/sys/kernel/osrelease", "/proc/self/mountstats", "/proc/devices",
+    "/proc/filesystems", "/proc/cmdline", "/proc/self/uid_map",
 ]  # fmt: skip
 
 
@@ -95,3 +96,37 @@ def test_a_device_says_its_numbers(machine):
 
 def test_nothing_is_made_in_a_generated_tree(machine):
     assert machine.open(b"/proc/new", 0o101) == -EACCES
+
+
+def test_what_is_written_to_oom_score_adj_is_read_there(machine):
+    descriptor = machine.open(b"/proc/self/oom_score_adj", 2)
+    assert machine.write(descriptor, b"500\n") == 4
+    assert machine.file(b"/proc/self/oom_score_adj") == b"500\n"
+    assert machine.file(b"/proc/self/oom_adj") == b"8\n"
+    assert 1000 <= int(machine.file(b"/proc/self/oom_score")) <= 1010
+    assert machine.write(descriptor, b"1001") == -EINVAL
+    assert machine.write(descriptor, b"x") == -EINVAL
+    assert machine.write(descriptor, b"0\n") == 2
+
+
+def test_a_processor_is_listed_with_its_topology_and_caches(machine):
+    assert machine.file(b"/sys/devices/system/cpu/cpu0/topology/core_id") == b"0\n"
+    assert machine.file(b"/sys/devices/system/cpu/cpu0/cache/index0/type") == b"Unified\n"
+    assert machine.file(b"/sys/devices/system/cpu/cpu0/cache/index0/size") == b"32K\n"
+    for name in (b"cpu1", b"cpu00", b"cpu", b"cpu0/cache/index1"):
+        assert machine.open(b"/sys/devices/system/cpu/" + name) == -ENOENT
+
+
+def test_memory_is_read_at_its_address(machine):
+    line = machine.file(b"/proc/self/maps").split(b"\n")[0]
+    start = int(line.split(b"-")[0], 16)
+    descriptor = machine.open(b"/proc/self/mem", 2)
+    place = machine.scratch + (256 << 10)
+    assert machine.call("pread64", descriptor, place, 16, start) == 16
+    assert machine.call("pread64", descriptor, place, 16, 0) == -EIO
+
+
+def test_namespaces_have_the_numbers_of_the_first_ones(machine):
+    assert link(machine, b"/proc/self/ns/net") == b"net:[4026531833]"
+    assert link(machine, b"/proc/self/ns/pid_for_children") == b"pid:[4026531836]"
+    assert machine.open(b"/proc/self/ns/user") >= 0

@@ -14,6 +14,8 @@ from goanna.metal.function import Constant
 
 # Writes a file's whole text. 0 or an errno.
 Generator = Fn[[Text, Subject], i64]
+# Takes what was written to a file, at most 128 bytes. 0 or an errno.
+Store = Fn[[Slice[u8], Subject], i64]
 # Writes a link's text: its length, or an errno.
 LinkText = Fn[[Subject, Slice[u8]], i64]
 # Where a link leads that is no text to be walked, with a reference; None: nowhere.
@@ -27,10 +29,11 @@ class Generated:
     path: str
     mode: int
     text: MetalFunction | bytes | None = None  # a Generator, or a text that never changes
+    store: MetalFunction | None = None  # a Store, of a file with a generator that can be written
     link: MetalFunction | None = None  # a LinkText
     jump: MetalFunction | None = None  # a Jump
-    operations: Constant | None = None  # of a device
-    device: tuple[int, int] = (0, 0)  # its numbers
+    operations: Constant | None = None  # of a device, or of a file that is no text
+    device: tuple[int, int] = (0, 0)  # a device's numbers
 
 
 def link_to(target: bytes) -> MetalFunction:

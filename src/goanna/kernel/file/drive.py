@@ -10,10 +10,11 @@ from goanna.kernel.file.integrity import ON_DRIVE, on_damage, xxh64
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.page_map import MAXIMUM_INDEX, PageMap
 from goanna.kernel.shared.tree_sums import SUMS_IN_BLOCK, TREE_SUMS_MAGIC, TreeSums
+from goanna.kernel.thread.current import count_fetch
 from goanna.kernel.thread.mutex import Mutex
 from goanna.metal import Array, Fn, Ptr, Slice, copy, fill, i64, metal, sizeof, static, struct, u8, u32, u64, unsafe
 
-__all__ = ["CLUSTER", "Drive", "use_drive"]
+__all__ = ["CLUSTER", "Drive", "cached_pages", "use_drive"]
 
 CLUSTER = 8  # pages read at once, from a multiple of it on
 MAXIMUM_DRIVES = 16
@@ -72,6 +73,7 @@ class Drive:
         for index in range(count):
             fill(unsafe.slice(u8, virtual(fresh[index]), PAGE_SIZE), 0)
         good = self.read(self.object, first, fresh[0:count]) == 0
+        count_fetch(count * PAGE_SIZE)
         found: u64 = 0
         for index in range(count):
             kept = False
@@ -187,6 +189,15 @@ def give_back_any() -> bool:
         if drive.give_back() != 0:
             return True
     return False
+
+
+@metal
+def cached_pages() -> u64:
+    """How many pages of drives are in memory."""
+    total: u64 = 0
+    for index in range(drive_count):
+        total += drives[index].pages.count
+    return total
 
 
 @metal

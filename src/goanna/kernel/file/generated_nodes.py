@@ -5,18 +5,31 @@ Nodes are small: names lie one after the other in a constant of their own, and s
 """
 
 from goanna.kernel.base.errno import ESRCH
-from goanna.kernel.file import device_files, mapping_files, process_files, system_files
-from goanna.kernel.file.declare import Generated, Generator, Jump, LinkText
+from goanna.kernel.file import (
+    accounting_files,
+    device_files,
+    mapping_files,
+    memory_files,
+    namespace_links,
+    process_files,
+    processor_files,
+    statistics_files,
+    sysctl_files,
+    system_files,
+)
+from goanna.kernel.file.declare import Generated, Generator, Jump, LinkText, Store
 from goanna.kernel.file.description import Operations
 from goanna.kernel.file.flags import S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG
 from goanna.kernel.file.subject import Subject
 from goanna.metal import Array, Ptr, Slice, constant, i64, metal, struct, u8, u16, u32, u64
 
 __all__ = [
+    "CACHE",
     "DESCRIPTOR",
     "LITERAL",
     "NODES",
     "PROCESS",
+    "PROCESSOR",
     "THREAD",
     "TOPS",
     "Node",
@@ -32,9 +45,12 @@ LITERAL = 0
 PROCESS = 1  # {pid}
 THREAD = 2  # {tid}
 DESCRIPTOR = 3  # {fd}
-PATTERNS = {"{pid}": PROCESS, "{tid}": THREAD, "{fd}": DESCRIPTOR}
+PROCESSOR = 4  # cpu{n}
+CACHE = 5  # index{n}, a cache of a processor
+PATTERNS = {"{pid}": PROCESS, "{tid}": THREAD, "{fd}": DESCRIPTOR, "cpu{n}": PROCESSOR, "index{n}": CACHE}
 
 NOTHING = 0xFFFF  # Node.what of a directory
+NO_TEXT = 0xFFFF  # Node.size of a file that has operations of its own
 
 
 @struct
@@ -49,10 +65,10 @@ class Node:
     parent: u16
     mode: u16  # type too
     what: u16  # by type: index of its generator, link or operations; where its text begins among TEXTS
-    size: u16  # of a text that never changes; of a device its numbers, 8 bits each
+    size: u16  # of a text that never changes, or NO_TEXT; of a device its numbers, 8 bits each
 
     def called(self) -> Slice[u8]:
-        """The name, of a LITERAL one."""
+        """The name, or what of it comes before a number."""
         return NAMES[u64(self.name) : u64(self.name) + u64(self.length)]
 
     def text(self) -> Generator:
@@ -63,9 +79,17 @@ class Node:
         """A text that never changes, or nothing."""
         return TEXTS[u64(self.what) : u64(self.what) + u64(self.size)] if self.regular() else TEXTS[0:0]
 
+    def store(self) -> Store:
+        """Who takes what is written to a file, or None."""
+        if self.text() is not None:
+            for index in range(u64(0), u64(len(STORED))):
+                if STORED[index] == self.what:
+                    return STORES[index]
+        return None
+
     def regular(self) -> bool:
         """Whether it is a file with a text."""
-        return self.mode & 0xF000 == S_IFREG
+        return self.mode & 0xF000 == S_IFREG and self.size != NO_TEXT
 
     def link(self) -> LinkText:
         """What a link says, or None."""
@@ -76,8 +100,13 @@ class Node:
         return JUMPS[u64(self.what)] if self.mode & 0xF000 == S_IFLNK else None
 
     def operations(self) -> Ptr[Operations]:
-        """What a device does, or None."""
-        return DEVICES[u64(self.what)] if self.mode & 0xF000 == S_IFCHR else None
+        """What a device, or a file that is no text, does, or None."""
+        kind = self.mode & 0xF000
+        return DEVICES[u64(self.what)] if kind == S_IFCHR or (kind == S_IFREG and self.size == NO_TEXT) else None
+
+    def device(self) -> bool:
+        """Whether it is a device."""
+        return self.mode & 0xF000 == S_IFCHR
 
 
 class _Pool:
@@ -105,6 +134,7 @@ class _Builder:
         self.generators: list = []
         self.links: list = []
         self.devices: list = []
+        self.stores: dict[int, object] = {}
 
     def add(self, path: str, node: dict) -> None:
         """Place a node, and directories above it that nobody declared."""
@@ -114,7 +144,7 @@ class _Builder:
         assert path not in self.places, path
         index, parent = len(self.nodes), self.nodes[self.places[above]]
         pattern = PATTERNS.get(name, LITERAL)
-        literal = name.encode() if pattern == LITERAL else b""
+        literal = name.partition("{")[0].encode()
         node |= {"name": self.names.place(literal), "length": len(literal), "pattern": pattern}
         node["parent"] = self.places[above]
         if "first" not in parent:
@@ -133,9 +163,14 @@ class _Builder:
             assert each.text, each.path  # size 0 means that it is generated
             return {"mode": S_IFREG | each.mode, "what": self.texts.place(each.text), "size": len(each.text)}
         if each.text is not None:
-            return {"mode": S_IFREG | each.mode, "what": _index(self.generators, each.text)}
+            what = _index(self.generators, each.text)
+            if each.store is not None:
+                self.stores[what] = each.store
+            return {"mode": S_IFREG | each.mode, "what": what}
         if each.operations is not None:
             what = _index(self.devices, each.operations)
+            if each.device == (0, 0):
+                return {"mode": S_IFREG | each.mode, "what": what, "size": NO_TEXT}
             return {"mode": S_IFCHR | each.mode, "what": what, "size": each.device[0] << 8 | each.device[1]}
         if each.link is not None:
             return {"mode": S_IFLNK | 0o777, "what": _index(self.links, (each.link, each.jump))}
@@ -150,13 +185,27 @@ def _index(table: list, item: object) -> int:
 
 
 _built = _Builder()
-for _each in device_files.FILES + process_files.FILES + mapping_files.FILES + system_files.FILES:
-    _built.add(_each.path, _built.node(_each))
+for _room in (
+    device_files,
+    process_files,
+    accounting_files,
+    mapping_files,
+    memory_files,
+    namespace_links,
+    statistics_files,
+    processor_files,
+    sysctl_files,
+    system_files,
+):
+    for _each in _room.FILES:
+        _built.add(_each.path, _built.node(_each))
 
 NODES = constant(Array[Node, len(_built.nodes)], _built.nodes)
 NAMES = constant(Array[u8, len(_built.names.bytes)], _built.names.bytes)
 TEXTS = constant(Array[u8, len(_built.texts.bytes)], _built.texts.bytes)
 GENERATORS = constant(Array[Generator, len(_built.generators)], _built.generators)
+STORED = constant(Array[u16, len(_built.stores)], list(_built.stores))  # the generators of files that can be written
+STORES = constant(Array[Store, len(_built.stores)], list(_built.stores.values()))
 LINKS = constant(Array[LinkText, len(_built.links)], [text for text, _ in _built.links])
 JUMPS = constant(Array[Jump, len(_built.links)], [jump for _, jump in _built.links])
 DEVICES = constant(Array[Ptr[Operations], len(_built.devices)], _built.devices)
@@ -186,7 +235,7 @@ def process_of(number: u64) -> u32:
 
 @metal
 def item_of(number: u64) -> u32:
-    """The thread or descriptor that a file is about."""
+    """The thread, descriptor or processor that a file is about."""
     return u32(number >> ITEM_SHIFT)
 
 

@@ -3,7 +3,7 @@
 What there is, and whom a file's number is about, stands in generated_nodes.py.
 """
 
-from goanna.kernel.arch import PAGE_SIZE, virtual
+from goanna.kernel.arch import PAGE_SIZE, CacheFacts, find_cache, processor_count, virtual
 from goanna.kernel.base.errno import EACCES, EFAULT, EINVAL, ENOENT, ENOMEM, ENXIO
 from goanna.kernel.base.text import Text
 from goanna.kernel.file.attributes import Attributes, device_number
@@ -11,10 +11,12 @@ from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.directory import DirectoryWriter, entry_type
 from goanna.kernel.file.flags import O_ACCMODE, O_RDONLY, S_IFDIR, S_IFMT
 from goanna.kernel.file.generated_nodes import (
+    CACHE,
     DESCRIPTOR,
     LITERAL,
     NODES,
     PROCESS,
+    PROCESSOR,
     THREAD,
     TOPS,
     Node,
@@ -81,21 +83,36 @@ def lookup_generated(parent: Entry, name: Slice[u8], child: Entry) -> i64:
 @metal
 def match_pattern(index: u64, parent: u64, name: Slice[u8]) -> u64:
     """The number of the file that a name stands for under a pattern, 0 if there is none."""
-    value, is_number = parse_number(name)
+    prefix = NODES[index].called()
+    if len(name) < len(prefix) or name[0 : len(prefix)] != prefix:
+        return 0
+    value, is_number = parse_number(name[len(prefix) : len(name)])
     if not is_number:
         return 0
     pattern = NODES[index].pattern
-    made = number_of(index, process_of(parent), value)
-    if pattern == PROCESS:
-        if value == 0:
-            return 0
-        made = number_of(index, value, 0)
+    made = made_by_pattern(index, parent, value)
+    if pattern in (PROCESSOR, CACHE):
+        next, there = next_value(value, pattern, 0)
+        return made if there and next == value else u64(0)
+    if pattern == PROCESS and value == 0:
+        return 0
     subject = Subject()
     if find_subject(made, subject) < 0:
         return 0
     there = pattern != DESCRIPTOR or descriptor_there(subject)
     subject.release()
     return made if there else u64(0)
+
+
+@metal
+def made_by_pattern(index: u64, parent: u64, value: u32) -> u64:
+    """The number of the file that a number stands for under a pattern."""
+    pattern = NODES[index].pattern
+    if pattern == PROCESS:
+        return number_of(index, value, 0)
+    if pattern == CACHE:
+        return number_of(index, 0, item_of(parent) | (value + 1) << CACHE_SHIFT)
+    return number_of(index, process_of(parent), value)
 
 
 @metal
@@ -145,7 +162,7 @@ def fill_attributes(number: u64, attributes: Attributes) -> i64:
     attributes.links = 1
     if (attributes.mode & S_IFMT) == S_IFDIR:
         attributes.links = 2
-    if node.operations() is not None:
+    if node.device():
         attributes.special_device = device_of(node)
     time = i64(real_time())
     attributes.access_time = time
@@ -200,7 +217,7 @@ def open_generated(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
         if operations.open is not None:
             return operations.open(flags)
     elif node.regular():
-        if (flags & O_ACCMODE) != O_RDONLY:
+        if (flags & O_ACCMODE) != O_RDONLY and node.store() is None:
             return None, -EACCES
         operations = TEXT
     elif node.link() is not None:
@@ -218,7 +235,7 @@ def open_by_number(device: u64, flags: u32) -> tuple[Ptr[Description], i64]:
     for index in range(u64(len(NODES))):
         node = NODES[index]
         operations = node.operations()
-        if operations is not None and device_of(node) == device:
+        if operations is not None and node.device() and device_of(node) == device:
             if operations.open is not None:
                 return operations.open(flags)
             description = create(operations, flags, index)
@@ -259,6 +276,25 @@ def read_text(description: Description, transfer: Transfer) -> i64:
         pages.release(page)
     subject.release()
     return done if done != 0 else error
+
+
+@metal
+def store_text(description: Description, transfer: Transfer) -> i64:
+    """Hand over what is written, which counts as a whole wherever it is put."""
+    store = node_of(description.object).store()
+    if store is None:
+        return -EINVAL
+    bytes = Array[u8, SHORT]()
+    count = min(transfer.left, SHORT)
+    if transfer.take(bytes[0:count]) < count:
+        return -EFAULT
+    subject = Subject()
+    error = find_subject(description.object, subject)
+    if error == 0:
+        error = store(bytes[0:count], subject)
+        subject.release()
+    transfer.position += count
+    return i64(count) if error == 0 else error
 
 
 @metal
@@ -310,6 +346,7 @@ def list_generated(description: Description, writer: DirectoryWriter) -> i64:
 
 
 NUMBERS = 1 << 32
+CACHE_SHIFT = 8  # of an item about a processor's cache: 1 + the cache's index
 
 
 @metal
@@ -347,10 +384,9 @@ def list_pattern(description: Description, writer: DirectoryWriter, index: u64) 
         if not there:
             return
         text = Text(window=buffer[:])
+        text.put(node.called())
         text.number(u64(value))
-        made = number_of(index, process_of(description.object), value)
-        if node.pattern == PROCESS:
-            made = number_of(index, value, 0)
+        made = made_by_pattern(index, description.object, value)
         following = NUMBERS + u64(value) + 1
         if not writer.add(buffer[0 : text.position], made + 1, entry_type(u32(node.mode)), following):
             return
@@ -366,6 +402,11 @@ def next_value(start: u32, pattern: u8, process: u32) -> tuple[u32, bool]:
     if pattern == THREAD:
         found = next_id(max(start, 1), process)
         return found, found != 0
+    if pattern == PROCESSOR:
+        return start, start < processor_count()
+    if pattern == CACHE:
+        facts = CacheFacts()
+        return start, find_cache(start, facts)
     subject = Subject()
     if not subject.find(process, 0, False):
         subject.release()
@@ -387,7 +428,13 @@ def seek_list(description: Description, offset: i64, whence: u32) -> i64:
 
 TEXT = constant(
     Operations,
-    {"positional": True, "read": read_text, "seek": seek_text, "attributes": attributes_by_entry},
+    {
+        "positional": True,
+        "read": read_text,
+        "write": store_text,
+        "seek": seek_text,
+        "attributes": attributes_by_entry,
+    },
 )
 DIRECTORY = constant(
     Operations,

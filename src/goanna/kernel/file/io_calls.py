@@ -8,6 +8,8 @@ from goanna.kernel.file.description import Description
 from goanna.kernel.file.descriptors import get_open_file
 from goanna.kernel.file.flags import SEEK_HOLE
 from goanna.kernel.file.transfer import Transfer, Vector
+from goanna.kernel.thread.current import count, current
+from goanna.kernel.thread.process import READ_BYTES, READ_CALLS, WRITE_CALLS, WRITTEN_BYTES
 from goanna.metal import i32, i64, metal, u32, u64
 
 LARGEST = 0x7FFFFFFFFFFFFFFF  # the last position
@@ -72,8 +74,18 @@ def simple(descriptor: i32, address: u64, count: u64, writing: bool) -> i64:
     if result == 0:
         result = transfer.start(address, count)
     if result == 0:
-        result = move_on(description, transfer, writing)
+        result = counted(move_on(description, transfer, writing), writing)
     description.drop()
+    return result
+
+
+@metal(inline=True)
+def counted(result: i64, writing: bool) -> i64:
+    """Count a read or write for the thread: its result."""
+    me = current()
+    count(me, WRITE_CALLS if writing else READ_CALLS, 1)
+    if result > 0:
+        count(me, WRITTEN_BYTES if writing else READ_BYTES, u64(result))
     return result
 
 
@@ -94,7 +106,7 @@ def positioned(descriptor: i32, address: u64, count: u64, position: i64, writing
     if result == 0 and too_far(transfer):
         result = -EINVAL
     if result == 0:
-        result = move(description, transfer, writing)
+        result = counted(move(description, transfer, writing), writing)
     description.drop()
     return result
 
@@ -113,7 +125,7 @@ def vector(descriptor: i32, address: u64, count: u64, position: i64, options: u3
     if result == 0:
         result = segments.load(transfer, address, count)
     if result == 0 and transfer.left != 0:
-        result = move_segments(description, transfer, position, options, writing)
+        result = counted(move_segments(description, transfer, position, options, writing), writing)
     segments.release()
     description.drop()
     return result

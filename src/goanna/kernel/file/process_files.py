@@ -188,14 +188,6 @@ def write_auxiliary(text: Text, subject: Subject) -> i64:
     return 0
 
 
-@metal
-def write_name(text: Text, subject: Subject) -> i64:
-    """comm."""
-    text.string(subject.thread.name[:])
-    text.byte(0x0A)
-    return 0
-
-
 LIMIT_NAMES = (
     (0, b"Max cpu time              ", b"seconds   "),
     (1, b"Max file size             ", b"bytes     "),
@@ -279,6 +271,21 @@ def write_mounts(text: Text, subject: Subject) -> i64:
         text.string(entry.tree.label[:])
         write_mount_options(text, entry)
         text.put(b" 0 0\n")
+    return 0
+
+
+@metal
+def write_mount_statistics(text: Text, subject: Subject) -> i64:
+    """mountstats."""
+    for index in range(mount_count + 1):
+        entry = mounted(index)
+        text.put(b"device ")
+        text.string(entry.tree.label[:])
+        text.put(b" mounted on ")
+        write_entry_path(text, entry)
+        text.put(b" with fstype ")
+        text.string(entry.tree.label[:])
+        text.byte(0x0A)
     return 0
 
 
@@ -372,7 +379,6 @@ def _of_thread(base: str) -> list[Generated]:
         Generated(f"{base}/stat", 0o444, text=write_stat),
         Generated(f"{base}/statm", 0o444, text=write_statm),
         Generated(f"{base}/status", 0o444, text=write_status),
-        Generated(f"{base}/comm", 0o444, text=write_name),
         Generated(f"{base}/maps", 0o444, text=write_maps),
         Generated(f"{base}/cmdline", 0o444, text=write_arguments),
         Generated(f"{base}/environ", 0o400, text=write_environment),
@@ -380,6 +386,7 @@ def _of_thread(base: str) -> list[Generated]:
         Generated(f"{base}/limits", 0o444, text=write_limits),
         Generated(f"{base}/mounts", 0o444, text=write_mounts),
         Generated(f"{base}/mountinfo", 0o444, text=write_mount_information),
+        Generated(f"{base}/mountstats", 0o400, text=write_mount_statistics),
         Generated(f"{base}/exe", 0o777, **_place_link(0)),
         Generated(f"{base}/cwd", 0o777, **_place_link(1)),
         Generated(f"{base}/root", 0o777, **_place_link(2)),
@@ -391,7 +398,9 @@ FILES = [
     Generated("/proc/thread-self", 0o777, link=thread_self_name),
     Generated("/proc/mounts", 0o777, link=link_to(b"self/mounts")),
     *_of_thread("/proc/{pid}"),
+    Generated("/proc/{pid}/net", 0o555),
     Generated("/proc/{pid}/fd", 0o500),
     Generated("/proc/{pid}/fd/{fd}", 0o777, link=descriptor_name, jump=jump_to_descriptor),
     *_of_thread("/proc/{pid}/task/{tid}"),
+    Generated("/proc/{pid}/task/{tid}/cgroup", 0o444, text=b"0::/\n"),
 ]

@@ -2,12 +2,21 @@
 
 from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.text import Text
+from goanna.kernel.file.accounting_files import write_allowed
 from goanna.kernel.file.subject import Subject, hold_space
 from goanna.kernel.file.terminal_calls import device_of
 from goanna.kernel.memory.space import AddressSpace, release
-from goanna.kernel.thread.process import Process, Usage, tree_lock
+from goanna.kernel.thread.process import (
+    FAULTS,
+    MAJOR_FAULTS,
+    PREEMPTIONS,
+    SWITCHES,
+    Process,
+    Usage,
+    tree_lock,
+)
 from goanna.kernel.thread.thread import Thread, ThreadState
-from goanna.kernel.thread.usage import usage_of
+from goanna.kernel.thread.usage import usage_of, usage_of_thread
 from goanna.metal import Slice, copy, i64, metal, struct, u8, u32, u64
 
 TICK = 10_000_000  # nanoseconds: USER_HZ is 100
@@ -163,9 +172,20 @@ def numbers(text: Text, first: u64, second: u64, third: u64, fourth: u64) -> Non
     text.number(fourth)
 
 
+# PF_ flags, Linux include/linux/sched.h.
+FORKED = 0x40  # but has not run execve
+RANDOMIZED = 0x400000  # addresses are chosen at random
+
+
+@metal
+def user_ticks(usage: Usage) -> u64:
+    """The program's own time, in clock ticks."""
+    return (usage.time - usage.system) // TICK
+
+
 @metal
 def write_stat(text: Text, subject: Subject) -> i64:
-    """stat: 52 fields on a line. Processor time is all user time."""
+    """stat: 52 fields on a line."""
     thread: Thread = subject.thread
     process: Process = subject.process
     memory = Memory()
@@ -175,7 +195,10 @@ def write_stat(text: Text, subject: Subject) -> i64:
     used = Usage()
     reaped = Usage()
     with tree_lock:
-        usage_of(process, used)
+        if subject.is_thread:
+            usage_of_thread(thread, used)
+        else:
+            usage_of(process, used)
         copy(reaped, process.reaped)
     text.number(u64(thread.id))
     text.put(b" (")
@@ -189,9 +212,12 @@ def write_stat(text: Text, subject: Subject) -> i64:
     text.byte(0x20)
     text.number(u64(process.session))
     write_terminal_of(text, process)
-    numbers(text, 4194560, used.faults, reaped.faults, 0)
-    numbers(text, 0, used.time // TICK, 0, reaped.time // TICK)
-    text.put(b" 0 ")
+    flags: u64 = RANDOMIZED if process.executed else RANDOMIZED | FORKED
+    numbers(text, flags, used.counts[FAULTS], reaped.counts[FAULTS], used.counts[MAJOR_FAULTS])
+    numbers(text, reaped.counts[MAJOR_FAULTS], user_ticks(used), used.system // TICK, user_ticks(reaped))
+    text.byte(0x20)
+    text.number(reaped.system // TICK)
+    text.byte(0x20)
     text.number(u64(thread.nice + 20))
     text.byte(0x20)
     text.signed(i64(thread.nice))
@@ -276,7 +302,13 @@ def write_status(text: Text, subject: Subject) -> i64:
         text.number(u64(me.groups[index]))
         text.byte(0x20)
     text.put(b" \n" if me.group_count == 0 else b"\n")
+    text.line(b"NStgid:\t", u64(process.id))
+    text.line(b"NSpid:\t", u64(thread.id))
+    text.line(b"NSpgid:\t", u64(process.group))
+    text.line(b"NSsid:\t", u64(process.session))
+    text.put(b"Kthread:\t0\n")
     write_memory_status(text, process)
+    text.put(b"CoreDumping:\t0\nTHP_enabled:\t1\n")
     text.line(b"Threads:\t", u64(process.thread_count))
     write_signal_status(text, thread)
     set_line(text, b"CapInh:\t", me.inheritable)
@@ -285,9 +317,10 @@ def write_status(text: Text, subject: Subject) -> i64:
     set_line(text, b"CapBnd:\t", me.bounding)
     set_line(text, b"CapAmb:\t", me.ambient)
     text.line(b"NoNewPrivs:\t", u64(me.no_new_privileges))
-    text.put(b"Seccomp:\t0\n")
-    text.line(b"voluntary_ctxt_switches:\t", thread.switches.load())
-    text.line(b"nonvoluntary_ctxt_switches:\t", thread.preemptions.load())
+    text.put(b"Seccomp:\t0\nSeccomp_filters:\t0\n")
+    write_allowed(text, thread)
+    text.line(b"voluntary_ctxt_switches:\t", thread.counts[SWITCHES].load())
+    text.line(b"nonvoluntary_ctxt_switches:\t", thread.counts[PREEMPTIONS].load())
     return 0
 
 

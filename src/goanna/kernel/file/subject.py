@@ -18,10 +18,12 @@ class Subject:
     thread: Ptr[Thread]
     process: Ptr[Process]
     item: u32  # a descriptor
+    is_thread: bool  # the file is about the thread alone
 
     def find(self, process: u32, item: u32, is_thread: bool) -> bool:
         """Look them up by number; process 0 is the machine. False: there is none such, or it is at its end."""
         self.item = item
+        self.is_thread = is_thread
         if process == 0:
             return True
         with tree_lock:

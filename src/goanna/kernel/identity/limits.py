@@ -6,7 +6,7 @@ A limit is enforced where the resource is given out; this file only keeps the nu
 from goanna.kernel.arch import PAGE_SIZE, now
 from goanna.kernel.base.errno import EFAULT, EINVAL, EPERM, ESRCH
 from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS
-from goanna.kernel.identity.credentials import CAP_IPC_LOCK, capable
+from goanna.kernel.identity.credentials import CAP_IPC_LOCK, CAP_SYS_RESOURCE, capable
 from goanna.kernel.memory import user
 from goanna.kernel.memory.calls import may_lock_freely
 from goanna.kernel.memory.space import AddressSpace, acquire, release
@@ -28,7 +28,7 @@ RLIMIT_MSGQUEUE = 12
 RLIMIT_NICE = 13
 RLIMIT_RTPRIO = 14
 INFINITY = 0xFFFFFFFFFFFFFFFF
-CAP_SYS_RESOURCE = 24
+
 
 RUSAGE_SELF = 0
 RUSAGE_CHILDREN = -1
@@ -182,7 +182,8 @@ def sys_getrusage(who: i32, address: u64) -> i64:
         with tree_lock:
             usage_of(current_process(), usage)
     elif who == RUSAGE_THREAD:
-        usage_of_thread(current(), usage)
+        with tree_lock:
+            usage_of_thread(current(), usage)
     elif who == RUSAGE_CHILDREN:
         with tree_lock:
             copy(usage, current_process().reaped)
@@ -202,8 +203,11 @@ def sys_times(address: u64) -> i64:
         values = Array[i64, 4]()
         with tree_lock:
             usage_of(current_process(), usage)
-            values[2] = i64(current_process().reaped.time // TICK)
-        values[0] = i64(usage.time // TICK)
+            reaped = current_process().reaped
+            values[2] = i64((reaped.time - reaped.system) // TICK)
+            values[3] = i64(reaped.system // TICK)
+        values[0] = i64((usage.time - usage.system) // TICK)
+        values[1] = i64(usage.system // TICK)
         if user.put_struct(address, values) < 0:
             return -EFAULT
     return i64(now() // TICK)

@@ -11,6 +11,7 @@ from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory import pages
 from goanna.metal import (
     Array,
+    Atomic,
     Ptr,
     alignof,
     count_trailing_zeros,
@@ -27,7 +28,7 @@ from goanna.metal import (
 )
 from goanna.metal.types import Type
 
-__all__ = ["Cache", "CacheState"]
+__all__ = ["Cache", "CacheState", "slab_pages"]
 
 MAXIMUM_OBJECTS = 256  # a slab
 MAXIMUM_SLAB_ORDER = 3
@@ -46,6 +47,13 @@ class Slab:
 
 
 Slabs = List(Slab, "link")
+_all_pages = static(Atomic[u64])  # of all caches
+
+
+@metal
+def slab_pages() -> u64:
+    """How many pages hold kernel objects."""
+    return _all_pages.load()
 
 
 @struct
@@ -98,6 +106,7 @@ class CacheState:
             there = min(max(capacity, word * 64) - word * 64, u64(64))
             slab.taken[word] = wrapping(~u64(0) << there) if there < 64 else u64(0)
         self.slab_pages += u64(1) << order
+        _all_pages.add(u64(1) << order)
         return slab
 
     def free(self, address: u64, size: u64, first: u64, capacity: u64, order: u32) -> None:
@@ -123,6 +132,7 @@ class CacheState:
                     self.spare = slab
                 else:
                     self.slab_pages -= u64(1) << order
+                    _all_pages.sub(u64(1) << order)
                     slab.cache = None
                     pages.free_order(block, order)
 

@@ -42,6 +42,7 @@ __all__ = [
     "allocate_zeroed",
     "clear",
     "exclusive",
+    "free_blocks",
     "free_order",
     "free_pages",
     "initialize",
@@ -50,6 +51,7 @@ __all__ = [
     "reference",
     "references",
     "release",
+    "reserved_pages",
     "split",
     "total_pages",
     "zero_page",
@@ -386,6 +388,23 @@ def free_pages() -> u64:
 def total_pages() -> u64:
     """How many pages there are, free and used."""
     return total_count
+
+
+@metal
+def reserved_pages() -> u64:
+    """How many pages programs can't have."""
+    return reserve
+
+
+@metal
+def free_blocks(counts: Array[u64, MAXIMUM_ORDER + 1]) -> None:
+    """How many blocks of each order are free."""
+    for order in range(u64(0), u64(MAXIMUM_ORDER + 1)):
+        with pages_lock:
+            frame = free_lists[order]
+            while frame != 0:
+                counts[order] += 1
+                frame = page_of(u64(frame) << PAGE_SHIFT).next
 
 
 @metal

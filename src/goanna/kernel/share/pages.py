@@ -19,6 +19,7 @@ from goanna.kernel.memory.source import NO_MEMORY, NO_PAGE, PageSource
 from goanna.kernel.share import requests
 from goanna.kernel.share.message import Qid
 from goanna.kernel.share.node import OpenFile, Shared, shared_of
+from goanna.kernel.thread.current import count_fetch
 from goanna.metal import Ptr, Slice, copy, fill, i64, metal, u8, u32, u64, unsafe
 
 __all__ = ["cut", "map_description", "tell_pages", "write_back"]
@@ -67,6 +68,7 @@ def fetch(shared: Shared, index: u64) -> tuple[u64, i64]:
     if error < 0 or done == 0:
         return NO_PAGE, error
     fill(bytes_of(page)[done:PAGE_SIZE], 0)
+    count_fetch(done)
     return page, 0
 
 

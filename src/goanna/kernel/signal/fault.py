@@ -5,6 +5,7 @@ from goanna.kernel.arch import (
     Frame,
     fault_signal,
     float_save,
+    interrupt_window,
     on_page_fault,
     on_user_fault,
     page_fault_error,
@@ -16,7 +17,8 @@ from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.memory_out import make_room
 from goanna.kernel.signal.numbers import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGSEGV
 from goanna.kernel.signal.send import force
-from goanna.kernel.thread.current import current
+from goanna.kernel.thread.current import count, current
+from goanna.kernel.thread.process import FAULTS, FETCHES, MAJOR_FAULTS
 from goanna.metal import RELAXED, i32, i64, metal, u32, u64
 
 PAGE_FAULT = 14
@@ -39,9 +41,12 @@ def page_fault(frame: Frame, address: u64, access: u32) -> bool:
     thread = current()
     result: i64 = -EFAULT
     if address < USER_TOP:
+        fetches = thread.counts[FETCHES].load(order=RELAXED)
         result = handle_fault(thread.process.space, address, access)
         if result == 0:
-            thread.faults.store(thread.faults.load(order=RELAXED) + 1, order=RELAXED)
+            count(thread, FAULTS if thread.counts[FETCHES].load(order=RELAXED) == fetches else MAJOR_FAULTS, 1)
+            if frame.from_user():
+                interrupt_window()  # so that the tick finds the kernel here
             return True
     if result == -ENOMEM:
         return make_room(thread)

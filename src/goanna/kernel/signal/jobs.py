@@ -139,7 +139,8 @@ def describe_child(information: Information, process: Process, code: i32, status
     information.details.child.status = status
     usage = Usage()
     usage_of(process, usage)
-    information.details.child.user_time = i64(usage.time // TICK)
+    information.details.child.user_time = i64((usage.time - usage.system) // TICK)
+    information.details.child.system_time = i64(usage.system // TICK)
 
 
 @tell_of_death.set

@@ -26,6 +26,7 @@ from goanna.kernel.thread.thread import (
     tree_lock,
     withdraw_thread,
 )
+from goanna.kernel.thread.usage import add_counts
 from goanna.metal import Ptr, i32, i64, metal, u32
 
 __all__ = ["end_process", "end_thread", "forget_user_memory", "kill_process", "sys_exit", "sys_exit_group"]
@@ -109,9 +110,7 @@ def forget_user_memory(me: Thread) -> None:
 def leave_process(me: Thread, process: Process, status: u32) -> bool:
     """Take the running thread off its process's list; whether it was the last. Process tree lock held."""
     process.cpu_time.add(running_time(me))
-    process.ended.faults += me.faults.load()
-    process.ended.switches += me.switches.load()
-    process.ended.preemptions += me.preemptions.load()
+    add_counts(process.ended, me)
     process.threads.remove(me)
     process.thread_count -= 1
     last = process.thread_count == 0

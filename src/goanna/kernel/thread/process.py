@@ -7,7 +7,7 @@ Higher rooms hang their own structures on it; this room only keeps the pointers 
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory.objects import Cache
-from goanna.metal import Array, Atomic, Ptr, metal, static, struct, u8, u32, u64
+from goanna.metal import Array, Atomic, Ptr, i32, metal, static, struct, u8, u32, u64
 
 __all__ = ["Credentials", "Limit", "Process", "ProcessList", "Usage", "processes", "release_process", "tree_lock"]
 
@@ -48,23 +48,46 @@ class Credentials:
     ambient: u64
 
 
+# What is counted for each thread.
+FAULTS = 0  # page faults that were served without a device
+MAJOR_FAULTS = 1  # ... and those that had to wait for one
+SWITCHES = 2  # times it gave the processor up by waiting
+PREEMPTIONS = 3  # times it was made to
+USER_TICKS = 4  # how often a look at the processor met the program
+SYSTEM_TICKS = 5  # ... and the kernel at work for it
+READ_CALLS = 6
+READ_BYTES = 7
+WRITE_CALLS = 8
+WRITTEN_BYTES = 9
+FETCHES = 10  # times something was read from a device
+FETCHED_BYTES = 11
+COUNTS = 12
+
+
+@struct
+class Split:
+    """Processor time as it was last told, in nanoseconds: neither part ever shrinks."""
+
+    user: u64
+    system: u64
+
+
 @struct
 class Usage:
-    """What threads have used up: struct rusage, as far as it has a meaning."""
+    """What threads have used up."""
 
     time: u64  # nanoseconds of processor
+    system: u64  # ... of them the kernel's
     peak: u64  # most pages in use at a time
-    faults: u64  # page faults
-    switches: u64  # times a thread gave the processor up by waiting
-    preemptions: u64  # times one was made to
+    counts: Array[u64, COUNTS]
 
     def add(self, other: "Usage") -> None:
         """Count another's use in."""
         self.time += other.time
+        self.system += other.system
         self.peak = max(self.peak, other.peak)
-        self.faults += other.faults
-        self.switches += other.switches
-        self.preemptions += other.preemptions
+        for index in range(u64(0), u64(COUNTS)):
+            self.counts[index] += other.counts[index]
 
 
 @struct
@@ -88,6 +111,7 @@ class Process:
     borrowed_from: Ptr["Process"]  # whose thread waits (CLONE_VFORK) until this one needs its memory no more
     events: "goanna.kernel.thread.wait.WaitQueue"  # threads that wait for a child, or for the others' end in execve
     ended: Usage  # of threads that have ended, but for the time, which is in cpu_time
+    shown: Split
     reaped: Usage  # of children that were waited for, and what those had reaped
     terminal: Ptr["goanna.kernel.file.terminal.Terminal"]  # the controlling one
     lost_group: u32  # of a session's leader whose terminal hung up: the group that was in front
@@ -107,6 +131,8 @@ class Process:
     started: u64  # nanoseconds since boot
     cpu_time: Atomic[u64]  # nanoseconds of threads that have ended
     barriers: Atomic[u32]  # membarrier registrations
+    memory_adjustment: i32  # when memory runs out, thousandths of all that its use counts more (oom_score_adj)
+    least_adjustment: i32  # ... and how low whoever isn't privileged may set it
     umask: u32
     dumpable: u32
     name: Array[u8, 16]

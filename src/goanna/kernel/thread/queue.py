@@ -83,6 +83,11 @@ class RunQueue:
     wanted: Atomic[bool]  # the running thread should give way on its way to user mode
     early: Atomic[u64]  # when it should, if before the end of its slice: it hasn't run for long yet; 0: it isn't so
     slice: Timer  # ends a slice; armed only while a thread waits; this processor arms it
+    tick: Timer  # looks who runs, see tick.py; this processor arms it
+    ticks: Array[Atomic[u64], 3]  # how often it met a program, one with a nice value above 0, the kernel
+    idle: Atomic[u64]  # nanoseconds the processor had nothing to run, up to when it began to run what it runs
+    idle_since: Atomic[u64]  # while `running` is None
+    switches: Atomic[u64]  # threads that began to run
 
     def insert(self, thread: Thread) -> None:
         """Queue a thread. The lock is held."""

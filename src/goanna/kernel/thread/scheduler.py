@@ -18,7 +18,8 @@ from goanna.kernel.arch import (
     table_rest,
     table_resume,
 )
-from goanna.kernel.thread.current import current, current_thread
+from goanna.kernel.thread.current import count, current, current_thread
+from goanna.kernel.thread.process import PREEMPTIONS, SWITCHES
 from goanna.kernel.thread.queue import (
     EXPIRED,
     LOOK,
@@ -35,6 +36,7 @@ from goanna.kernel.thread.queue import (
 )
 from goanna.kernel.thread.switch import load_memory, load_thread, save_thread
 from goanna.kernel.thread.thread import WORK_EXIT, WORK_SIGNAL, Thread, ThreadState, free_thread
+from goanna.kernel.thread.tick import start_ticks
 from goanna.kernel.time.timer import Timer, start_timers, timers_rescheduled
 from goanna.metal import (
     RELAXED,
@@ -164,7 +166,7 @@ def block(me: Thread) -> Wake:
         if mine:
             me.waiting.store(AWAKE)
             return Wake.SIGNAL
-    me.switches.store(me.switches.load(order=RELAXED) + 1, order=RELAXED)
+    count(me, SWITCHES, 1)
     time = account(me)
     queue = queue_here()
     with queue.lock:
@@ -174,7 +176,7 @@ def block(me: Thread) -> Wake:
         if next is not None:
             start_running(queue, next, time)
     if next is None:
-        next = find_work(queue)
+        next = find_work(queue, time)
     if queue.count.load() != 0:
         guard_slice(queue)
     if next is me:
@@ -217,6 +219,7 @@ def start_running(queue: RunQueue, thread: Thread, time: u64) -> None:
     queue.running = thread
     queue.wanted.store(False, order=RELAXED)
     queue.early.store(0, order=RELAXED)
+    queue.switches.store(queue.switches.load(order=RELAXED) + 1, order=RELAXED)
     if processor_count() > 1 and not allowed(thread, processor_index()):
         queue.wanted.store(True)
         raise_work(LOOK)
@@ -228,11 +231,12 @@ def start_running(queue: RunQueue, thread: Thread, time: u64) -> None:
 
 
 @metal
-def find_work(queue: RunQueue) -> Thread:
-    """Wait until a thread can run on this processor, whose queue was found empty, and choose it."""
+def find_work(queue: RunQueue, since: u64) -> Thread:
+    """Wait until a thread can run on this processor, whose queue was found empty at `since`, and choose it."""
     processor = processor_index()
     bit = u64(1) << u64(processor)
     several = processor_count() > 1
+    queue.idle_since.store(since, order=RELAXED)
     while True:
         with queue.lock:
             queue.running = None
@@ -256,6 +260,8 @@ def find_work(queue: RunQueue) -> Thread:
             if next is not None:
                 start_running(queue, next, time)
         if next is not None:
+            queue.idle.store(queue.idle.load(order=RELAXED) + (time - min(since, time)), order=RELAXED)
+            start_ticks(queue, time)
             return next
 
 
@@ -322,7 +328,7 @@ def reschedule(give_way: bool) -> None:
             start_running(queue, next, time)
     if next is None:
         next = _idle_threads[u64(processor)]
-    me.preemptions.store(me.preemptions.load(order=RELAXED) + 1, order=RELAXED)
+    count(me, PREEMPTIONS, 1)
     if queue.count.load() != 0:
         guard_slice(queue)
     switch_to(me, next)
@@ -380,7 +386,7 @@ def idle_loop() -> None:
     """What a processor's idle thread does: run whatever can. Never returns."""
     while True:
         queue = queue_here()
-        next = find_work(queue)
+        next = find_work(queue, now())
         if queue.count.load() != 0:
             guard_slice(queue)
         switch_to(_idle_threads[u64(processor_index())], next)

@@ -10,7 +10,7 @@ from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory import pages
 from goanna.metal import metal, static, struct, u64, unsafe
 
-__all__ = ["allocate_stack", "float_area_of", "free_stack", "stack_top_of"]
+__all__ = ["allocate_stack", "float_area_of", "free_stack", "stack_size", "stack_top_of"]
 
 STACK_PAGES = 4
 SLOT = 8 * PAGE_SIZE  # the guard page, the stack, vector registers

@@ -8,7 +8,7 @@ from goanna.kernel.arch import Context, Frame, user_frame
 from goanna.kernel.base.heap import HeapNode
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.memory.objects import Cache
-from goanna.kernel.thread.process import Process, release_process, tree_lock
+from goanna.kernel.thread.process import COUNTS, Process, Split, release_process, tree_lock
 from goanna.kernel.thread.stack import free_stack
 from goanna.kernel.time.timer import Timer
 from goanna.metal import Array, Atomic, Fn, Ptr, enumeration, hook, i32, i64, metal, static, struct, u8, u16, u32, u64
@@ -45,6 +45,7 @@ __all__ = [
     "signal_thread_teardown",
     "tell_of_death",
     "thread_total",
+    "threads_born",
     "withdraw_thread",
 ]
 
@@ -111,9 +112,8 @@ class Thread:
     run_base: u64  # while it runs: now() less the nanoseconds it has run, wrapping
     cpu_time: Atomic[u64]  # nanoseconds it has run, up to `charged`
     float_processor: u32  # 1 + where its vector registers were loaded last, 0: nowhere
-    switches: Atomic[u64]  # times it gave the processor up by waiting
-    preemptions: Atomic[u64]  # times it was made to
-    faults: Atomic[u64]  # page faults that were served
+    counts: Array[Atomic[u64], COUNTS]
+    shown: Split  # process tree lock
     policy: u32  # SCHED_OTHER, SCHED_BATCH or SCHED_IDLE
     nice: i32  # -20 to 19
     io_priority: u16  # class and level, see io_priority_calls.py
@@ -136,6 +136,7 @@ _TABLE_SIZE = 256
 ThreadTable = List(Thread, "table_link")
 _table = static(Array[ThreadTable, _TABLE_SIZE])  # process tree lock
 _last_id = static(u32)  # process tree lock
+_born = static(u64)  # threads that were ever published; process tree lock
 _wrapped = static(bool)  # numbers are given out a second time; process tree lock
 
 # What higher rooms keep with a thread or process. Setup gives 0 or a negative errno, having undone what it did.
@@ -219,6 +220,13 @@ def thread_total() -> u64:
 
 
 @metal
+def threads_born() -> tuple[u64, u32]:
+    """How many threads there ever were, and the number that the youngest got."""
+    with tree_lock:
+        return _born, _last_id
+
+
+@metal
 def allocate_id() -> u32:
     """A number that no thread, process, group or session has; 0 if there is none. Process tree lock held."""
     global _last_id, _wrapped
@@ -247,6 +255,8 @@ def names_group(id: u32) -> bool:
 @metal
 def publish_thread(thread: Thread) -> None:
     """Put a thread into the table and into its process. Process tree lock held; the table holds a reference."""
+    global _born
+    _born += 1
     thread.references.add(1)
     _table[u64(thread.id % _TABLE_SIZE)].append(thread)
     if thread.process is not None:

@@ -1,19 +1,32 @@
 """What processes have used: getrusage, wait4 and times ask here.
 
-All processor time counts as the program's own: the kernel does not tell it from its own, as Linux does not for a
-program that no tick has met in the kernel.
+How long a program ran is counted exactly; how much of that was the kernel's is told by the tick (tick.py).
 """
 
 from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.memory.user import put_struct
-from goanna.kernel.thread.process import Process, Usage
+from goanna.kernel.thread.process import (
+    COUNTS,
+    FAULTS,
+    FETCHED_BYTES,
+    MAJOR_FAULTS,
+    PREEMPTIONS,
+    SWITCHES,
+    SYSTEM_TICKS,
+    USER_TICKS,
+    Process,
+    Split,
+    Usage,
+)
 from goanna.kernel.thread.scheduler import running_time
 from goanna.kernel.thread.thread import Thread
+from goanna.kernel.thread.tick import split_time
 from goanna.metal import Array, copy, i64, metal, struct, u64
 
-__all__ = ["put_usage", "usage_of", "usage_of_thread"]
+__all__ = ["add_counts", "put_usage", "usage_of", "usage_of_thread"]
 
 NANOSECONDS = 1_000_000_000
+BLOCK = 512
 
 
 @struct
@@ -28,7 +41,9 @@ class ResourceUsage:
     unused: Array[i64, 3]
     minor_faults: i64
     major_faults: i64
-    more: Array[i64, 6]
+    swaps: i64
+    blocks_in: i64  # of 512 bytes
+    more: Array[i64, 4]
     voluntary_switches: i64
     involuntary_switches: i64
 
@@ -44,33 +59,53 @@ def usage_of(process: Process, usage: Usage) -> None:
     while thread is not None:
         add_thread(usage, thread)
         thread = process.threads.after(thread)
+    split(usage, process.shown)
 
 
 @metal
 def usage_of_thread(thread: Thread, usage: Usage) -> None:
-    """What the running thread has used; memory is its process's."""
+    """What a thread has used; memory is its process's. Process tree lock held."""
     add_thread(usage, thread)
-    usage.peak = max(thread.process.ended.peak, thread.process.space.peak)
+    process = thread.process
+    usage.peak = process.ended.peak
+    if process.space is not None:
+        usage.peak = max(usage.peak, process.space.peak)
+    split(usage, thread.shown)
+
+
+@metal
+def split(usage: Usage, shown: Split) -> None:
+    """Find out what of the time was the kernel's. Process tree lock held."""
+    usage.system = split_time(shown, usage.time, usage.counts[USER_TICKS], usage.counts[SYSTEM_TICKS])
 
 
 @metal
 def add_thread(usage: Usage, thread: Thread) -> None:
     """Count a living thread in."""
     usage.time += running_time(thread)
-    usage.faults += thread.faults.load()
-    usage.switches += thread.switches.load()
-    usage.preemptions += thread.preemptions.load()
+    add_counts(usage, thread)
+
+
+@metal
+def add_counts(usage: Usage, thread: Thread) -> None:
+    """Count in what was counted for a thread."""
+    for index in range(u64(0), u64(COUNTS)):
+        usage.counts[index] += thread.counts[index].load()
 
 
 @metal
 def put_usage(address: u64, usage: Usage) -> i64:
     """Write a struct rusage to the program. 0 or -EFAULT."""
     record = ResourceUsage(
-        user_seconds=i64(usage.time // NANOSECONDS),
-        user_microseconds=i64(usage.time % NANOSECONDS // 1000),
+        user_seconds=i64((usage.time - usage.system) // NANOSECONDS),
+        user_microseconds=i64((usage.time - usage.system) % NANOSECONDS // 1000),
+        system_seconds=i64(usage.system // NANOSECONDS),
+        system_microseconds=i64(usage.system % NANOSECONDS // 1000),
         maximum_resident=i64(usage.peak * (PAGE_SIZE // 1024)),
-        minor_faults=i64(usage.faults),
-        voluntary_switches=i64(usage.switches),
-        involuntary_switches=i64(usage.preemptions),
+        minor_faults=i64(usage.counts[FAULTS]),
+        major_faults=i64(usage.counts[MAJOR_FAULTS]),
+        blocks_in=i64(usage.counts[FETCHED_BYTES] // BLOCK),
+        voluntary_switches=i64(usage.counts[SWITCHES]),
+        involuntary_switches=i64(usage.counts[PREEMPTIONS]),
     )
     return put_struct(address, record)

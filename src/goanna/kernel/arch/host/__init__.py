@@ -16,12 +16,17 @@ from goanna.kernel.arch.host.arena import (
 from goanna.kernel.arch.host.context import Context, prepare_context, switch_context
 from goanna.kernel.arch.host.frame import Frame, enter_user, on_call, user_frame
 from goanna.kernel.arch.host.machine import (
+    CACHE_KINDS,
     FRAME_LINE,
     KERNEL_AREA,
     LOWEST_KERNEL_ADDRESS,
+    CacheFacts,
+    command_line,
     console_write,
     describe_frame,
+    describe_processor,
     fault_name,
+    find_cache,
     float_init,
     float_restore,
     float_save,
@@ -131,6 +136,7 @@ from goanna.kernel.arch.x86_64.numbers import SYSCALL_NUMBERS
 from goanna.kernel.arch.x86_64.vdso import VDSO_PREFIX, VDSO_VERSION, vdso_barrier, vdso_call, vdso_counter
 
 __all__ = [
+    "CACHE_KINDS",
     "DIRECT_MAP",
     "ELF_MACHINE",
     "ELF_RELATIVE",
@@ -156,6 +162,7 @@ __all__ = [
     "VDSO_PREFIX",
     "VDSO_VERSION",
     "WRITE",
+    "CacheFacts",
     "Context",
     "EpollEvent",
     "Frame",
@@ -163,10 +170,12 @@ __all__ = [
     "Stat",
     "before_user",
     "call_restart_by",
+    "command_line",
     "console_write",
     "counter",
     "counter_scale",
     "describe_frame",
+    "describe_processor",
     "ending",
     "enter_user",
     "entropy",
@@ -177,6 +186,7 @@ __all__ = [
     "entry_writable",
     "fault_name",
     "fault_signal",
+    "find_cache",
     "float_init",
     "float_restore",
     "float_save",

@@ -63,6 +63,10 @@ class Frame:
         """Whether the program, and not the kernel, was running."""
         return self.kernel == 0
 
+    def in_kernel(self) -> bool:
+        """Whether an interrupt that comes now was due while the kernel worked for the program."""
+        return not self.from_user()
+
     def is_call(self) -> bool:
         """Whether this is a system call that may be restarted."""
         return self.plain == 0

@@ -1,7 +1,23 @@
 """The rest of a machine, on the host: vector state, the thread pointer, kernel mappings, the console."""
 
 from goanna.kernel.arch.host.frame import Frame
-from goanna.metal import Array, Fn, Slice, fill, hook, metal, panic, per_processor, static, u8, u32, u64, unsafe
+from goanna.metal import (
+    Array,
+    Fn,
+    Slice,
+    TypeVar,
+    fill,
+    hook,
+    metal,
+    panic,
+    per_processor,
+    static,
+    struct,
+    u8,
+    u32,
+    u64,
+    unsafe,
+)
 
 __all__ = [
     "FRAME_LINE",
@@ -154,3 +170,44 @@ def describe_frame(frame: Frame, line: u64, buffer: Slice[u8]) -> u64:
 def fault_name(vector: u32) -> Slice[u8]:
     """What an exception is called."""
     return b"exception"
+
+
+T = TypeVar("T")
+
+
+@metal
+def describe_processor(text: T, index: u32, count: u32) -> None:
+    """What /proc/cpuinfo says of a processor."""
+    text.line(b"processor\t: ", u64(index))
+    text.byte(0x0A)
+
+
+CACHE_KINDS = (b"", b"Unified\n")
+
+
+@struct
+class CacheFacts:
+    """One cache of a processor."""
+
+    kind: u32  # an index of CACHE_KINDS
+    shared: u32  # processors
+    numbers: Array[u32, 5]  # level, bytes of a line, partitions, ways, sets
+
+
+@metal
+def find_cache(index: u32, facts: CacheFacts) -> bool:
+    """The cache of that index, and whether there is one."""
+    facts.kind = 1
+    facts.numbers[0] = 1
+    facts.numbers[1] = 64
+    facts.numbers[2] = 1
+    facts.numbers[3] = 8
+    facts.numbers[4] = 64
+    facts.shared = 1
+    return index == 0
+
+
+@metal
+def command_line() -> Slice[u8]:
+    """What whoever started the kernel said to it."""
+    return b"console=host"

@@ -69,6 +69,7 @@ from .page_table import (
 from .park import kick, park_begin
 from .power import set_debug_exit, stop, stop_others
 from .processor import MAXIMUM_PROCESSORS, processor_count, processor_index
+from .processor_text import CACHE_KINDS, CacheFacts, describe_processor, find_cache
 from .signal_frame import MINIMUM_SIGNAL_STACK, call_restart_by, signal_frame_pop, signal_frame_push
 from .smp import processor_main, processor_start, send_reschedule, start_processors
 from .start import boot_start, main, start_clock
@@ -108,6 +109,7 @@ ROOTS = (boot_start, processor_start)  # what ASSEMBLY calls
 
 __all__ = [
     "ASSEMBLY",
+    "CACHE_KINDS",
     "CONSOLE_LINE",
     "CONTROL_LINE",
     "DIRECT_MAP",
@@ -142,6 +144,7 @@ __all__ = [
     "VDSO_PREFIX",
     "VDSO_VERSION",
     "WRITE",
+    "CacheFacts",
     "Context",
     "EpollEvent",
     "Frame",
@@ -160,6 +163,7 @@ __all__ = [
     "counter",
     "counter_scale",
     "describe_frame",
+    "describe_processor",
     "each_mmio_device",
     "enable_calls",
     "ending",
@@ -172,6 +176,7 @@ __all__ = [
     "entry_writable",
     "fault_name",
     "fault_signal",
+    "find_cache",
     "float_init",
     "float_mask",
     "float_restore",

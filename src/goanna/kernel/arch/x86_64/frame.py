@@ -20,6 +20,7 @@ USER_CODE = 0x20 | 3
 
 FRAME_SIZE = 176
 
+FIRST_INTERRUPT = 32  # vectors below are exceptions
 CALL = 0x100  # `vector` of a system call
 NO_CALL = 0x101  # `vector` of a frame that a signal has changed: there is no call to restart
 
@@ -146,6 +147,14 @@ class Frame:
     def forget_call(self) -> None:
         """From now on there is no call here to restart: a handler or rt_sigreturn has changed the registers."""
         self.vector = NO_CALL
+
+    def in_kernel(self) -> bool:
+        """Whether an interrupt that comes now was due while the kernel worked for the program.
+
+        It works with interrupts off, so they come when it opens a window for them, or before the first instruction
+        after a system call, which SYSCALL has left in rcx.
+        """
+        return self.vector < FIRST_INTERRUPT or self.vector >= CALL or self.rip == self.rcx
 
     def restart_call(self) -> None:
         """Make the program execute its SYSCALL instruction (two bytes) again with the same number."""
