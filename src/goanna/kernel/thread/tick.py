@@ -43,24 +43,25 @@ def tick(timer: Ptr[Timer]) -> None:
     running = queue.running
     if running is None:
         return
+    time = now()
+    count = 1 + (time - min(time, timer.deadline)) // TICK  # a host may have let the processor wait
     kind: u64 = KERNEL
     if running.process is not None:
         if frame_of(running).in_kernel():
-            add(running.counts[SYSTEM_TICKS])
+            add(running.counts[SYSTEM_TICKS], count)
         else:
-            add(running.counts[USER_TICKS])
+            add(running.counts[USER_TICKS], count)
             kind = NICE if running.nice > 0 else PROGRAM
-    add(queue.ticks[kind])
-    time = now()
+    add(queue.ticks[kind], count)
     if time // LOAD_STEP != _counted:
         count_load(time)
     timer_start(timer, (time // TICK + 1) * TICK)
 
 
 @metal
-def add(counter: Atomic[u64]) -> None:
-    """Count one more; nobody else does."""
-    counter.store(counter.load(order=RELAXED) + 1, order=RELAXED)
+def add(counter: Atomic[u64], count: u64) -> None:
+    """Count more; nobody else does."""
+    counter.store(counter.load(order=RELAXED) + count, order=RELAXED)
 
 
 @metal
