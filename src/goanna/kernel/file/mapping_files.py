@@ -228,6 +228,7 @@ FILES = [
     Generated("/proc/{pid}/smaps", 0o444, text=write_mappings),
     Generated("/proc/{pid}/smaps_rollup", 0o444, text=write_mappings_together),
     Generated("/proc/{pid}/cgroup", 0o444, text=write_groups),
+    Generated("/proc/{pid}/task/{tid}/cgroup", 0o444, text=write_groups),
     Generated("/proc/{pid}/fdinfo", 0o555),
     Generated("/proc/{pid}/fdinfo/{fd}", 0o444, text=write_descriptor),
 ]
