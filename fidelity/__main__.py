@@ -70,6 +70,9 @@ def _measure(options: argparse.Namespace) -> int:
     asked = options.packages or (QUICK if options.quick else None)
     module = options.module and options.module.resolve()
     chosen = [each for each in packages(tools, module) if asked is None or each.path in asked]
+    unknown = sorted(set(options.packages) - {each.path for each in chosen})
+    if unknown or not chosen:
+        raise Failure(f"there is no package with tests: {', '.join(unknown) or module}")
     options.keep.mkdir(parents=True, exist_ok=True)
     keep = options.keep / f"{tools.version}{module.as_posix().replace('/', '_') if module else ''}.json"
     facts = {"Go": tools.version, "kernel": kernel, "date": time.strftime("%Y-%m-%d")}
