@@ -140,7 +140,7 @@ class _Builder:
         """Place a node, and directories above it that nobody declared."""
         above, _, name = path.rpartition("/")
         if above not in self.places:
-            self.add(above, {"mode": S_IFDIR | 0o555, "what": NOTHING})
+            self.add(above, {"mode": S_IFDIR | (0o755 if above.startswith("/sys/") else 0o555), "what": NOTHING})
         assert path not in self.places, path
         index, parent = len(self.nodes), self.nodes[self.places[above]]
         pattern = PATTERNS.get(name, LITERAL)

@@ -8,8 +8,9 @@ from goanna.kernel.base.errno import EACCES, EFAULT, EINVAL, ENOENT, ENOMEM, ENX
 from goanna.kernel.base.text import Text
 from goanna.kernel.file.attributes import Attributes, device_number
 from goanna.kernel.file.description import Description, Operations, create
+from goanna.kernel.file.descriptor_tree import descriptor_of
 from goanna.kernel.file.directory import DirectoryWriter, entry_type
-from goanna.kernel.file.flags import O_ACCMODE, O_RDONLY, S_IFDIR, S_IFMT
+from goanna.kernel.file.flags import O_ACCMODE, O_RDONLY, S_IFDIR, S_IFLNK, S_IFMT
 from goanna.kernel.file.generated_nodes import (
     CACHE,
     DESCRIPTOR,
@@ -36,7 +37,7 @@ from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.file.tree import Entry, Tree, attributes_by_entry, mount_at, root_entry
 from goanna.kernel.memory import pages
 from goanna.kernel.time.wall import real_time
-from goanna.metal import Array, Ptr, Slice, constant, i32, i64, metal, u8, u32, u64, unsafe
+from goanna.metal import Array, Ptr, Slice, constant, i64, metal, u8, u32, u64, unsafe
 
 PROC_MAGIC = 0x9FA0
 SYSFS_MAGIC = 0x62656572
@@ -118,11 +119,7 @@ def made_by_pattern(index: u64, parent: u64, value: u32) -> u64:
 @metal
 def descriptor_there(subject: Subject) -> bool:
     """Whether the process has the descriptor open."""
-    files = hold_files(subject.process)
-    if files is None:
-        return False
-    description = files.get(i32.wrap(subject.item))
-    drop_table(files)
+    description = descriptor_of(subject)
     if description is None:
         return False
     description.drop()
@@ -146,6 +143,20 @@ def owner_of(number: u64) -> tuple[u32, u32]:
 
 
 @metal
+def descriptor_mode(number: u64) -> u32:
+    """The permissions of a link to what is open: as it was opened (Linux tid_fd_update_inode)."""
+    mode: u32 = 0
+    subject = Subject()
+    if find_subject(number, subject) == 0:
+        description = descriptor_of(subject)
+        if description is not None:
+            mode = (0o500 if description.readable() else u32(0)) | (0o300 if description.writable() else u32(0))
+            description.drop()
+        subject.release()
+    return mode
+
+
+@metal
 def device_of(node: Node) -> u64:
     """The number of the device that a node is."""
     return device_number(u32(node.size) >> 8, u32(node.size) & 0xFF)
@@ -159,6 +170,8 @@ def fill_attributes(number: u64, attributes: Attributes) -> i64:
     attributes.inode = number + 1
     attributes.mode = u32(node.mode)
     attributes.user, attributes.group = owner_of(number)
+    if (attributes.mode & S_IFMT) == S_IFLNK and node.pattern == DESCRIPTOR:
+        attributes.mode = S_IFLNK | descriptor_mode(number)
     attributes.links = 1
     if (attributes.mode & S_IFMT) == S_IFDIR:
         attributes.links = 2

@@ -63,6 +63,6 @@ FILES = [
     Generated(f"{CLOCK}/available_clocksource", 0o444, text=b"tsc \n"),
     Generated("/sys/kernel/address_bits", 0o444, text=b"64\n"),
     Generated("/sys/kernel/cpu_byteorder", 0o444, text=b"little\n"),
-    Generated("/sys/fs/cgroup", 0o555),
+    Generated("/sys/fs/cgroup", 0o755),
     *(Generated(f"/sys/{name}", 0o755) for name in ("block", "bus", "class", "dev", "firmware", "module")),
 ]
