@@ -121,6 +121,63 @@ def test_full_disk_leaves_the_old_image(goanna: Goanna, monkeypatch: pytest.Monk
     assert sorted(os.listdir()) == ["program", "program.img"]
 
 
+def test_image_never_takes_the_place_of_a_device_or_pipe(goanna: Goanna) -> None:
+    """Root would replace /dev/null by a file, for everybody."""
+    os.mkfifo("pipe")
+    os.symlink("pipe", "link")
+    for name in ("pipe", "link"):
+        status, _, errors = goanna("build", program(), "-o", name)
+        assert status == 125 and f"{name}: the image can't be written: it is a device" in errors
+    assert Path("pipe").is_fifo() and Path("link").is_symlink()
+
+
+def test_image_goes_where_a_link_points(goanna: Goanna) -> None:
+    os.mkdir("elsewhere")
+    os.symlink("elsewhere/x.img", "link")
+    assert goanna("build", program(), "-o", "link") == (0, "", "")
+    assert Path("link").is_symlink() and Path("elsewhere/x.img").stat().st_size > 0
+    os.symlink("loop", "loop")
+    status, _, errors = goanna("build", "program", "-o", "loop")
+    assert status == 125 and "loop: the image can't be written: Too many levels" in errors
+
+
+def test_output_name_may_be_long_and_not_too_long(goanna: Goanna) -> None:
+    assert goanna("build", program(), "-o", "a" * 255) == (0, "", "")
+    status, _, errors = goanna("build", "program", "-o", "a" * 256)
+    assert status == 125 and "the image can't be written: File name too long" in errors
+
+
+@pytest.mark.parametrize("verb", ["build", "run", "inspect"])
+def test_program_that_is_no_file_is_told(goanna: Goanna, verb: str) -> None:
+    os.mkfifo("pipe")
+    os.symlink("nothing", "link")
+    os.symlink("loop", "loop")
+    status, _, errors = goanna(verb, "pipe")
+    assert status == 126 and "pipe: is a device, a pipe or a socket, and no program" in errors
+    for name in ("link", "./loop"):
+        status, _, errors = goanna(verb, name)
+        assert status == 127 and f"{name}: is a link that leads nowhere" in errors
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root reads every file")
+@pytest.mark.parametrize("verb", ["build", "run", "inspect"])
+def test_program_that_may_not_be_read_is_told(goanna: Goanna, verb: str) -> None:
+    os.chmod(program(), 0)
+    status, _, errors = goanna(verb, "program")
+    assert status == 126 and errors == "goanna: program: can't be read: Permission denied\n"
+
+
+def test_program_whose_reading_fails_is_told(goanna: Goanna) -> None:
+    status, _, errors = goanna("run", "/proc/self/mem")  # nothing is mapped at its beginning
+    assert status == 126 and errors == "goanna: /proc/self/mem: can't be read: Input/output error\n"
+
+
+def test_folder_without_dot_is_an_import_path_to_go(goanna: Goanna) -> None:
+    os.mkdir("server")
+    status, _, errors = goanna("build", "server")
+    assert status == 125 and "If that is meant, write ./server" in errors
+
+
 def test_program_is_not_overwritten_by_its_image(goanna: Goanna) -> None:
     assert goanna("build", program(), "-o", "program")[0] == 125
     assert Path("program").read_bytes() == programs.elf()
@@ -256,6 +313,9 @@ def test_memory_in_words() -> None:
     assert qemu.parse_memory("1g") == 1 << 30 and qemu.parse_memory("512K") == 512 << 10
     for text in ("", "M", "0M", "-1", "1.5G", "64X", "5b"):
         with pytest.raises(ValueError, match="amount of memory"):
+            qemu.parse_memory(text)
+    for text in ("1T", "1024G", "100T", "99999999999999999999G"):
+        with pytest.raises(ValueError, match="write less than 1T"):
             qemu.parse_memory(text)
 
 

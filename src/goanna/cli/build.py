@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from goanna.cli.guest import Guest
@@ -19,9 +20,9 @@ def build(words: Words, output: str | None, guest: Guest) -> int:
         raise Failure(f"{finished}: is an image already", f"Start it with: goanna run {finished}")
     with program_of(words) as program:
         destination = Path(output) if output is not None else Path(f"{program.path.name}.img")
-        if output is not None and (output.endswith("/") or destination.is_dir()):
+        if output is not None and (output.endswith("/") or os.path.isdir(destination)):
             destination = destination / f"{program.path.name}.img"
-        if destination.exists() and destination.samefile(program.path):
+        if os.path.exists(destination) and destination.samefile(program.path):
             raise Failure(f"{destination}: is the program itself", "Name another place with -o.")
         make_image(destination, program, words, guest)
     return 0

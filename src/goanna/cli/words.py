@@ -7,11 +7,12 @@ program/toolchain.py; `-tags=x` always works). What is left is PROGRAM. After `-
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from goanna.failure import Failure, NotFound
+from goanna.failure import CannotRun, Failure, NotFound
 from goanna.program.toolchain import VALUE_FLAGS
 
 
@@ -56,6 +57,10 @@ class Words:
                 )
             return path
         named_by_path = word in (".", "..") or word.startswith(("./", "../", "/"))
+        if path.is_symlink() and not os.path.exists(path):
+            raise NotFound(f"{word}: is a link that leads nowhere")
+        if os.path.exists(path) and not path.is_dir():
+            raise CannotRun(f"{word}: is a device, a pipe or a socket, and no program")
         if named_by_path and "..." not in word and not path.exists():
             raise NotFound(f"{word}: there is no such file or folder")
         return None

@@ -7,7 +7,9 @@ tools recognise an image, and ends with a checksum of what no other one covers: 
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import struct
 import tempfile
 from collections.abc import Iterable
@@ -47,10 +49,16 @@ def write_image(destination: Path, kernel: BuiltKernel, tree: Folder, launch: La
         ) from None
 
 
-def _write_whole(destination: Path, image: _Image) -> None:
-    if destination.is_dir():
-        raise IsADirectoryError(21, "it is a folder")
-    descriptor, temporary = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name}.")
+def _write_whole(named: Path, image: _Image) -> None:
+    destination = Path(os.path.realpath(named))  # where a link points to; a link of a loop stays one
+    kind = stat.S_IFMT(os.lstat(destination).st_mode) if os.path.lexists(destination) else stat.S_IFREG
+    if kind == stat.S_IFDIR:
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if kind == stat.S_IFLNK:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if kind != stat.S_IFREG:  # replaced by a file, /dev/null would be gone for everybody
+        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket")
+    descriptor, temporary = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name[:32]}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             image.write(stream)

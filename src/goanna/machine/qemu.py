@@ -178,15 +178,19 @@ def _escaped(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-_MEMORY_UNITS = {"": MEBIBYTE, "k": 1 << 10, "m": MEBIBYTE, "g": 1 << 30}
+_MEMORY_UNITS = {"": MEBIBYTE, "k": 1 << 10, "m": MEBIBYTE, "g": 1 << 30, "t": 1 << 40}
+_MOST_MEMORY = 1 << 40  # bytes that the 40 address bits of QEMU's emulated processors reach
 
 
 def parse_memory(text: str) -> int:
     """Bytes from `64M`, `1G`, `512MiB`; a bare number is MiB, as in QEMU. Raises ValueError."""
-    found = re.fullmatch(r"(\d+)\s*([kmg]?)(i?b)?", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,20})\s*([kmgt]?)(i?b)?", text.strip().lower())
     if found is None or (found[3] and not found[2]) or int(found[1]) == 0:
         raise ValueError(f"{text!r} is no amount of memory: write it like 64M or 1G")
-    return int(found[1]) * _MEMORY_UNITS[found[2]]
+    size = int(found[1]) * _MEMORY_UNITS[found[2]]
+    if size >= _MOST_MEMORY:
+        raise ValueError(f"{text!r} is more memory than an emulated machine can have: write less than 1T")
+    return size
 
 
 def memory_text(size: int) -> str:

@@ -7,6 +7,8 @@ them. Layout: System V ABI (gabi), "Object Files" and "Program Loading"; the x86
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,8 +104,8 @@ class Program:
 
 
 def is_elf(path: Path) -> bool:
-    """Whether the file begins as an ELF file does. Raises OSError."""
-    with path.open("rb") as stream:
+    """Whether the file begins as an ELF file does. Raises NotFound, or CannotRun where it can't be read."""
+    with _telling(path), path.open("rb") as stream:
         return stream.read(4) == b"\x7fELF"
 
 
@@ -114,8 +116,15 @@ def read_program(path: Path, architecture: str = "amd64") -> Program:
 
 def read_whole(path: Path) -> bytes:
     """The file's bytes. Raises NotFound, or CannotRun where it can't be read."""
-    try:
+    with _telling(path):
         return path.read_bytes()
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Errors of the system in words."""
+    try:
+        yield
     except FileNotFoundError:
         raise NotFound(f"{path}: there is no such file") from None
     except OSError as error:
@@ -203,10 +212,10 @@ class _Reader:
         offset, size, count = header[5], header[9], header[10]
         if count == 0:
             raise self.refuse("is corrupt: it has no program headers, so there is nothing to load")
-        if size != _PROGRAM_HEADER.size or count == _PN_XNUM:
-            raise self.refuse(
-                f"is corrupt: {count} program headers of {size} bytes, and ELF has {_PROGRAM_HEADER.size}"
-            )
+        if size != _PROGRAM_HEADER.size:
+            raise self.refuse(f"is corrupt: program headers of {size} bytes, and ELF has {_PROGRAM_HEADER.size}")
+        if count == _PN_XNUM:
+            raise self.refuse(f"is corrupt: {count:,} program headers, and no program has so many")
         end = offset + size * count
         if end > len(self.data):
             raise self.cut_short("its program headers go", end)

@@ -40,10 +40,16 @@ HOW_TO_GET_GO = "Install Go from https://go.dev/dl, or into this Python environm
 
 
 class GoBuildFailed(Failure):
-    """`go build` failed and has said why itself: there is nothing to add."""
+    """`go build` failed and has said why itself. There is nothing to add, but where a folder may have been meant by
+    what go takes for an import path.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, packages: Sequence[str] = ()) -> None:
         super().__init__("")
+        for each in packages:
+            if os.path.isdir(each) and each.partition("/")[0] not in ("", ".", ".."):
+                self.message = f"{each}: go takes this for an import path, and there is a folder of that name"
+                self.advice = f"If that is meant, write ./{each}"
 
 
 def find_go() -> Path:
@@ -117,7 +123,7 @@ def built_program(
         except OSError as error:
             raise Failure(f"{command[0]}: can't be started: {error.strerror}", HOW_TO_GET_GO) from None
         if status != 0:
-            raise GoBuildFailed
+            raise GoBuildFailed(packages)
         programs = sorted(each for each in Path(folder).rglob("*") if each.is_file())
         if not programs:
             raise CannotRun(f"{named}: go build made no program of it", "PROGRAM is a package main.")
