@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from goanna.cli.guest import DEFAULT_PATH
 from tests.boot.catalogue import OutsideSignal, Run
 
 # What a booted machine may take more than the program itself: QEMU's start and the kernel's, on a busy computer.
@@ -32,8 +33,9 @@ class Outcome:
 
 
 def on_linux(program: Path, run: Run) -> Outcome:
-    """The program as a process of this computer, in an environment that holds what the run sets and nothing else."""
-    environment = dict(run.environment)
+    """The program as a process of this computer, with the variables of a program in an image and those of the run."""
+    home = "/root" if os.getuid() == 0 and run.user is None else "/"  # the image knows no other user
+    environment = {"PATH": os.fsdecode(DEFAULT_PATH), "HOME": home, **run.environment}
     if run.user is None or os.getuid() != 0:
         return outcome_of([str(program), *run.arguments], environment, run.input, run.signal, run.timeout)
     with TemporaryDirectory() as folder:  # where that user may go

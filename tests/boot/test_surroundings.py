@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from goanna.cli.guest import DEFAULT_PATH
 from tests.boot.running import GOANNA
 
 _PROGRAM = """package main
@@ -52,6 +53,9 @@ func main() {
 	}
 	link, err := os.Readlink("link")
 	fmt.Println(link, err)
+	groups, err := os.Getgroups()
+	fmt.Println(groups, err)
+	fmt.Println(os.Getenv("HOME"), os.Getenv("PATH"))
 }
 """
 
@@ -69,9 +73,10 @@ def built(tmp_path_factory: pytest.TempPathFactory, go: str) -> Path:
     os.utime(folder / "files/data", (1_500_000_000, 1_500_000_000))
     (folder / "files/link").symlink_to("data")
     (folder / "passwd").write_text("web:x:33:34::/home/web:\n")
+    (folder / "group").write_text("root:x:0:\nweb:x:34:\nlogs:x:77:you,web\nmail:x:78:web\nother:x:79:you\n")
     (folder / "env").write_text("A=from a file\n")
     flags = ["--tz", "Europe/Berlin", "--hostname", "box", "--user", "web:0", "--workdir", "/srv", "--env-file", "env"]
-    added = ["--add", "files:/srv", "--add", "passwd:/etc/passwd"]
+    added = ["--add", "files:/srv", "--add", "passwd:/etc/passwd", "--add", "group:/etc/group"]
     subprocess.run([*GOANNA, "build", *flags, *added, "program"], cwd=folder, check=True)
     return folder
 
@@ -97,6 +102,8 @@ def test_what_an_image_says_is_what_the_program_sees(built: Path, processors: in
         "<nil>",
         "-rw-r----- 1500000000",
         "data <nil>",
+        "[] <nil>",
+        f"/home/web {os.fsdecode(DEFAULT_PATH)}",
     ]
 
 
@@ -105,6 +112,13 @@ def test_a_run_may_say_otherwise(built: Path, processors: int) -> None:
     lines = seen(built, "-c", str(processors), *flags)
     assert lines[0] == "2026-07-01T21:00:00+09:00" and lines[6] == "other / b"
     assert lines[7] == '"" open data: no such file or directory' and lines[8] == "<nil>"
+    assert lines[-1] == f"/ {os.fsdecode(DEFAULT_PATH)}"  # this image's table has no user 0
+
+
+def test_a_user_is_in_all_groups_that_list_it_and_at_home_where_its_line_says(built: Path) -> None:
+    assert seen(built, "--user", "web", "-e", "PATH=/bin")[-2:] == ["[77 78] <nil>", "/home/web /bin"]
+    assert seen(built, "--user", "web", "-e", "HOME=/srv")[-1].startswith("/srv ")
+    assert seen(built, "--user", "5")[-2:] == ["[] <nil>", f"/ {os.fsdecode(DEFAULT_PATH)}"]
 
 
 def test_a_working_directory_that_is_not_there_is_said(built: Path, processors: int) -> None:

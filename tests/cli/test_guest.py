@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from goanna.cli.guest import DEFAULT_PATH
 from goanna.failure import Failure
 from goanna.image.reading import Image, read_image
 from goanna.image.tree import content, entries
@@ -67,7 +68,8 @@ def test_variables_come_from_files_then_flags(goanna: Goanna, monkeypatch: pytes
     Path("vars").write_text("# comment\n\nA=1\nB=two words\nFROM_HERE\nABSENT_HERE\n")
     assert goanna("build", program(), "--env-file", "vars", "-e", "A=2", "--tz", "Europe/Berlin")[0] == 0
     image = read_image(Path("program.img"))
-    assert image.environment == {b"A": b"2", b"B": b"two words", b"FROM_HERE": b"here", b"TZ": b"Europe/Berlin"}
+    said = {b"A": b"2", b"B": b"two words", b"FROM_HERE": b"here", b"TZ": b"Europe/Berlin"}
+    assert image.environment == {b"PATH": DEFAULT_PATH, b"HOME": b"/root", **said}
 
 
 def test_settings_name_paths_from_where_they_are(goanna: Goanna, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +81,7 @@ def test_settings_name_paths_from_where_they_are(goanna: Goanna, monkeypatch: py
     monkeypatch.chdir("below")
     assert goanna("build", "../program", "-o", "x.img")[0] == 0
     image = read_image(Path("x.img"))
-    assert files(image)["/etc/data"] == b"d" and image.environment == {b"A": b"1"}
+    assert files(image)["/etc/data"] == b"d" and image.environment[b"A"] == b"1"
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ from goanna.image.erofs import File, Folder
 from goanna.image.host_files import HostFiles
 from goanna.image.layout import Wishes
 from goanna.image.surroundings import Needs, add_surroundings, find_needs
-from goanna.image.users import find_user
+from goanna.image.users import find_user, home_of
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
+# Where programs are looked for unless somebody says otherwise.
+DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LARGEST_PROGRAM = 1 << 30  # bytes of an added program that is looked into
 
 
@@ -69,6 +71,11 @@ class Guest:
     def wishes_in(self, tree: Assembly) -> Wishes:
         """The same by an image's tree that is being made."""
         return self.wishes(_content(tree, "/etc/passwd"), _content(tree, "/etc/group"))
+
+    def environment_in(self, tree: Assembly) -> dict[bytes, bytes]:
+        """The variables of a program in this tree: those that were said, PATH, and the user's HOME."""
+        home = home_of(self.user, _content(tree, "/etc/passwd"))
+        return {b"PATH": DEFAULT_PATH, b"HOME": home, **self.environment}
 
     def _needs(self, tree: Assembly, program: Path) -> Needs:
         needs = find_needs(program.read_bytes())

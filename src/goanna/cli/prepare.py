@@ -39,7 +39,10 @@ def make_image(destination: Path, program: Program, words: Words, guest: Guest) 
         tree = guest.tree(program.path, path)
     arguments = [os.fsencode(each) for each in (path, *(words.arguments or []))]
     launch = Launch(
-        path=os.fsencode(path), arguments=arguments, environment=guest.environment, wishes=guest.wishes_in(tree)
+        path=os.fsencode(path),
+        arguments=arguments,
+        environment=guest.environment_in(tree),
+        wishes=guest.wishes_in(tree),
     )
     put_together(destination, tree, launch)
 

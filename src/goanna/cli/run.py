@@ -16,6 +16,7 @@ from goanna.failure import Failure
 from goanna.image.layout import PAGE, Wishes
 from goanna.image.reading import Image, is_image, read_image
 from goanna.image.tree import content, entries
+from goanna.image.users import home_of
 from goanna.machine.accelerator import choose
 from goanna.machine.information import runner_information
 from goanna.machine.life import Start, live
@@ -48,8 +49,9 @@ def run(words: Words, options: Options) -> int:
         check_qemu(qemu.path)
     with _image_of(words, options.guest) as (image, symbols):
         check_memory(image, options.memory)
+        wishes, environment = told_of_user(image, options.guest)
         information = runner_information(
-            image, words.arguments, options.guest.environment, wishes_for(image, options.guest),
+            image, words.arguments, environment, wishes,
             trace=options.trace, verbose=options.verbose, settled=options.gdb, shares=told(shares),
         )  # fmt: skip
         settings = Settings(
@@ -104,12 +106,14 @@ def check_memory(image: Image, memory: int) -> None:
         )
 
 
-def wishes_for(image: Image, guest: Guest) -> Wishes:
-    """What a run says of surroundings, users by the image's own tables."""
+def told_of_user(image: Image, guest: Guest) -> tuple[Wishes, dict[bytes, bytes]]:
+    """What a run says of surroundings and variables, users by the image's own tables."""
+    if guest.user is None:
+        return guest.wishes(b"", b""), guest.environment
     tables = dict.fromkeys(("/etc/passwd", "/etc/group"), b"")
-    if guest.user is not None:
-        tables |= {each.path: content(image.bundle, each) for each in entries(image.bundle) if each.path in tables}
-    return guest.wishes(tables["/etc/passwd"], tables["/etc/group"])
+    tables |= {each.path: content(image.bundle, each) for each in entries(image.bundle) if each.path in tables}
+    passwd = tables["/etc/passwd"]
+    return guest.wishes(passwd, tables["/etc/group"]), {b"HOME": home_of(guest.user, passwd), **guest.environment}
 
 
 def _offset(program: Program) -> int:

@@ -38,6 +38,13 @@ def find_user(text: str, passwd: bytes, groups: bytes) -> User:
     return User(user, group, () if given else _memberships(fields[0] if fields else name, groups, group))
 
 
+def home_of(text: str | None, passwd: bytes) -> bytes:
+    """The home of `--user text`, or of root: what its line in the table says, and the root folder where it has none."""
+    name = "0" if text is None else text.partition(":")[0]
+    fields = next((each for each in _lines(passwd) if name in (each[0], each[2])), [])
+    return fields[5].encode(errors="surrogateescape") if len(fields) > 5 and fields[5] else b"/"
+
+
 def _memberships(name: str, groups: bytes, first: int) -> tuple[int, ...]:
     """The groups whose line in the table lists a user."""
     found = [int(each[2]) for each in _lines(groups) if name in each[3].split(",") and int(each[2]) <= _MOST]
