@@ -42,6 +42,9 @@ def send(socket: Socket, message: Message) -> i64:
     """Send one datagram: its length, or an errno."""
     self = of(socket)
     count = message.transfer.left
+    error = bind_anywhere(self)
+    if error < 0:
+        return -EAGAIN
     if count > LARGEST:
         return -EMSGSIZE
     if message.has(MSG_OOB | MSG_MORE):
@@ -56,8 +59,6 @@ def send(socket: Socket, message: Message) -> i64:
         error = socket.take_error()
     if error == 0 and socket.shut & SHUT_WRITE != 0:
         error = -EPIPE
-    if error == 0:
-        error = bind_anywhere(self)
     if error < 0:
         return error
     if name.address.multicast() and way.interface == 0:
@@ -78,6 +79,8 @@ def target_of(self: DatagramSocket, message: Message, name: Name) -> i64:
         peer = message.peer()
         if len(peer) < 2:
             return -EINVAL
+        if self.socket.family == AF_INET and family_of(peer) == AF_UNSPEC:
+            message.address[0] = AF_INET  # which some programs leave out
         if self.socket.family == AF_INET or family_of(peer) != AF_UNSPEC:
             error = read_target(self, peer, name)
             if error < 0:

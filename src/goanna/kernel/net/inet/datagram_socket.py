@@ -4,7 +4,7 @@ The endpoint's lock protects what who waits looks at; who sleeps does so under i
 """
 
 from goanna.kernel.arch import now
-from goanna.kernel.base.errno import EACCES, EINVAL, ENETUNREACH, ENOPROTOOPT, ENOTCONN, ENOTTY
+from goanna.kernel.base.errno import EACCES, EAFNOSUPPORT, EINVAL, ENETUNREACH, ENOPROTOOPT, ENOTCONN, ENOTTY
 from goanna.kernel.file.flags import (
     FIONREAD,
     POLLERR,
@@ -29,6 +29,7 @@ from goanna.kernel.net.inet.names import (
     any_address,
     family_of,
     may_bind,
+    only_six,
     read_name,
     read_own,
     to_ourselves,
@@ -143,6 +144,8 @@ def bind(socket: Socket, data: Slice[u8]) -> i64:
     error = read_own(socket.family, data, name)
     if error < 0:
         return error
+    if socket.family == AF_INET6 and self.endpoint.local_port != 0:
+        return -EINVAL
     error = may_bind(name, self.wishes.only6, self.wishes.bound)
     if error < 0:
         return error
@@ -152,6 +155,8 @@ def bind(socket: Socket, data: Slice[u8]) -> i64:
         error = take_port(self, name.address, name.port)
         if error == 0:
             self.own = name.address
+            if only_six(name.address):
+                self.wishes.only6 = True
             self.own_port = name.port != 0
             self.scope = name.scope
         return error
@@ -193,6 +198,8 @@ def connect(socket: Socket, data: Slice[u8], nonblocking: bool) -> i64:
             disconnect(self)
         return 0
     name = Name()
+    if self.wishes.only6 and family_of(data) == AF_INET:
+        return -EAFNOSUPPORT
     error = read_target(self, data, name)
     if error < 0:
         return error
@@ -218,12 +225,16 @@ def read_target(self: DatagramSocket, data: Slice[u8], name: Name) -> i64:
     family = self.socket.family
     if family == AF_INET6 and len(data) >= 2 and family_of(data) == AF_INET:
         family = AF_INET
+        if self.wishes.only6:
+            return -ENETUNREACH
     error = read_name(family, data, name)
     if error < 0:
         return error
     to_ourselves(name)
     if name.address.is4() and self.wishes.only6:
         return -ENETUNREACH
+    if not name.address.is4() and self.own.is4() and not self.own.unspecified():
+        return -EAFNOSUPPORT
     if name.address.broadcast() and not self.socket.has(so.SO_BROADCAST):
         return -EACCES
     return 0
@@ -321,8 +332,6 @@ def get_option(socket: Socket, level: u32, name: u32, data: Slice[u8]) -> i64:
             return -ENOPROTOOPT
         put_number(data, 0)
         return 4
-    if level not in (so.IPPROTO_IP, so.IPPROTO_IPV6):
-        return -ENOPROTOOPT
     return get_ip_option(self.wishes, self.endpoint.path, socket.family, level, name, data)
 
 

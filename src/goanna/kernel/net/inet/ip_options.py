@@ -8,6 +8,8 @@ from goanna.kernel.base.errno import (
     ENODEV,
     ENOPROTOOPT,
     ENOTCONN,
+    EOPNOTSUPP,
+    EPROTO,
 )
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.inet import values
@@ -52,6 +54,7 @@ class Wishes:
     discover: Discover
     told: u8  # PACKET_INFORMATION...
     only6: bool
+    stream: bool  # a stream's: nothing of groups
     quiet: bool  # what is sent to a group does not come back
     bound: u32  # SO_BINDTODEVICE: index; 0: none
     group_interface: u32
@@ -82,7 +85,7 @@ def set4(wishes: Wishes, name: u32, data: Slice[u8]) -> i64:
         wishes.group_interface = index
         return error
     value, error = small_number_of(data)
-    if error < 0:
+    if error < 0 and name in (so.IP_TTL, so.IP_MULTICAST_TTL, so.IP_MULTICAST_LOOP):
         return error
     match name:
         case so.IP_TOS:
@@ -90,7 +93,7 @@ def set4(wishes: Wishes, name: u32, data: Slice[u8]) -> i64:
         case so.IP_TTL:
             return set_hops(wishes, value, 1)
         case so.IP_MULTICAST_TTL:
-            return set_group_hops(wishes, value)
+            return set_group_hops(wishes, value) if not wishes.stream else i64(-EINVAL)
         case so.IP_MULTICAST_LOOP:
             wishes.quiet = value == 0
         case so.IP_MTU_DISCOVER:
@@ -117,6 +120,8 @@ def set6(wishes: Wishes, name: u32, data: Slice[u8]) -> i64:
     match name:
         case so.IPV6_UNICAST_HOPS:
             return set_hops(wishes, value, 0)
+        case so.IPV6_MULTICAST_HOPS | so.IPV6_MULTICAST_IF if wishes.stream:
+            return -ENOPROTOOPT
         case so.IPV6_MULTICAST_HOPS:
             return set_group_hops(wishes, value)
         case so.IPV6_MULTICAST_LOOP:
@@ -175,8 +180,8 @@ def set_discover(wishes: Wishes, value: i64) -> i64:
 def get_ip_option(wishes: Wishes, path: Path, family: u32, level: u32, name: u32, data: Slice[u8]) -> i64:
     """getsockopt of both levels: the value's length, or an errno. `path`: the socket's way to its peer."""
     value: u64 = 0
-    if level == so.IPPROTO_IPV6 and family != so.AF_INET6:
-        return -ENOPROTOOPT
+    if level != so.IPPROTO_IP and (level != so.IPPROTO_IPV6 or family != so.AF_INET6):
+        return -ENOPROTOOPT if family == so.AF_INET6 else i64(-EOPNOTSUPP)
     wanted = name + (values.SIX if level == so.IPPROTO_IPV6 else 0)
     match wanted:
         case so.IP_TOS | values.SIX_TCLASS:
@@ -277,6 +282,8 @@ def set_member(wishes: Wishes, joins: bool, group: Address, index: u32) -> i64:
     """Join or leave a group on an interface, 0 for the one that a route or the first link gives."""
     if not group.multicast():
         return -EINVAL
+    if wishes.stream:
+        return -EPROTO
     if joins and index == 0:
         route = Route()
         chosen: Ptr[Interface] = first_link()

@@ -84,6 +84,12 @@ def any_address(family: u32, address: Address) -> None:
 
 
 @metal
+def only_six(address: Address) -> bool:
+    """Whether who binds to it hears of IPv6 alone."""
+    return not address.is4() and not address.unspecified()
+
+
+@metal
 def to_ourselves(name: Name) -> None:
     """What is sent to the any-address goes to this machine, as on Linux."""
     if name.address.unspecified():
@@ -115,6 +121,6 @@ def may_bind(name: Name, only6: bool, bound: u32) -> i64:
 
 
 __all__ = [
-    "AF_INET", "AF_INET6", "AF_UNSPEC", "Name", "any_address", "family_of", "may_bind", "read_name", "to_ourselves",
-    "write_name",
+    "AF_INET", "AF_INET6", "AF_UNSPEC", "Name", "any_address", "family_of", "may_bind", "only_six", "read_name",
+    "read_own", "to_ourselves", "write_name",
 ]  # fmt: skip

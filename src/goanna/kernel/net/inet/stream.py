@@ -4,7 +4,7 @@ from goanna.kernel.arch import now
 from goanna.kernel.base.errno import EAGAIN, EFAULT, EINVAL, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPIPE
 from goanna.kernel.file.pipe import on_broken_pipe
 from goanna.kernel.file.transfer import Transfer
-from goanna.kernel.net.inet.stream_socket import Phase, StreamSocket, of, shut_of
+from goanna.kernel.net.inet.stream_socket import Phase, StreamSocket, conclude, of, shut_of
 from goanna.kernel.net.packet import BUFFER, BUFFER_ROOM, CHUNK, CHUNK_ROOM, HEADROOM, Packet, allocate, drop
 from goanna.kernel.net.socket.message import (
     MSG_ERRQUEUE,
@@ -19,11 +19,9 @@ from goanna.kernel.net.socket.message import (
 )
 from goanna.kernel.net.socket.socket import SHUT_READ, SHUT_WRITE, Socket, sleep_on
 from goanna.kernel.net.tcp import calls
-from goanna.kernel.net.tcp.arrive import finish, retire
 from goanna.kernel.net.tcp.connection import Connection, State
 from goanna.kernel.net.tcp.receive import after_reading, put_back, take_received
 from goanna.kernel.net.tcp.timers import arm, settle
-from goanna.kernel.net.turn import end_turn
 from goanna.metal import Ptr, i64, likely, metal, u32, u64
 
 SMALL = BUFFER_ROOM - HEADROOM  # bytes that one BUFFER holds
@@ -121,35 +119,24 @@ def send_part(self: StreamSocket, transfer: Transfer, room: u64, more: bool) -> 
         drop(packet)
         return -EFAULT
     packet.trim(u32(came))
-    time = now()
-    over = False
-    sent = False
-    with c.lock:
-        held = c.corked
-        c.corked = held or more or transfer.left != 0
-        sent = calls.write(c, packet, time)
-        c.corked = held
-        over = finish(c, time)
-    if over:
-        retire(c, time)
-    end_turn()
-    if not sent:
-        return -EPIPE
-    return 0
+    c.lock.acquire()
+    time = c.moment(now())
+    held = c.corked
+    c.corked = held or more or transfer.left != 0
+    sent = calls.write(c, packet, time)
+    c.corked = held
+    conclude(c, time)
+    return 0 if sent else i64(-EPIPE)
 
 
 @metal
 def push(self: StreamSocket) -> None:
     """Send what waits for more that did not come."""
     c: Connection = self.connection
-    time = now()
-    over = False
-    with c.lock:
-        settle(c, time)
-        over = finish(c, time)
-    if over:
-        retire(c, time)
-    end_turn()
+    c.lock.acquire()
+    time = c.moment(now())
+    settle(c, time)
+    conclude(c, time)
 
 
 @metal
@@ -268,22 +255,18 @@ def copy_part(packet: Packet, offset: u64, count: u64, transfer: Transfer) -> u6
 @metal
 def consume(c: Connection, count: u32) -> None:
     """Take what was read off the queue, and tell the other side of the room."""
-    time = now()
-    over = False
-    with c.lock:
-        while count != 0:
-            packet: Packet = take_received(c)
-            if packet.total <= count:
-                count -= packet.total
-                drop(packet)
-            else:
-                rest = packet.skip(count)
-                count = 0
-                if rest is not None:
-                    put_back(c, rest)
-        after_reading(c, time)
-        arm(c, time)
-        over = finish(c, time)
-    if over:
-        retire(c, time)
-    end_turn()
+    c.lock.acquire()
+    time = c.moment(now())
+    while count != 0:
+        packet: Packet = take_received(c)
+        if packet.total <= count:
+            count -= packet.total
+            drop(packet)
+        else:
+            rest = packet.skip(count)
+            count = 0
+            if rest is not None:
+                put_back(c, rest)
+    after_reading(c, time)
+    arm(c, time)
+    conclude(c, time)

@@ -3,9 +3,11 @@
 from goanna.kernel.arch import now
 from goanna.kernel.base.errno import (
     EADDRINUSE,
+    EAFNOSUPPORT,
     EAGAIN,
     EALREADY,
     ECONNABORTED,
+    ECONNRESET,
     EINPROGRESS,
     EINVAL,
     EISCONN,
@@ -15,23 +17,25 @@ from goanna.kernel.base.errno import (
 )
 from goanna.kernel.file.flags import POLLHUP
 from goanna.kernel.net.inet.names import (
+    AF_INET6,
     AF_UNSPEC,
     Name,
     any_address,
     family_of,
     may_bind,
+    only_six,
     read_name,
     read_own,
     to_ourselves,
     write_name,
 )
 from goanna.kernel.net.inet.stream_options import inherit, take_options
-from goanna.kernel.net.inet.stream_socket import Phase, StreamSocket, hear, hear_listener, of, sockets
+from goanna.kernel.net.inet.stream_socket import Phase, StreamSocket, conclude, hear, hear_listener, of, sockets
 from goanna.kernel.net.path import Discover
 from goanna.kernel.net.socket import numbers as so
 from goanna.kernel.net.socket.socket import SHUT_READ, SHUT_WRITE, Protocol, Socket, prepare, sleep_on
 from goanna.kernel.net.tcp import calls, table
-from goanna.kernel.net.tcp.arrive import close_connection, finish, open_connection, retire
+from goanna.kernel.net.tcp.arrive import close_connection, open_connection
 from goanna.kernel.net.tcp.connection import Connection, State, connections, discard, start
 from goanna.kernel.net.tcp.listener import Listener, close_listener
 from goanna.kernel.net.tcp.table import leave, table_lock
@@ -51,6 +55,7 @@ def make(protocol: Protocol, family: u32, number: i32) -> Ptr[StreamSocket]:
         made.socket.send_limit = SEND_BUFFER
         made.socket.receive_limit = RECEIVE_BUFFER
         made.wishes.discover = Discover.WANT
+        made.wishes.stream = True
         any_address(family, made.listener.binding.local)
     return made
 
@@ -88,6 +93,8 @@ def bind(socket: Socket, data: Slice[u8]) -> i64:
         return error
     if not name.address.is4() and name.address.multicast():
         return -EINVAL
+    if socket.family == AF_INET6 and self.listener.binding.port != 0:
+        return -EINVAL
     error = may_bind(name, self.wishes.only6, self.wishes.bound)
     if error < 0:
         return error
@@ -95,7 +102,10 @@ def bind(socket: Socket, data: Slice[u8]) -> i64:
         if self.phase != Phase.OPEN or self.listener.binding.port != 0:
             return -EINVAL
         self.scope = name.scope
-        return take_port(self, name)
+        error = take_port(self, name)
+        if error == 0 and only_six(name.address):
+            self.wishes.only6 = True
+        return error
 
 
 @metal
@@ -152,8 +162,8 @@ def begin_connect(self: StreamSocket, data: Slice[u8]) -> i64:
         return -ENETUNREACH
     binding = self.listener.binding
     own = binding.local
-    if not own.unspecified() and own.is4() != name.address.is4():
-        return -ENETUNREACH
+    if not name.address.is4() and own.is4() and not own.unspecified():
+        return -EAFNOSUPPORT
     if self.used and not renew(self):
         return -ENOMEM
     c: Connection = self.connection
@@ -167,6 +177,7 @@ def begin_connect(self: StreamSocket, data: Slice[u8]) -> i64:
     c.remote = name.address
     c.remote_port = name.port
     self.scope = bound
+    mark_entry(self, c)
     self.used = True
     self.phase = Phase.CONNECTING
     error = open_connection(c, bound, now())
@@ -229,14 +240,13 @@ def disconnect(self: StreamSocket) -> None:
         stop_listening(self)
         return
     c: Connection = self.connection
-    with c.lock:
-        calls.abort(c, now())
-        self.phase = Phase.OPEN
-        over = finish(c, now())
-    if over:
-        retire(c, now())
-    end_turn()
-    self.socket.take_error()
+    c.lock.acquire()
+    time = c.moment(now())
+    if c.state not in (State.CLOSED, State.TIME_WAIT, State.CLOSING, State.LAST_ACK):
+        self.socket.error = ECONNRESET
+    calls.abort(c, time)
+    self.phase = Phase.OPEN
+    conclude(c, time)
     self.socket.shut = 0
 
 
@@ -279,6 +289,14 @@ def prepare_new(listener: Listener, c: Connection) -> None:
     self = unsafe.at(StreamSocket, listener.owner)
     inherit(c, self.connection)
     take_options(self, c)
+    mark_entry(self, c)
+
+
+@metal
+def mark_entry(self: StreamSocket, c: Connection) -> None:
+    """Say whether others may bind the connection's port while it lasts."""
+    c.entry.reuse_address = self.socket.has(so.SO_REUSEADDR)
+    c.entry.reuse_port = self.socket.has(so.SO_REUSEPORT)
 
 
 @metal
@@ -344,7 +362,8 @@ def name(socket: Socket, target: Slice[u8], peer: bool) -> i64:
         if joined:
             return write_name(socket.family, c.local, c.local_port, self.scope, target)
         binding = self.listener.binding
-        return write_name(socket.family, binding.local, binding.port, self.scope, target)
+        port = binding.port if binding.port != 0 else c.local_port  # of a connection that was: as Linux says
+        return write_name(socket.family, binding.local, port, self.scope, target)
 
 
 @metal
@@ -360,20 +379,19 @@ def shutdown(socket: Socket, how: u32) -> i64:
         if c.state == State.SYN_SENT:
             disconnect(self)
             return 0
-        over = False
         error: i64 = 0
-        with c.lock:
-            if c.state == State.CLOSED:
-                error = -ENOTCONN
-            socket.shut |= how
-            if how & SHUT_WRITE != 0:
-                calls.shut_down(c, now())
-            over = finish(c, now())
-            socket.readers.wake_all()
-            socket.writers.wake_all()
-        if over:
-            retire(c, now())
-        end_turn()
+        c.lock.acquire()
+        time = c.moment(now())
+        if c.state == State.CLOSED:
+            error = -ENOTCONN
+        elif self.phase == Phase.CONNECTING:
+            self.phase = Phase.CONNECTED
+        socket.shut |= how
+        if how & SHUT_WRITE != 0:
+            calls.shut_down(c, time)
+        socket.readers.wake_all()
+        socket.writers.wake_all()
+        conclude(c, time)
     socket.watchers.notify(0xFFFF)
     return error
 
@@ -399,14 +417,11 @@ def linger(self: StreamSocket) -> None:
     c: Connection = self.connection
     socket = self.socket
     until = now() + u64(socket.linger) * 1_000_000_000
-    over = False
-    with c.lock:
-        if c.received.empty():
-            calls.shut_down(c, now())
-        over = finish(c, now())
-    if over:
-        retire(c, now())
-    end_turn()
+    c.lock.acquire()
+    time = c.moment(now())
+    if c.received.empty():
+        calls.shut_down(c, time)
+    conclude(c, time)
     with c.lock:
         while c.state in (State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK):
             self.no_space = True

@@ -3,14 +3,13 @@
 from goanna.kernel.arch import now
 from goanna.kernel.base.errno import EINVAL, ENOENT, ENOPROTOOPT
 from goanna.kernel.net.inet.ip_options import bind_to_device, get_ip_option, set_ip_option
-from goanna.kernel.net.inet.stream_socket import Phase, StreamSocket, of
+from goanna.kernel.net.inet.stream_socket import Phase, StreamSocket, conclude, of
 from goanna.kernel.net.inet.values import number_of
 from goanna.kernel.net.network import MILLISECOND, SECOND
 from goanna.kernel.net.socket import numbers as so
 from goanna.kernel.net.socket.options import put_number
 from goanna.kernel.net.socket.socket import Socket
 from goanna.kernel.net.tcp import calls
-from goanna.kernel.net.tcp.arrive import finish, retire
 from goanna.kernel.net.tcp.connection import (
     DEFAULT_MSS4,
     MOST_RECEIVE_LIMIT,
@@ -21,7 +20,6 @@ from goanna.kernel.net.tcp.connection import (
 )
 from goanna.kernel.net.tcp.sequence import less
 from goanna.kernel.net.tcp.timers import settle
-from goanna.kernel.net.turn import end_turn
 from goanna.metal import Slice, fill, i64, metal, sizeof, struct, u8, u32, u64, unsafe
 
 MOST_KEEP, MOST_PROBES = 32767, 127  # seconds; probes
@@ -61,24 +59,27 @@ def changed(socket: Socket, name: u32) -> None:
     """An option of SOL_SOCKET is another."""
     self = of(socket)
     c: Connection = self.connection
-    over = False
-    with c.lock:
-        match name:
-            case so.SO_SNDBUF:
-                c.send_limit = min(socket.send_limit, u32(LARGEST_LIMIT))
-                c.send_most = c.send_limit
-                c.events |= WRITABLE
-            case so.SO_RCVBUF:
-                c.receive_limit = min(socket.receive_limit, u32(LARGEST_LIMIT))
-                c.receive_most = c.receive_limit
-            case so.SO_KEEPALIVE:
-                calls.set_keep_alive(c, socket.has(so.SO_KEEPALIVE), now())
-            case _:
-                pass
-        over = finish(c, now())
-    if over:
-        retire(c, now())
-    end_turn()
+    c.lock.acquire()
+    time = c.moment(now())
+    match name:
+        case so.SO_SNDBUF:
+            c.send_limit = min(socket.send_limit, u32(LARGEST_LIMIT))
+            c.send_most = c.send_limit
+            c.events |= WRITABLE
+        case so.SO_RCVBUF:
+            c.receive_limit = min(socket.receive_limit, u32(LARGEST_LIMIT))
+            c.receive_most = c.receive_limit
+        case so.SO_REUSEADDR:
+            self.listener.binding.reuse_address = socket.has(name)
+            c.entry.reuse_address = socket.has(name)
+        case so.SO_REUSEPORT:
+            self.listener.binding.reuse_port = socket.has(name)
+            c.entry.reuse_port = socket.has(name)
+        case so.SO_KEEPALIVE:
+            calls.set_keep_alive(c, socket.has(so.SO_KEEPALIVE), time)
+        case _:
+            pass
+    conclude(c, time)
 
 
 @metal
@@ -91,16 +92,12 @@ def set_tcp_option(socket: Socket, name: u32, data: Slice[u8]) -> i64:
         return error
     self = of(socket)
     c: Connection = self.connection
-    over = False
-    result: i64 = 0
-    with c.lock:
-        result = set_locked(c, name, value)
-        if result == 0:
-            settle(c, now())
-            over = finish(c, now())
-    if over:
-        retire(c, now())
-    end_turn()
+    c.lock.acquire()
+    time = c.moment(now())
+    result = set_locked(c, name, value, time)
+    if result == 0:
+        settle(c, time)
+    conclude(c, time)
     return result
 
 
@@ -119,7 +116,7 @@ def within(value: i64, most: i64) -> bool:
 
 
 @metal
-def set_locked(c: Connection, name: u32, value: i64) -> i64:
+def set_locked(c: Connection, name: u32, value: i64, time: u64) -> i64:
     """Set a number, with the connection's lock. 0 or an errno."""
     match name:
         case so.TCP_NODELAY:
@@ -130,7 +127,7 @@ def set_locked(c: Connection, name: u32, value: i64) -> i64:
             if not within(value, MOST_KEEP):
                 return -EINVAL
             c.keep_idle = u64(value) * SECOND
-            calls.set_keep_alive(c, c.keep_alive, now())
+            calls.set_keep_alive(c, c.keep_alive, time)
         case so.TCP_KEEPINTVL:
             if not within(value, MOST_KEEP):
                 return -EINVAL
@@ -230,8 +227,6 @@ def take_wishes(self: StreamSocket, c: Connection) -> None:
 def get_stream_option(socket: Socket, level: u32, name: u32, data: Slice[u8]) -> i64:
     """getsockopt of IP's levels: the value's length, or an errno."""
     self = of(socket)
-    if level not in (so.IPPROTO_IP, so.IPPROTO_IPV6):
-        return -ENOPROTOOPT
     c: Connection = self.connection
     return get_ip_option(self.wishes, c.path, socket.family, level, name, data)
 

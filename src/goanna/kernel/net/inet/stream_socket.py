@@ -18,7 +18,7 @@ from goanna.kernel.file.flags import (
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.net.inet.ip_options import Wishes
 from goanna.kernel.net.socket.socket import SHUT_BOTH, SHUT_READ, SHUT_WRITE, Socket
-from goanna.kernel.net.tcp.arrive import connection_timer, free_connection, on_deadline, on_forget
+from goanna.kernel.net.tcp.arrive import connection_timer, finish, free_connection, on_deadline, on_forget, retire
 from goanna.kernel.net.tcp.connection import (
     CLOSED_EVENT,
     CONNECTED,
@@ -33,9 +33,9 @@ from goanna.kernel.net.tcp.table import table_lock
 from goanna.kernel.net.turn import end_turn
 from goanna.kernel.thread.mutex import Mutex
 from goanna.kernel.time.timer import NEVER, Timer, timer_cancel, timer_start
-from goanna.metal import Ptr, enumeration, i32, metal, struct, u8, u32, unsafe
+from goanna.metal import Ptr, enumeration, i32, metal, struct, u8, u32, u64, unsafe
 
-__all__ = ["Phase", "StreamSocket", "has_room", "hear", "hear_listener", "of", "poll", "shut_of", "sockets"]
+__all__ = ["Phase", "StreamSocket", "conclude", "has_room", "hear", "hear_listener", "of", "poll", "shut_of", "sockets"]
 
 INPUT = POLLIN | POLLRDNORM
 OUTPUT = POLLOUT | POLLWRNORM
@@ -92,6 +92,16 @@ def shut_of(self: StreamSocket) -> u32:
 def has_room(c: Connection) -> bool:
     """Whether poll calls it writable: a third of the send buffer is free (sk_stream_is_writeable)."""
     return c.sent_memory < c.send_limit and c.send_limit - c.sent_memory >= c.sent_memory // 2
+
+
+@metal
+def conclude(c: Connection, time: u64) -> None:
+    """End what was done with a connection: what it has to send goes out, its lock is opened, and the turn is over."""
+    over = finish(c, time)
+    c.lock.release()
+    if over:
+        retire(c, time)
+    end_turn()
 
 
 @metal

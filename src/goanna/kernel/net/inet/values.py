@@ -28,9 +28,11 @@ def number_of(data: Slice[u8]) -> tuple[i64, i64]:
 
 @metal
 def small_number_of(data: Slice[u8]) -> tuple[i64, i64]:
-    """An int, or a byte where there is room for no more, as options of IP are given by older programs; and 0 or
-    -EINVAL."""
-    if 0 < len(data) < 4:
+    """An int, or a byte where there is room for no more, as options of IP are given by older programs; and 0, or
+    -EINVAL if there is nothing."""
+    if len(data) == 0:
+        return 0, -EINVAL
+    if len(data) < 4:
         return i64(data[0]), 0
     return number_of(data)
 

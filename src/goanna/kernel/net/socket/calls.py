@@ -9,7 +9,7 @@ from goanna.kernel.memory import user
 from goanna.kernel.net.families import create, create_pair
 from goanna.kernel.net.socket import options
 from goanna.kernel.net.socket.message import ADDRESS_SIZE, get_address, put_address
-from goanna.kernel.net.socket.numbers import SOL_SOCKET
+from goanna.kernel.net.socket.numbers import IPPROTO_IP, IPPROTO_TCP, SOCK_STREAM, SOL_SOCKET
 from goanna.kernel.net.socket.socket import SHUT_BOTH, Socket, describe, get_socket, reserve_descriptor
 from goanna.metal import Array, Ptr, i32, i64, metal, u8, u32, u64
 
@@ -228,7 +228,8 @@ def tell_option(socket: Socket, level: u32, name: u32, address: u64, length_addr
     room, error = user.get(i32, length_address)
     if error < 0:
         return error
-    if room < 0:
+    streams = level == IPPROTO_TCP and socket.kind == SOCK_STREAM
+    if room < 0 and (level in (SOL_SOCKET, IPPROTO_IP) or streams):  # IPv6 takes it for very much
         return -EINVAL
     value = Array[u8, OPTION_SIZE]()
     found: i64 = -EOPNOTSUPP
@@ -238,6 +239,6 @@ def tell_option(socket: Socket, level: u32, name: u32, address: u64, length_addr
         found = socket.protocol.get_option(socket, level, name, value[:])
     if found < 0:
         return found
-    size = min(u64(found), u64(room))
+    size = u64(found) if room < 0 else min(u64(found), u64(room))
     error = user.copy_out(address, value[0:size])
     return error if error < 0 else user.put(length_address, u32(size))

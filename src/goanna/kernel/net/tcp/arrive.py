@@ -90,11 +90,12 @@ def receive(arrival: Arrival, packet: Packet) -> None:
     if listener is not None and listener.notify is not None:
         listener.notify(listener)
     table_lock.release()
-    segment_arrives(c, packet, segment, arrival.now)
-    over = finish(c, arrival.now)
+    time = c.moment(arrival.now)
+    segment_arrives(c, packet, segment, time)
+    over = finish(c, time)
     c.lock.release()
     if unlikely(over):
-        retire(c, arrival.now)
+        retire(c, time)
 
 
 @metal
@@ -193,6 +194,7 @@ def free_connection(c: Connection) -> None:
 def connection_timer(c: Connection, now: u64) -> None:
     """The connection's deadline may have come. The owner of the timer has set `armed` to NEVER. No lock is held."""
     c.lock.acquire()
+    now = c.moment(now)
     if c.deadline <= now:
         timers.fire(c, now)
     over = finish(c, now)
@@ -219,6 +221,7 @@ def open_connection(c: Connection, bound: u32, now: u64) -> i64:
         return result
     c.lock.acquire()
     table_lock.release()
+    now = c.moment(now)
     first = initial_sequence(c.local, c.remote, c.local_port, c.remote_port, now)
     calls.connect(c, first, stamp_offset(c.local, c.remote), now)
     over = finish(c, now)
@@ -233,6 +236,7 @@ def close_connection(c: Connection, abort: bool, now: u64) -> None:
     """The program has closed: the connection goes on by itself until it is over, and is then forgotten. `abort`: it
     ends at once, by a reset (SO_LINGER with no time, or nobody accepted it)."""
     c.lock.acquire()
+    now = c.moment(now)
     c.orphan = True
     if abort and c.state != State.CLOSED:
         calls.abort(c, now)
@@ -256,18 +260,19 @@ def receive_error(report: Report) -> bool:
     c = unsafe.at(Connection, unsafe.address(entry))
     c.lock.acquire()
     table_lock.release()
+    time = c.moment(report.now)
     ours = at_most(c.send_una, report.sequence) and before(report.sequence, c.send_next)
     over = False
     if ours and report.mtu != 0:
         c.path.mtu = min(c.path.mtu, max(report.mtu, u32(1280) if c.six else u32(552)))
-        calls.mtu_changed(c, report.now)
-        over = finish(c, report.now)
+        calls.mtu_changed(c, time)
+        over = finish(c, time)
     elif ours and c.state in (State.SYN_SENT, State.SYN_RECEIVED) and report.error != 0:
         fail(c, report.error)
-        over = finish(c, report.now)
+        over = finish(c, time)
     elif ours:
         c.soft_error = report.error
     c.lock.release()
     if over:
-        retire(c, report.now)
+        retire(c, time)
     return ours

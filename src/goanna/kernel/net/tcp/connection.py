@@ -132,6 +132,8 @@ class Entry:
     local_port: u16
     remote_port: u16
     kind: EntryKind
+    reuse_address: bool  # another may bind its port that has SO_REUSEADDR, or SO_REUSEPORT, too
+    reuse_port: bool
 
 
 @struct(align=64)
@@ -140,6 +142,7 @@ class Connection:
 
     entry: Entry  # table.py
     lock: SpinLock  # protects all below
+    latest: u64  # the time of the last turn
     state: State
     mode: Mode
     waiting: Waiting
@@ -286,6 +289,12 @@ class Connection:
     accept_link: Link  # of its listener's queue, until the program takes it
     notify: Fn[["Connection"], None]  # there are events, which it takes; with the lock: it wakes who waits, and no more
     owner: u64  # the socket; 0: none
+
+    def moment(self, now: u64) -> u64:
+        """The time for what is done next: never before what was done last. Processors take turns, and one may have
+        looked at the clock before it got the lock."""
+        self.latest = max(self.latest, now)
+        return self.latest
 
     def pipe(self) -> u32:
         """Bytes that are thought to be in the network (RFC 6675 4)."""

@@ -375,6 +375,7 @@ def establish(listener: Listener, half: HalfOpen, arrival: Arrival, segment: tcp
     c.largest_window = c.send_window
     c.window_sequence = half.initial_receive
     c.timer_base = half.began
+    c.latest = half.began
     c.backoff = half.retries
     if half.entry.link.linked():
         leave(half.entry)

@@ -119,6 +119,16 @@ class Binding:
             return self.local.equals(other.local)
         return (self.takes4() and other.takes4()) or (not self.local.is4() and not other.local.is4())
 
+    def meets(self, local: Address) -> bool:
+        """Whether a connection from an address could be one of this binding."""
+        if self.local.unspecified():
+            return self.takes4() if local.is4() else not self.local.is4()
+        return self.local.equals(local)
+
+    def may_share_with(self, entry: Entry) -> bool:
+        """Whether it may have the port of a connection."""
+        return (self.reuse_address and entry.reuse_address) or (self.reuse_port and entry.reuse_port)
+
     def may_share(self, other: "Binding") -> bool:
         """Whether both may have one port all the same (socket(7), SO_REUSEADDR and SO_REUSEPORT)."""
         if self.reuse_address and other.reuse_address and not self.listening and not other.listening:
@@ -149,6 +159,21 @@ def conflict(binding: Binding, port: u16) -> bool:
 
 
 @metal
+def connected(binding: Binding, port: u16) -> bool:
+    """Whether a connection, or what is left of one, is in the way: each has its port as if it were bound (Linux's
+    inet_csk_bind_conflict). With the lock. It looks at all of them: programs bind seldom, and connect often."""
+    for index in range(bucket_mask + 1):
+        bucket = unsafe.at(Bucket, buckets + index * sizeof(Bucket))
+        each = bucket.head()
+        while each is not None:
+            mine = each.local_port == port and each.kind != EntryKind.HALF_OPEN
+            if mine and binding.meets(each.local) and not binding.may_share_with(each):
+                return True
+            each = bucket.after(each)
+    return False
+
+
+@metal
 def bind(binding: Binding, port: u16) -> i64:
     """Bind a port, 0 for any that is free. 0 or -EADDRINUSE."""
     span: u64 = LAST_PORT - FIRST_PORT + 1
@@ -156,7 +181,7 @@ def bind(binding: Binding, port: u16) -> i64:
     with table_lock:
         for step in range(span if port == 0 else u64(1)):
             wanted = port if port != 0 else u16(FIRST_PORT + (start + step) % span)
-            if not conflict(binding, wanted):
+            if not conflict(binding, wanted) and not connected(binding, wanted):
                 binding.port = wanted
                 bindings_of(wanted).append(binding)
                 return 0
@@ -168,7 +193,7 @@ def listen(binding: Binding) -> i64:
     """Have a bound port listened at. 0, or -EADDRINUSE: another one listens there."""
     with table_lock:
         binding.listening = True
-        if conflict(binding, binding.port):
+        if conflict(binding, binding.port) or connected(binding, binding.port):
             binding.listening = False
             return -EADDRINUSE
     return 0

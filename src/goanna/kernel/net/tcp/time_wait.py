@@ -57,6 +57,8 @@ def keep(c: Connection, now: u64) -> None:
     made.entry.remote = c.remote
     made.entry.local_port = c.local_port
     made.entry.remote_port = c.remote_port
+    made.entry.reuse_address = c.entry.reuse_address
+    made.entry.reuse_port = c.entry.reuse_port
     made.expires = now + LENGTH
     made.send_next = c.send_next
     made.receive_next = c.receive_next
