@@ -11,7 +11,7 @@ from tests.kernel.syscall.bench import Machine
 
 STREAM, DATAGRAM, NONBLOCK = 1, 2, 0o4000
 SOL_SOCKET, SO_PASSCRED, SO_PEERCRED, SCM_RIGHTS, SCM_CREDENTIALS = 1, 16, 17, 1, 2
-CTRUNC = 8
+CTRUNC, CMSG_CLOEXEC = 8, 0x40000000
 
 
 class Sockets:
@@ -37,19 +37,19 @@ class Sockets:
         header = struct.pack("QiiQQQQi", 0, 0, 0, vector, 1, self.put(0x400, raw), len(raw), 0)
         return self.machine.raw("sendmsg", descriptor, self.put(0x100, header), 0)
 
-    def receive(self, descriptor, room=256):
+    def receive(self, descriptor, room=256, flags=0):
         vector = self.put(0x200, struct.pack("QQ", self.put(0x300, bytes(64)), 64))
         header = struct.pack("QiiQQQQi", 0, 0, 0, vector, 1, self.put(0x400, bytes(256)), room, 0)
-        count = self.machine.raw("recvmsg", descriptor, self.put(0x100, header), 0)
+        count = self.machine.raw("recvmsg", descriptor, self.put(0x100, header), flags)
         if count < 0:
             return count, {}, 0
-        *_, used, flags = struct.unpack("QiiQQQQi", self.machine.get(self.memory + 0x100, 52))
+        *_, used, told = struct.unpack("QiiQQQQi", self.machine.get(self.memory + 0x100, 52))
         raw, found = self.machine.get(self.memory + 0x400, used), {}
         while len(raw) >= 16:
             length, _, kind = struct.unpack("Qii", raw[:16])
             found[kind] = raw[16:length]
             raw = raw[length + 7 & ~7 :]
-        return self.machine.get(self.memory + 0x300, count), found, flags
+        return self.machine.get(self.memory + 0x300, count), found, told
 
     def close(self, *descriptors):
         for each in descriptors:
@@ -80,6 +80,18 @@ def test_a_descriptor_arrives_under_a_new_number(sockets, kind):
     assert (data, flags) == (b"take", 0)
     assert sockets.send(number, b"through") == 7
     assert sockets.receive(second)[0] == b"through"
+
+
+@pytest.mark.parametrize("kind", [STREAM, DATAGRAM])
+def test_who_asks_for_descriptors_that_close_on_exec_is_told_so(sockets, kind):
+    one, other = sockets.pair(kind)
+    first, _ = sockets.pair()
+    sockets.send(one, b"take", rights(first))
+    _, control, flags = sockets.receive(other, flags=CMSG_CLOEXEC)
+    (number,) = struct.unpack("i", control[SCM_RIGHTS])
+    assert flags == CMSG_CLOEXEC and sockets.machine.raw("fcntl", number, 1, 0) == 1
+    sockets.send(one, b"bytes")
+    assert sockets.receive(other, flags=CMSG_CLOEXEC) == (b"bytes", {}, CMSG_CLOEXEC)
 
 
 def test_descriptors_for_which_there_is_no_room_are_closed(sockets):

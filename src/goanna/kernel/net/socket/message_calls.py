@@ -7,6 +7,7 @@ from goanna.kernel.file.transfer import Transfer, Vector
 from goanna.kernel.memory import pages, user
 from goanna.kernel.net.socket.message import (
     CONTROL_MOST,
+    MSG_CMSG_CLOEXEC,
     MSG_DONTWAIT,
     MSG_ERRQUEUE,
     MSG_WAITFORONE,
@@ -137,6 +138,7 @@ def receive_at(socket: Socket, address: u64, flags: u32) -> i64:
         result = load_vectors(vector, transfer, header)
     if result >= 0:
         message = Message(transfer=transfer, flags=flags, wants_address=header.name != 0)
+        message.told = flags & MSG_CMSG_CLOEXEC  # which Linux tells back
         message.control = header.control
         message.control_left = min(header.control_length, u64(CONTROL_MOST))
         result = receive_message(socket, message)
