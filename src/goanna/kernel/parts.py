@@ -25,7 +25,7 @@ _FAST = {
     "random": "chacha pool",
     "signal": "deliver handler_return mask send state take",
     "syscall": "adapter dispatch",
-    "thread": "create current futex futex_call futex_key mutex queue scheduler stack switch thread wait",
+    "thread": "clone create current futex futex_call futex_key inherit mutex queue scheduler stack switch thread wait",
     "time": "*",
 }
 

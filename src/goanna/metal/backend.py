@@ -22,8 +22,10 @@ from .target import Target
 __all__ = ["assemble", "emit_object", "machine", "object_flags", "parse", "run_passes", "zig"]
 
 
-# LLVM's measure of a callee that is worth a copy at each call. Its own 225 makes the kernel a third larger, and an
-# emulator translate more, for a tenth less work in the longest paths.
+# LLVM's measure of a callee that is worth a copy at each call, where both caller and callee are compiled for speed. Its
+# own 225 makes the kernel a third larger, and an emulator translate more, for a tenth less work in the longest paths.
+# Such callees carry the attribute `inlinehint`, because the limit for all functions, if it is given, holds for those
+# too that are to be small: they would take a tenth more.
 INLINING = 75
 
 # The beginning of what a module defines or declares for others, without the intrinsics.
@@ -122,7 +124,8 @@ def _machine_flags(target: Target) -> list[str]:
 def object_flags(target: Target, level: int) -> list[str]:
     """What clang is told for object files."""
     flags = [
-        "clang", "-cc1", *_machine_flags(target), "-emit-obj", f"-O{level}", "-mllvm", f"-inline-threshold={INLINING}",
+        "clang", "-cc1", *_machine_flags(target), "-emit-obj", f"-O{level}",
+        "-mllvm", f"-inlinehint-threshold={INLINING}",
         f"-mcmodel={target.code_model}", "-mrelocation-model", target.relocation, "-mframe-pointer=all",
         "-ffunction-sections", "-fdata-sections", "-Wno-override-module",
     ]  # fmt: skip

@@ -23,7 +23,7 @@ Two locks of one line are taken in the order of their addresses.
 """
 
 from goanna.kernel.arch import PATIENCE, ending, kick, park, park_begin, park_end, pause, processor_index
-from goanna.metal import ACQUIRE, RELAXED, Atomic, likely, struct, u32, unlikely, wrapping
+from goanna.metal import ACQUIRE, RELAXED, Atomic, likely, metal, struct, u32, unlikely, wrapping
 
 __all__ = ["SpinLock"]
 
@@ -52,6 +52,7 @@ class SpinLock:
             return
         self.spin(me)
 
+    @metal(inline=False)
     def spin(self, me: u32) -> None:
         """The slow half of acquire: read until the lock looks free, so that waiting costs the holder no cache line.
 

@@ -64,9 +64,11 @@ def _header(unit: Unit, instance: Instance, given: list[tuple[str, Type]], resul
     elif function.inline is not None:
         words.append("alwaysinline" if function.inline else "noinline")
     if function.cold:
-        words += ["cold", "optsize"]
+        words += ["cold", "minsize", "optsize"]
     elif unit.is_small(function.module):
         words += ["minsize", "optsize"]
+    if function.inline is None and unit.target.profile != "host":
+        words.append("inlinehint")  # where its caller is compiled for speed: see backend.INLINING
     section = f' section "{function.section}"' if function.section else ""
     parameters = ", ".join(f"{type_.llvm} %arg{index}" for index, (_, type_) in enumerate(given))
     linkage = unit.linkage(instance)

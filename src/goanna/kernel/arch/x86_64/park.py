@@ -62,7 +62,7 @@ def note_kick(frame: Frame) -> None:
 answer_kick.set(note_kick)
 
 
-@metal
+@metal(inline=False)  # once in the kernel, and not wherever a lock is opened
 def kick(targets: u64) -> None:
     """Wake those processors of `targets`, a bit each, that are parked."""
     rest = targets & parked.load()
