@@ -128,6 +128,14 @@ def test_file_that_changes_while_it_is_read_is_named(goanna: Goanna, monkeypatch
     assert status == 125 and "f: changed while it was read" in errors and not Path("program.img").exists()
 
 
+def test_files_too_large_for_an_image_are_refused_before_they_are_read(goanna: Goanna) -> None:
+    with Path("huge").open("wb") as file:
+        file.truncate(5 << 30)
+    status, _, errors = goanna("build", program(), "--add", "huge")
+    assert status == 125 and "the image would have 5.0 GiB" in errors and "--share" in errors
+    assert not [each for each in os.listdir() if "img" in each]
+
+
 def test_an_image_takes_no_more_files(goanna: Goanna) -> None:
     Path("f").write_text("f")
     goanna("build", program())

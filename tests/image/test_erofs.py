@@ -41,6 +41,7 @@ def sample() -> Folder:
     root = Folder(time=1_700_000_000_123_456_789)
     root.add("bin/hello", File(data=bytes(range(256)) * 50, mode=0o755, time=5_000_000_001))
     root.add("etc/empty", File())
+    root.add("etc/old", File(time=-5_000_000_001))
     root.add("etc/exact", File(data=b"x" * BLOCK))
     root.add("etc/link", Link(target=b"../bin/hello"))
     root.add("tmp", Folder(mode=0o1777))
@@ -65,6 +66,7 @@ def test_modes_owners_and_times_are_kept(tmp_path: Path) -> None:
     assert stat.S_IMODE((tree / "bin/hello").stat().st_mode) == 0o755
     assert (tree / "bin/hello").stat().st_mtime_ns == 5_000_000_001
     assert tree.stat().st_mtime_ns == 1_700_000_000_123_456_789
+    assert (tree / "etc/old").stat().st_mtime_ns == -5_000_000_001
     assert stat.S_IMODE((tree / "tmp").stat().st_mode) == 0o1777
     owned = (tree / "owned").stat()
     assert (stat.S_IMODE(owned.st_mode), owned.st_uid, owned.st_gid) == (0o640, 1000, 70000)
@@ -131,7 +133,8 @@ def test_linux_shows_what_was_written(mounted: Path) -> None:
     assert (mounted / "bin/hello").read_bytes() == bytes(range(256)) * 50
     assert (mounted / "bin/hello").stat().st_mtime_ns == 5_000_000_001
     assert os.readlink(mounted / "etc/link") == "../bin/hello"
-    assert sorted(os.listdir(mounted / "etc")) == ["empty", "exact", "link"]
+    assert sorted(os.listdir(mounted / "etc")) == ["empty", "exact", "link", "old"]
+    assert (mounted / "etc/old").stat().st_mtime_ns == -5_000_000_001
     assert mounted.stat().st_nlink == 5
 
 

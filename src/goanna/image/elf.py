@@ -31,6 +31,7 @@ NOTE_TYPE = 1
 NOTE = struct.Struct("<III8sQQ")
 _NOTE_CONTENT = 16
 CHECKSUM = struct.Struct("<Q")
+LARGEST_IMAGE = 1 << 31  # bytes: QEMU counts them in an int, and q35 may have so much memory below its devices
 _FILE_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 
@@ -91,6 +92,12 @@ class _Image:
         table = 8 * self.blocks
         roots = 8 * -(-table // CHECKSUM_BLOCK)
         self.layout = lay_out(kernel_end, len(self.panic_table), len(self.boot), table, roots, self.tree.size)
+        if self.layout.end > LARGEST_IMAGE:
+            raise Failure(
+                f"the image would have {self.layout.end / (1 << 30):.1f} GiB, and QEMU starts what has at most "
+                f"{LARGEST_IMAGE >> 30}",
+                "Large folders need not be in it: --share HOST:GUEST",
+            )
 
     def write(self, stream: BinaryIO) -> None:
         headers, offsets = self._placed()

@@ -31,6 +31,7 @@ _EXTENDED = 1
 _FEATURE_CHECKSUM, _FEATURE_MTIME = 1, 2
 LONGEST_NAME = 255
 _COPY = 1 << 20
+_ALL = (1 << 64) - 1  # seconds before 1970 are negative ones, as Linux reads them
 # Files under this size have a short last part behind their inode: larger ones don't save much, and may be mapped.
 _SMALL = 1 << 16
 _SHORT = BLOCK // 2
@@ -215,7 +216,7 @@ class _Inode:
         seconds, nanoseconds = divmod(node.time, 1_000_000_000)
         return INODE.pack(
             _EXTENDED | layout << 1, 0, node.type | node.mode, 0, self.size, place, self.number, node.uid, node.gid,
-            seconds, nanoseconds, self.links,
+            seconds & _ALL, nanoseconds, self.links,
         )  # fmt: skip
 
 

@@ -141,7 +141,7 @@ class Node:
         return max(self.pages.count, (self.image_end + (PAGE_SIZE - 1)) // PAGE_SIZE)
 
 
-MOST_SECONDS = 9_000_000_000  # since 1970, of a file of the image: what 64 bits of nanoseconds hold
+MOST_SECONDS = 9_000_000_000  # before or since 1970, of a file of the image: what 64 bits of nanoseconds hold
 MOST_LINKS = 1 << 30
 DAY = 24 * 3600 * 1_000_000_000
 
@@ -235,7 +235,8 @@ def image_node(image: Image, inode: Inode) -> Ptr[Node]:
         node.special_device = u64(inode.device)
     node.size = inode.size
     node.image_end = inode.size
-    time = i64(min(inode.modified, MOST_SECONDS)) * 1_000_000_000 + i64(inode.modified_nanoseconds)
+    seconds = min(max(i64.wrap(inode.modified), -MOST_SECONDS), MOST_SECONDS)
+    time = seconds * 1_000_000_000 + i64(inode.modified_nanoseconds)
     node.access_time = time
     node.modify_time = time
     node.change_time = time
