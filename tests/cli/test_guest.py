@@ -136,6 +136,21 @@ def test_files_too_large_for_an_image_are_refused_before_they_are_read(goanna: G
     assert not [each for each in os.listdir() if "img" in each]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('memory = "lots"', "goanna.toml:1: memory: 'lots' is no amount of memory: write it like 64M or 1G"),
+        ("\n\ncpus = 99", "goanna.toml:3: cpus: "),
+        ('machine = "cray"', "goanna.toml:1: machine: "),
+        ('timeout = "soon"', "goanna.toml:1: timeout: "),
+    ],
+)
+def test_settings_that_no_flag_takes_are_said_by_their_line(goanna: Goanna, text: str, said: str) -> None:
+    Path("goanna.toml").write_text(text)
+    status, output, errors = goanna("run", program())
+    assert (status, output) == (125, "") and said in errors
+
+
 def test_an_image_takes_no_more_files(goanna: Goanna) -> None:
     Path("f").write_text("f")
     goanna("build", program())

@@ -101,10 +101,24 @@ def test_switch_that_is_off_adds_nothing(tmp_path: Path) -> None:
     assert settings(tmp_path, "trace = false") == []
 
 
-@pytest.mark.parametrize("text", ["colour = 1", "memory = [[1]]", "trace = 5", "not toml", "memory = true"])
-def test_wrong_settings_name_the_file(tmp_path: Path, text: str) -> None:
-    with pytest.raises(Failure, match=r"goanna\.toml"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\ncolour = 1", "goanna.toml:2: colour is no flag"),
+        ("[section]\na = 1", "goanna.toml:1: section is no flag"),
+        ("memory = [[1]]", "goanna.toml:1: memory is a text or a number, not [[1]]"),
+        ('# of the machine\n"memory" = true', "goanna.toml:2: memory is a text or a number, not true"),
+        ('memory = ["64M"]', "goanna.toml:1: memory is a text or a number, not ['64M']"),
+        ("env.A = true", "goanna.toml:1: env is a text, a list or a table of them, not true"),
+        ("trace = 5", "goanna.toml:1: trace is true or false, not 5"),
+        ("not toml", "goanna.toml: is not TOML"),
+        ("memory = 1\nmemory = 2\n", "(at line 2"),
+    ],
+)
+def test_wrong_settings_name_the_file_the_line_and_what_is_expected(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(Failure) as caught:
         settings(tmp_path, text)
+    assert said in str(caught.value)
 
 
 def test_settings_are_looked_for_up_to_the_projects_top(tmp_path: Path) -> None:

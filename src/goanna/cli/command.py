@@ -7,10 +7,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
-from goanna.cli.project import find_settings, settings_words
+from goanna.cli.project import find_settings, settings_by_place
 from goanna.cli.words import Words, split, split_test
+from goanna.failure import Failure
 
 _KEPT = "goanna.words"
 
@@ -58,8 +60,22 @@ def _settings_of(command: Any, ctx: Any) -> tuple[list[str], list[str]]:
         return [], []
     verbs = ctx.parent.command.commands.values() if ctx.parent is not None else [command]
     known = {flag for verb in verbs for flag in _flags(verb)}
-    words = split(settings_words(path, own, known), own)
+    places = settings_by_place(path, own, known)
+    for place, word in places:
+        _check(command, ctx, place, word)
+    words = split([word for _, word in places], own)
     return words.own, words.go_flags
+
+
+def _check(command: Any, ctx: Any, place: str, word: str) -> None:
+    """Raise Failure for a flag's value that typer won't take, by its place in goanna.toml."""
+    flag, given, value = word.partition("=")
+    for parameter in command.params:
+        if given and flag in parameter.opts:
+            try:
+                parameter.process_value(ctx, [value] if parameter.multiple else value)
+            except typer.BadParameter as error:
+                raise Failure(f"{place}: {error.message}") from None
 
 
 def words_of(ctx: Any) -> Words:
