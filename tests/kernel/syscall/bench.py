@@ -240,7 +240,10 @@ def start(address: u64, image_size: u64) -> i64:
     with tree_lock:
         publish_thread(thread)
     current_thread = thread
-    return process_setup.setup_process(process, None, 0)
+    result = process_setup.setup_process(process, None, 0)
+    thread.files = process.files
+    thread.place = process.place
+    return result
 
 
 @metal

@@ -51,6 +51,11 @@ def no_thread_setup(new: Thread, maker: Ptr[Thread], flags: u64) -> i64:
 
 
 @metal
+def no_files(new: Thread, maker: Thread, flags: u64) -> i64:
+    return 0
+
+
+@metal
 def no_thread_teardown(thread: Thread) -> None:
     pass
 
@@ -121,6 +126,8 @@ HOOKS = (
     (threads.signal_process_teardown, no_process_teardown),
     (threads.file_process_setup, no_process_setup),
     (threads.file_process_teardown, no_process_teardown),
+    (threads.file_thread_setup, no_files),
+    (threads.file_thread_teardown, no_thread_teardown),
     (threads.deliver_signals, no_signals),
     (threads.tell_of_death, unwanted),
     (threads.cut_tie, no_tie),

@@ -224,7 +224,7 @@ def clone(machine, *values):
         (PLAIN | PARENT, -errno.EINVAL),
         (PLAIN | PIDFD | PARENT_SETTID, -errno.EINVAL),
         (PLAIN | PIDFD | DETACHED, -errno.EINVAL),
-        (PLAIN & ~FILES, -errno.EINVAL),
+        (PLAIN & ~FILES, 2),
         (17, 2),
         (VM | VFORK | 17, 2),
         (VM | SIGHAND | 17, -errno.EINVAL),

@@ -12,8 +12,9 @@ from goanna.kernel.exec.program import Program
 from goanna.kernel.exec.script import ScriptLine, read_line
 from goanna.kernel.exec.stack import Start
 from goanna.kernel.file.executable import set_executable
-from goanna.kernel.file.execute_files import close_marked, own_files
+from goanna.kernel.file.execute_files import close_marked
 from goanna.kernel.file.flags import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX
+from goanna.kernel.file.thread_files import adopt, own_files
 from goanna.kernel.file.walk import Path
 from goanna.kernel.identity.execute_credentials import credentials_for
 from goanna.kernel.identity.limits import limit_new_space
@@ -137,7 +138,7 @@ def name_it(execution: Execution, directory: i32, path: Path) -> None:
         text.number(u64(u32.wrap(directory)))
         if path.end != 0:
             text.byte(SLASH)
-        files = current().process.files
+        files = current().files
         execution.closes_name = files.closes_on_exec(directory)
     text.put(path.rest())
     execution.name_length = text.position
@@ -248,7 +249,8 @@ def change_over(me: Thread, process: Process, memory: AddressSpace, execution: E
     spaces.release(old)
     end_borrowing(process)
     execute_signals()
-    if own_files(process) < 0:
+    adopt(me)
+    if own_files(me) < 0:
         execution.close()
         end_process(SIGSEGV)
     entry = execution.program.description.entry
@@ -258,7 +260,7 @@ def change_over(me: Thread, process: Process, memory: AddressSpace, execution: E
     take_name(me, process, execution.name())
     forget_thread(me)
     process.barriers.store(0)
-    close_marked(process.files)
+    close_marked(me.files)
 
 
 @metal

@@ -26,12 +26,11 @@ from goanna.kernel.file.flags import (
 )
 from goanna.kernel.file.node import now
 from goanna.kernel.file.permission import WRITE, entry_permitted
-from goanna.kernel.file.place import walk_from
+from goanna.kernel.file.place import my_place, walk_from
 from goanna.kernel.file.tree import Entry
 from goanna.kernel.file.walk import Path
 from goanna.kernel.identity.credentials import CAP_CHOWN, CAP_FOWNER, CAP_FSETID, capable, in_group, mine
 from goanna.kernel.memory import user
-from goanna.kernel.thread.current import current_process
 from goanna.metal import Array, Ptr, i32, i64, metal, struct, u8, u32, u64, unsafe
 
 S_ISGID = 0o2000
@@ -335,7 +334,7 @@ def sys_utime(address: u64, times_address: u64) -> i64:
 @metal
 def sys_umask(mask: u32) -> i64:
     """umask(2): the one before."""
-    process = current_process()
-    old = process.umask
-    process.umask = mask & 0o777
+    place = my_place()
+    old = place.umask
+    place.umask = mask & 0o777
     return i64(old)

@@ -1,9 +1,9 @@
-"""From a number that a program gives to the open file description, in the running process's table."""
+"""From a number that a program gives to the open file description, in the running thread's table."""
 
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.flags import O_PATH
 from goanna.kernel.file.table import FileTable
-from goanna.kernel.thread.current import current_process
+from goanna.kernel.thread.current import current, current_process
 from goanna.metal import Ptr, i32, i64, metal, u64, unsafe
 
 RLIMIT_NOFILE = 7  # include/uapi/asm-generic/resource.h
@@ -11,8 +11,8 @@ RLIMIT_NOFILE = 7  # include/uapi/asm-generic/resource.h
 
 @metal
 def files() -> FileTable:
-    """The descriptor table of the running process, which has one as long as it makes calls: not checked each time."""
-    return unsafe.at(FileTable, unsafe.address(current_process().files))
+    """The descriptor table of the running thread, which has one as long as it makes calls: not checked each time."""
+    return unsafe.at(FileTable, unsafe.address(current().files))
 
 
 @metal

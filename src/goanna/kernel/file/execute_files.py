@@ -1,27 +1,9 @@
-"""What execve does to open files: the table becomes the process's own, and what is marked so is closed."""
+"""What execve does to open files: what is marked so is closed."""
 
-from goanna.kernel.base.errno import ENOMEM
-from goanna.kernel.file.subject import hanging_lock
-from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS, FileTable, copy_table, drop_table
-from goanna.kernel.thread.process import Process
-from goanna.metal import i32, i64, metal
+from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS, FileTable
+from goanna.metal import i32, metal
 
-__all__ = ["close_marked", "own_files"]
-
-
-@metal
-def own_files(process: Process) -> i64:
-    """Have a process share its descriptors with no other (CLONE_FILES). 0 or -ENOMEM. May sleep."""
-    shared: FileTable = process.files
-    if shared.references.load() == 1:
-        return 0
-    own = copy_table(shared)
-    if own is None:
-        return -ENOMEM
-    with hanging_lock:
-        process.files = own
-    drop_table(shared)
-    return 0
+__all__ = ["close_marked"]
 
 
 @metal

@@ -31,13 +31,12 @@ from goanna.kernel.file.flags import (
     S_IFSOCK,
 )
 from goanna.kernel.file.names import link_name, make_name, remove_name
-from goanna.kernel.file.place import walk_from
+from goanna.kernel.file.place import my_place, walk_from
 from goanna.kernel.file.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, move_name
 from goanna.kernel.file.tree import LINKABLE, Entry, child_of
 from goanna.kernel.file.walk import Path
 from goanna.kernel.identity.credentials import CAP_DAC_READ_SEARCH, capable
 from goanna.kernel.memory import pages, user
-from goanna.kernel.thread.current import current_process
 from goanna.metal import Ptr, Slice, i32, i64, metal, u8, u32, u64, unsafe
 
 
@@ -89,7 +88,7 @@ def missing_or_there(parent: Entry, path: Path) -> i64:
 @metal
 def with_umask(mode: u32) -> u32:
     """Permissions for a new file."""
-    return mode & 0o7777 & ~current_process().umask
+    return mode & 0o7777 & ~my_place().umask
 
 
 @metal

@@ -1,19 +1,18 @@
 """unshare, setns, mount, umount2 and pivot_root, as a kernel answers that has one namespace of each kind.
 
-unshare gives a process that shares its descriptors or directories with another its own. What is mounted is settled at
+unshare gives a thread that shares its descriptors or directories with another its own. What is mounted is settled at
 the start of the machine: of the file systems that Linux would make at run time none can be made here.
 """
 
-from goanna.kernel.base.errno import EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, ENOSYS, EPERM
+from goanna.kernel.base.errno import EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOSYS, EPERM
 from goanna.kernel.file.descriptors import get_file
-from goanna.kernel.file.execute_files import own_files
 from goanna.kernel.file.flags import AT_FDCWD
-from goanna.kernel.file.place import Place, copy_place, drop_place, entry_at
-from goanna.kernel.file.subject import hanging_lock
+from goanna.kernel.file.place import entry_at
+from goanna.kernel.file.thread_files import own_files, own_place
 from goanna.kernel.file.tree import MOUNT, Entry
 from goanna.kernel.identity.credentials import CAP_SYS_ADMIN, capable
 from goanna.kernel.memory import user
-from goanna.kernel.thread.current import current_process
+from goanna.kernel.thread.current import current, current_process
 from goanna.kernel.thread.inherit import (
     CLONE_FILES,
     CLONE_FS,
@@ -24,7 +23,6 @@ from goanna.kernel.thread.inherit import (
     CLONE_VM,
     NAMESPACES,
 )
-from goanna.kernel.thread.process import Process
 from goanna.metal import Array, Ptr, constant, i32, i64, metal, u8, u32, u64
 
 CLONE_SYSVSEM = 0x40000  # undo values of semaphores: there are none
@@ -47,12 +45,12 @@ UMOUNT_NOFOLLOW = 8
 
 @metal
 def sys_unshare(flags: u64) -> i64:
-    """unshare(2). A thread among others can have nothing of its own here: -EINVAL."""
+    """unshare(2)."""
     if (flags & ~u64(UNSHARED)) != 0:
         return -EINVAL
     process = current_process()
     several = process.thread_count > 1
-    if several and (flags & (ALONE | CLONE_FS | CLONE_FILES | CLONE_NEWUSER)) != 0:
+    if several and (flags & (ALONE | CLONE_NEWUSER)) != 0:
         return -EINVAL
     if (flags & CLONE_VM) != 0 and process.space.references.load() > 1:
         return -EINVAL
@@ -61,25 +59,10 @@ def sys_unshare(flags: u64) -> i64:
         return -EINVAL if mine else -EPERM
     error: i64 = 0
     if (flags & CLONE_FS) != 0:
-        error = own_place(process)
+        error = own_place(current())
     if error == 0 and (flags & CLONE_FILES) != 0:
-        error = own_files(process)
+        error = own_files(current())
     return error
-
-
-@metal
-def own_place(process: Process) -> i64:
-    """Have a process of one thread share its directories with no other. 0 or -ENOMEM."""
-    old: Place = process.place
-    if old.references.load() == 1:
-        return 0
-    fresh = copy_place(old)
-    if fresh is None:
-        return -ENOMEM
-    with hanging_lock:
-        process.place = fresh
-    drop_place(old)
-    return 0
 
 
 @metal

@@ -43,12 +43,11 @@ from goanna.kernel.file.flags import (
 )
 from goanna.kernel.file.names import make_name, make_nameless
 from goanna.kernel.file.permission import READ, WRITE, entry_permitted
-from goanna.kernel.file.place import walk_from
+from goanna.kernel.file.place import my_place, walk_from
 from goanna.kernel.file.tree import LINKABLE, Entry, attributes_by_entry, own, tell_both
 from goanna.kernel.file.walk import RESOLVE_BENEATH, RESOLVE_CACHED, RESOLVE_IN_ROOT, Path
 from goanna.kernel.identity.credentials import CAP_FOWNER, capable, mine
 from goanna.kernel.memory import user
-from goanna.kernel.thread.current import current_process
 from goanna.metal import Ptr, constant, i32, i64, metal, sizeof, struct, u8, u32, u64
 
 PATH_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC  # all that matters with O_PATH
@@ -179,7 +178,7 @@ def open_path(directory: i32, path: Path, flags: u32, mode: u32) -> tuple[Ptr[De
 @metal
 def make_missing(path: Path, mode: u32) -> tuple[Ptr[Entry], i64]:
     """Make the file that a walk did not find."""
-    bits = mode & MODE_BITS & ~current_process().umask
+    bits = mode & MODE_BITS & ~my_place().umask
     return make_name(path.missing_in, path.last(), S_IFREG | bits, 0, b"", -EACCES)
 
 
@@ -192,7 +191,7 @@ def make_temporary(directory: Entry, flags: u32, mode: u32) -> tuple[Ptr[Entry],
         error = -EOPNOTSUPP
         nameless = directory.tree.create is not None and directory.tree.elsewhere is None
         if nameless or directory.tree.read_only:
-            made, error = make_nameless(directory, S_IFREG | (mode & MODE_BITS & ~current_process().umask))
+            made, error = make_nameless(directory, S_IFREG | (mode & MODE_BITS & ~my_place().umask))
     if made is not None and (flags & O_EXCL) == 0:
         made.flags |= LINKABLE
     directory.drop()

@@ -13,8 +13,8 @@ from goanna.kernel.identity.credentials import CAP_SYS_CHROOT, capable
 from goanna.kernel.memory import user
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.memory.pages import allocate, release
-from goanna.kernel.thread.current import current_process
-from goanna.metal import Atomic, Ptr, i32, i64, metal, struct, u8, u64, unsafe
+from goanna.kernel.thread.current import current
+from goanna.metal import Atomic, Ptr, i32, i64, metal, struct, u8, u32, u64, unsafe
 
 
 @struct
@@ -25,6 +25,7 @@ class Place:
     lock: SpinLock  # protects all below
     root: Ptr[Entry]
     directory: Ptr[Entry]
+    umask: u32  # permissions that new files don't get
 
     def get_root(self) -> Entry:
         """The root, with a reference."""
@@ -63,6 +64,7 @@ def create_place() -> Ptr[Place]:
     if place is not None:
         place.references.store(1)
         root_entry.hold()
+        place.umask = 0o022
         place.root = root_entry
         root_entry.hold()
         place.directory = root_entry
@@ -75,6 +77,7 @@ def copy_place(source: Place) -> Ptr[Place]:
     place = places.allocate()
     if place is not None:
         place.references.store(1)
+        place.umask = source.umask
         place.root = source.get_root()
         place.directory = source.get_directory()
     return place
@@ -91,8 +94,8 @@ def drop_place(place: Place) -> None:
 
 @metal
 def my_place() -> Place:
-    """Where the running process stands."""
-    return current_process().place
+    """Where the running thread stands."""
+    return current().place
 
 
 @metal

@@ -8,6 +8,7 @@ from goanna.kernel.file.subject import hanging_lock
 from goanna.kernel.file.table import FileTable, copy_table, create_table, drop_table
 from goanna.kernel.file.terminal_session import leader_ended
 from goanna.kernel.identity.credentials import become_root
+from goanna.kernel.thread.current import current
 from goanna.kernel.thread.process import Process
 from goanna.kernel.thread.thread import file_process_setup, file_process_teardown
 from goanna.metal import Ptr, i64, metal, u32, u64
@@ -48,18 +49,19 @@ def begin(process: Process) -> i64:
 
 @metal
 def inherit(process: Process, parent: Process, flags: u64) -> i64:
-    """A child."""
+    """A child, of the running thread."""
+    me = current()
     set_executable(process, get_executable(parent))
     if (flags & CLONE_FS) != 0:
-        parent.place.references.add(1)
-        process.place = parent.place
+        me.place.references.add(1)
+        process.place = me.place
     else:
-        process.place = copy_place(parent.place)
+        process.place = copy_place(me.place)
     if (flags & CLONE_FILES) != 0:
-        parent.files.references.add(1)
-        process.files = parent.files
+        me.files.references.add(1)
+        process.files = me.files
     else:
-        process.files = copy_table(parent.files)
+        process.files = copy_table(me.files)
     return -ENOMEM if process.place is None or process.files is None else i64(0)
 
 

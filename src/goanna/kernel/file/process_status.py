@@ -3,7 +3,8 @@
 from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.text import Text
 from goanna.kernel.file.accounting_files import write_allowed
-from goanna.kernel.file.subject import Subject, hold_space
+from goanna.kernel.file.place import drop_place
+from goanna.kernel.file.subject import Subject, hold_place, hold_space
 from goanna.kernel.file.terminal_calls import device_of
 from goanna.kernel.memory.space import AddressSpace, release
 from goanna.kernel.thread.process import (
@@ -283,8 +284,11 @@ def write_status(text: Text, subject: Subject) -> i64:
     process: Process = subject.process
     text.put(b"Name:\t")
     text.string(thread.name[:])
-    text.put(b"\nUmask:\t")
-    text.octal(u64(process.umask), 4)
+    place = hold_place(process)
+    if place is not None:
+        text.put(b"\nUmask:\t")
+        text.octal(u64(place.umask), 4)
+        drop_place(place)
     text.put(b"\nState:\t")
     letter = state_letter(thread)
     text.byte(letter)

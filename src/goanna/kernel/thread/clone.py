@@ -1,7 +1,6 @@
 """clone and clone3: what their arguments may be, and new threads of a process. New processes are made in fork.py.
 
-A thread shares all that a process keeps, so one without its maker's descriptors (CLONE_FILES) or directories (CLONE_FS)
-is refused; so are handlers that two processes share (CLONE_SIGHAND without CLONE_THREAD).
+Handlers that two processes share (CLONE_SIGHAND without CLONE_THREAD) are refused.
 
 Source: Linux kernel/fork.c, copy_process and clone3_args_valid.
 """
@@ -16,7 +15,6 @@ from goanna.kernel.thread.inherit import (
     CLONE_CHILD_SETTID,
     CLONE_CLEAR_SIGHAND,
     CLONE_DETACHED,
-    CLONE_FILES,
     CLONE_FS,
     CLONE_INTO_CGROUP,
     CLONE_NEWNS,
@@ -42,6 +40,8 @@ from goanna.kernel.thread.queue import make_ready
 from goanna.kernel.thread.thread import (
     PID_MAXIMUM,
     Thread,
+    file_thread_setup,
+    file_thread_teardown,
     free_thread,
     publish_thread,
     signal_thread_setup,
@@ -169,8 +169,6 @@ def clone(frame: Frame, arguments: CloneArguments, wanted: u32) -> i64:
         return -EINVAL if flags & CLONE_SIGHAND != 0 else start_process(frame, arguments, wanted)
     if flags & (CLONE_VFORK | CLONE_PIDFD) != 0:
         return -ENOSYS
-    if flags & (CLONE_FS | CLONE_FILES) != CLONE_FS | CLONE_FILES:
-        return -EINVAL
     return start_thread(frame, arguments, wanted)
 
 
@@ -183,12 +181,17 @@ def start_thread(frame: Frame, arguments: CloneArguments, wanted: u32) -> i64:
     if new is None:
         return -ENOMEM
     inherit(new, me, frame, arguments)
-    result = signal_thread_setup(new, me, flags)
+    result = file_thread_setup(new, me, flags)
+    if result == 0:
+        result = signal_thread_setup(new, me, flags)
+        if result != 0:
+            file_thread_teardown(new)
     if result != 0:
         free_thread(new)
         return result
     result = enter_table(new, wanted)
     if result < 0:
+        file_thread_teardown(new)
         signal_thread_teardown(new)
         free_thread(new)
         return result

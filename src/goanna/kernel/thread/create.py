@@ -63,7 +63,6 @@ def make_process() -> Ptr[Process]:
         return None
     process.references.store(1)
     process.started = now()
-    process.umask = 0o022
     process.dumpable = 1
     return process
 

@@ -19,6 +19,7 @@ from goanna.kernel.thread.thread import (
     Process,
     Thread,
     file_process_teardown,
+    file_thread_teardown,
     machine_end,
     release_thread,
     signal_process_teardown,
@@ -82,6 +83,7 @@ def end_thread(status: u32) -> None:
     process = current_process()
     leader = me.id == process.id
     forget_user_memory(me)
+    file_thread_teardown(me)
     signal_thread_teardown(me)
     # Once the thread is off the list, another may be the last and take the memory down.
     table_switch(kernel_table)

@@ -96,7 +96,6 @@ def share(child: Process, me: Thread, flags: u64) -> i64:
     child.references.add(1)
     child.limits = parent.limits
     copy(child.credentials, parent.credentials)
-    child.umask = parent.umask
     child.memory_adjustment = parent.memory_adjustment
     child.least_adjustment = parent.least_adjustment
     child.dumpable = parent.dumpable

@@ -133,7 +133,6 @@ class Process:
     barriers: Atomic[u32]  # membarrier registrations
     memory_adjustment: i32  # when memory runs out, thousandths of all that its use counts more (oom_score_adj)
     least_adjustment: i32  # ... and how low whoever isn't privileged may set it
-    umask: u32
     dumpable: u32
     name: Array[u8, 16]
     watchers: "goanna.kernel.file.watch.Watchers"  # who polls a descriptor of it (pidfd) for its end

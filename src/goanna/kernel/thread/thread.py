@@ -28,6 +28,8 @@ __all__ = [
     "dying",
     "file_process_setup",
     "file_process_teardown",
+    "file_thread_setup",
+    "file_thread_teardown",
     "find_thread",
     "frame_of",
     "free_thread",
@@ -118,6 +120,8 @@ class Thread:
     nice: i32  # -20 to 19
     io_priority: u16  # class and level, see io_priority_calls.py
 
+    files: Ptr["goanna.kernel.file.table.FileTable"]  # its process's, or with a reference one of its own
+    place: Ptr["goanna.kernel.file.place.Place"]  # the same
     signals: Ptr["goanna.kernel.signal.state.ThreadSignals"]
     awaited: u32  # while it waits for children: the one, 0 for any
     set_child_tid: u64  # user address where a new process's first thread leaves its number (CLONE_CHILD_SETTID)
@@ -146,6 +150,8 @@ signal_process_setup = hook(Fn[[Process, Ptr[Process], u64], i64])
 signal_process_teardown = hook(Fn[[Process], None])
 file_process_setup = hook(Fn[[Process, Ptr[Process], u64], i64])
 file_process_teardown = hook(Fn[[Process], None])
+file_thread_setup = hook(Fn[[Thread, Thread, u64], i64])
+file_thread_teardown = hook(Fn[[Thread], None])
 # A process has ended: its parent gets the signal of that number (0: none). True: that one won't wait for it.
 # The callers of this hook and the next two hold the process tree lock.
 tell_of_death = hook(Fn[[Process, u32], bool])
@@ -262,6 +268,10 @@ def publish_thread(thread: Thread) -> None:
     if thread.process is not None:
         thread.process.threads.append(thread)
         thread.process.thread_count += 1
+        if thread.files is None:
+            thread.files = thread.process.files
+        if thread.place is None:
+            thread.place = thread.process.place
 
 
 @metal
