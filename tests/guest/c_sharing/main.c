@@ -62,9 +62,9 @@ static void try_clone(const char *name, int flags, int shares_files, int shares_
     await();
     printf("%s\n", name);
     say("  descriptor opened there is seen here", is_open(opened) == shares_files || opened == kept);
-    say("  descriptor closed there is closed here", !is_open(kept) == shares_files);
+    say("  descriptor closed there is closed here", is_open(kept) != shares_files);
     getcwd(where, sizeof where);
-    say("  directory", !strcmp(where, shares_place ? "/tmp" : "/"));
+    say("  directory", 0 == strcmp(where, shares_place ? "/tmp" : "/"));
     mask = umask(022);
     say("  mask of new files", mask == (shares_place ? 0 : 022));
     for (int each = 3; each < 20; each++)
@@ -102,7 +102,7 @@ static void try_unshare(const char *name, long flags, int own_files, int own_pla
     printf("%s: %s, a child sees %x\n", name, strerror(seen & 0xff), seen >> 8);
     say("  the descriptor is open here", is_open(kept) == own_files);
     getcwd(where, sizeof where);
-    say("  the directory is the same here", !strcmp(where, "/") == own_place);
+    say("  the directory is the same here", (strcmp(where, "/") == 0) == own_place);
     close(kept);
 }
 
