@@ -67,10 +67,10 @@ def open_named_pipe(node: Node, flags: u32) -> tuple[Ptr[Description], i64]:
     access = flags & O_ACCMODE
     if access not in (O_RDONLY, O_WRONLY):
         access = O_RDWR
-    if access == O_WRONLY and (flags & O_NONBLOCK) != 0 and pipe.readers == 0:
-        return None, -ENXIO
-    waits = access != O_RDWR and (access == O_WRONLY or (flags & O_NONBLOCK) == 0)
+    waits = access != O_RDWR and (flags & O_NONBLOCK) == 0
     with pipe.busy:
+        if access == O_WRONLY and (flags & O_NONBLOCK) != 0 and pipe.readers == 0:
+            return None, -ENXIO
         # From here on who opens the other end may find this one, do all that it wants, and close it again.
         seen = pipe.write_opens if access == O_RDONLY else pipe.read_opens
         waits = waits and not has_partner(pipe, access, seen)

@@ -4,9 +4,9 @@ It shares no code with the driver. What it does with what it is told is the test
 for, and tells what lies in them.
 """
 
-from goanna.kernel.device.registers import RegisterSpace
-from goanna.metal import Array, constant, metal, static, struct, u8, u16, u32, u64, unsafe
+from goanna.metal import Array, metal, static, struct, u8, u16, u32, u64, unsafe
 from tests.kernel.device.virtio.model import BASE, at
+from tests.kernel.device.virtio.space import word_registers
 
 QUEUES = 10
 QUEUE_SIZE = 32
@@ -181,29 +181,4 @@ def obey() -> None:
             model.opened |= 1 << port
 
 
-@metal
-def read8(address: u64) -> u8:
-    return u8.wrap(read32(address))
-
-
-@metal
-def read16(address: u64) -> u16:
-    return u16.wrap(read32(address))
-
-
-@metal
-def write8(address: u64, value: u8) -> None:
-    write32(address, u32(value))
-
-
-@metal
-def write16(address: u64, value: u16) -> None:
-    write32(address, u32(value))
-
-
-SPACE = constant(
-    RegisterSpace,
-    {
-        "read8": read8, "read16": read16, "read32": read32, "write8": write8, "write16": write16, "write32": write32,
-    },
-)  # fmt: skip
+SPACE = word_registers(read32, write32)
