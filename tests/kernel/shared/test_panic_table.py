@@ -107,9 +107,9 @@ def test_head_is_checked(table: bytes, unit: Any) -> None:
     assert unit.call(panicking.valid, table, len(table))
     assert not unit.call(panicking.valid, table, len(table) - 1)
     assert not unit.call(panicking.valid, b"\0" * 8 + table[8:], len(table))
-    many = PanicTable.pack(size=len(table), blocks=1 << 29)
+    many = PanicTable.pack(size=len(table), site_blocks=1 << 29)
     assert not unit.call(panicking.valid, many + table[len(many) :], len(table))
-    many = PanicTable.pack(size=len(table), sites=1 << 30)
+    many = PanicTable.pack(size=len(table), function_blocks=1 << 30)
     assert not unit.call(panicking.valid, many + table[len(many) :], len(table))
 
 
@@ -152,7 +152,10 @@ def test_a_damaged_table_gives_some_answer(unit: Any, table: bytes, linked: Any,
     for at in data.draw(st.lists(st.integers(head, len(table) - 1), min_size=1, max_size=20)):
         damaged[at] = data.draw(st.integers(0, 255))
     for address in places:
-        unit.call(panicking.find, bytes(damaged), address)
+        site = unit.call(panicking.find, bytes(damaged), address)
+        function = unit.call(panicking.function_at, bytes(damaged), address)
+        texts(unit, bytes(damaged), site, panicking.file_of, panicking.reason_of)
+        texts(unit, bytes(damaged), function, panicking.module_of, panicking.name_of)
 
 
 def full_name(unit: Any, table: bytes, address: int) -> str:
@@ -164,4 +167,4 @@ def full_name(unit: Any, table: bytes, address: int) -> str:
 
 
 def texts(unit: Any, table: bytes, number: int, *functions: Any) -> list[str]:
-    return [bytes(unit.call(function, table, number)).decode() for function in functions]
+    return [bytes(unit.call(function, table, number)).decode("latin-1") for function in functions]

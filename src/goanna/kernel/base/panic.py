@@ -18,12 +18,13 @@ from goanna.kernel.arch import (
 )
 from goanna.kernel.base.text import Text
 from goanna.kernel.shared.control import FAILURE_STATUS
-from goanna.kernel.shared.panic_table import NOT_FOUND, PanicTable
+from goanna.kernel.shared.panic_table import NOT_FOUND, PanicTable, TextReader
 from goanna.metal import Array, Atomic, Fn, Ptr, Slice, hook, metal, static, u8, u32, u64, unsafe
 
 __all__ = ["describe_program", "fail", "kernel_fault", "panic_output", "set_panic_table"]
 
 LONGEST = 8192  # bytes of text
+LONGEST_NAME = 256  # bytes of a text of the panic table, which may be damaged
 DEEPEST = 32  # calls in a back trace
 STACK_SIZE = 16384  # bytes: a back trace does not leave the stack on which it starts
 
@@ -56,8 +57,8 @@ def kernel_fault(frame: Frame, vector: u32, code: u64, address: u64) -> None:
         if panic_table is not None:
             site = panic_table.site(frame.program_counter())
         text.put(b"goanna: kernel panic: ")
-        if site != NOT_FOUND and len(panic_table.reason(site)) != 0:
-            text.put(panic_table.reason(site))
+        if site != NOT_FOUND and panic_table.fails(site):
+            put_text(panic_table.reason(site))
         else:
             text.put(fault_name(vector))
             text.put(b", code 0x")
@@ -121,7 +122,7 @@ def place(address: u64, lead: Slice[u8]) -> None:
         put_function(panic_table.function(address))
     if site != NOT_FOUND:
         text.byte(0x28)
-        text.put(panic_table.file(site))
+        put_text(panic_table.file(site))
         text.byte(0x3A)
         text.number(panic_table.line(site))
         text.byte(0x29)
@@ -136,11 +137,22 @@ def put_function(function: u64) -> None:
     """A function of the panic table, with its module, and a space."""
     if function != NOT_FOUND:
         module = panic_table.module(function)
-        text.put(module)
-        if len(module) != 0:
+        if put_text(module):
             text.byte(0x2E)
-        text.put(panic_table.name(function))
+        put_text(panic_table.name(function))
         text.byte(0x20)
+
+
+@metal
+def put_text(offset: u64) -> bool:
+    """A text of the panic table. False if it is empty."""
+    reader = TextReader(table=panic_table, position=offset)
+    for index in range(u64(LONGEST_NAME)):
+        byte = reader.next()
+        if byte == 0:
+            return index != 0
+        text.byte(byte)
+    return True
 
 
 @metal
