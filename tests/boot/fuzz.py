@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from goanna.kernel.build import built_kernel
 from goanna.kernel.shared.control import FAILURE_STATUS
 from goanna.machine.life import TIMEOUT_STATUS
 from tests.boot.catalogue import Run, guests
@@ -67,6 +68,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=DEFAULT_CALLS, help=f"calls a seed (default {DEFAULT_CALLS})")
     parser.add_argument("--jobs", type=int, default=2, help="machines at a time (default 2)")
     options = parser.parse_args()
+    built_kernel()  # whose time is no machine's
     failures = 0
     for verdict in fuzz_all(range(options.first, options.first + options.seeds), options.calls, options.jobs):
         last = verdict.output.strip().splitlines()[-1:] or [""]

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sort"
+	"syscall"
 	"time"
 )
 
@@ -101,6 +102,7 @@ func main() {
 	ticker()
 	stopped()
 	monotonic()
+	adjusted()
 }
 
 // ticker asks that ticks keep to the schedule: no drift. Single ones may be late, or left out, on a busy computer.
@@ -144,4 +146,15 @@ func monotonic() {
 		last = now
 	}
 	fmt.Println("wall clock is set:", last.Year() >= 2025 && last.Year() < 2100)
+}
+
+// adjusted asks what programs that watch clocks ask for; what a daemon has made of a clock may differ.
+func adjusted() {
+	var state syscall.Timex
+	_, err := syscall.Adjtimex(&state)
+	fmt.Println("clock:", err, state.Tick, state.Tolerance, state.Precision)
+	fmt.Println("its time is now:", time.Since(time.Unix(state.Time.Sec, 0)).Abs() < time.Minute)
+	state.Modes = 1 << 15
+	_, err = syscall.Adjtimex(&state)
+	fmt.Println("half of adjtime:", err)
 }

@@ -158,6 +158,7 @@ mlockall hex
 munlockall
 prctl prctl hex hex hex hex
 arch_prctl arch_prctl pointer
+adjtimex pointer
 setrlimit limit rlimit@16
 chroot path
 sync
@@ -256,6 +257,7 @@ pivot_root path path
 sendmmsg fd pointer size message_flags
 recvmmsg fd pointer size message_flags timespec@16
 getcpu ints!4 ints!4 pointer
+clock_adjtime clock pointer
 syncfs fd
 renameat2 dirfd path dirfd path hex
 seccomp int hex pointer

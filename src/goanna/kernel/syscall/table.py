@@ -64,7 +64,7 @@ from goanna.kernel.thread import (
     priority_calls,
     robust,
 )
-from goanna.kernel.time import clock, sleep
+from goanna.kernel.time import adjust_calls, clock, sleep
 from goanna.metal import MetalFunction
 
 # Modules that fill in hooks of those below them and have no call of their own.
@@ -159,6 +159,8 @@ BODIES: dict[str, MetalFunction] = {
     "settimeofday": clock.sys_settimeofday,
     "time": clock.sys_time,
     "clock_settime": clock.sys_clock_settime,
+    "adjtimex": adjust_calls.sys_adjtimex,
+    "clock_adjtime": adjust_calls.sys_clock_adjtime,
     "clock_gettime": clock.sys_clock_gettime,
     "clock_getres": clock.sys_clock_getres,
     "nanosleep": sleep.sys_nanosleep,
