@@ -194,10 +194,10 @@ def kernel_checksum(headers: bytes, parts: Iterable[bytes]) -> int:
     return whole.intdigest()
 
 
-def checksums(data: bytes) -> bytes:
+def checksums(data: bytes | memoryview) -> bytes:
     """The xxh64 of each block of some bytes, as the kernel reads them."""
-    view = memoryview(data)
-    sums = [xxhash.xxh64_intdigest(view[at : at + CHECKSUM_BLOCK]) for at in range(0, len(view), CHECKSUM_BLOCK)]
+    with memoryview(data) as view:
+        sums = [xxhash.xxh64_intdigest(view[at : at + CHECKSUM_BLOCK]) for at in range(0, len(view), CHECKSUM_BLOCK)]
     return struct.pack(f"<{len(sums)}Q", *sums)
 
 

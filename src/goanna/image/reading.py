@@ -5,9 +5,13 @@ Says what is wrong before a machine starts for nothing.
 
 from __future__ import annotations
 
+import mmap
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from goanna.failure import CannotRun
 from goanna.image.elf import CHECKSUM, NOTE, NOTE_NAME, NOTE_TYPE, checksums, kernel_checksum
 from goanna.kernel.shared.boot import WORKING_MEMORY, BootInformation, ImageHeader
 from goanna.layouts import packed, size_of, unpacked
-from goanna.program.elf import PT_LOAD, PT_NOTE, Segment, parse_segments, read_whole
+from goanna.program.elf import PT_LOAD, PT_NOTE, Segment, parse_segments, telling
 
 # Whatever the length of its content is, which has changed with the versions.
 _OWN_NOTE = re.compile(
@@ -37,9 +41,16 @@ class Image:
     arguments: list[bytes]
     environment: dict[bytes, bytes]
     program: bytes
-    bundle: bytes
+    bundle_place: slice
     kernel_size: int
     end: int
+
+    @cached_property
+    def bundle(self) -> bytes:
+        """The tree, read from the file when it is first asked for: to start an image, nobody looks into it."""
+        with telling(self.path), self.path.open("rb") as stream:
+            stream.seek(self.bundle_place.start)
+            return stream.read(self.bundle_place.stop - self.bundle_place.start)
 
     @property
     def memory(self) -> int:
@@ -55,11 +66,24 @@ def is_image(path: Path) -> bool:
 
 def read_image(path: Path) -> Image:
     """Read an image and check all of it. Raises CannotRun with what is wrong."""
-    return _Reader(path, read_whole(path)).image()
+    with _mapped(path) as data:
+        return _Reader(path, data).image()
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
+    """A file's bytes where the system has them: to copy them takes longer than to check them."""
+    with telling(path), path.open("rb") as stream:
+        if stream.seek(0, 2) == 0:
+            yield b""
+            return
+        data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    with data:
+        yield data
 
 
 class _Reader:
-    def __init__(self, path: Path, data: bytes) -> None:
+    def __init__(self, path: Path, data: bytes | mmap.mmap) -> None:
         self.path, self.data = path, data
         self.segments = parse_segments(path, data)
 
@@ -74,7 +98,7 @@ class _Reader:
         table = self.part(header.checksums, "checksum table")
         roots = self.part(header.roots, "checksum table's own checksums")
         panic_table = self.part(header.panic_table, "panic table")
-        bundle = self.part(header.bundle, "bundle")
+        bundle = self.place(header.bundle, "bundle")
         for data, expected, name in (
             (boot, header.boot_checksum, "boot information"),
             (roots, header.roots_checksum, "checksum table's own checksums"),
@@ -94,7 +118,7 @@ class _Reader:
             arguments=_strings(boot, information.arguments),
             environment={key: value for key, _, value in pairs},
             program=_text(boot, information.program),
-            bundle=bundle,
+            bundle_place=bundle,
             kernel_size=self.kernel_size(header.panic_table.address) + len(panic_table),
             end=header.image_end,
         )
@@ -137,20 +161,29 @@ class _Reader:
 
     def at(self, address: int, size: int) -> bytes | None:
         """The bytes that are loaded at a physical address, if the image holds them all."""
+        place = self.place_of(address, size)
+        return self.data[place] if place is not None else None
+
+    def place_of(self, address: int, size: int) -> slice | None:
+        """Where they are in the file."""
         for each in self.segments:
             start = address - each.physical
             if each.kind == PT_LOAD and start >= 0 and start + size <= each.file_size:
-                return self.data[each.offset + start : each.offset + start + size]
+                return slice(each.offset + start, each.offset + start + size)
         return None
 
-    def part(self, region: Any, name: str) -> bytes:
-        data = self.at(region.address, region.size)
-        if data is None:
+    def place(self, region: Any, name: str) -> slice:
+        place = self.place_of(region.address, region.size)
+        if place is None:
             raise self.altered(f"its {name} is not where its header says")
-        return data
+        return place
 
-    def check_bundle(self, bundle: bytes, table: bytes) -> None:
-        found = checksums(bundle)
+    def part(self, region: Any, name: str) -> bytes:
+        return self.data[self.place(region, name)]
+
+    def check_bundle(self, bundle: slice, table: bytes) -> None:
+        with memoryview(self.data) as whole, whole[bundle] as view:
+            found = checksums(view)
         if len(table) != len(found):
             raise self.altered("its checksum table has another length than its bundle")
         if table != found:

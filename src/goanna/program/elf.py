@@ -6,6 +6,7 @@ them. Layout: System V ABI (gabi), "Object Files" and "Program Loading"; the x86
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,7 +106,7 @@ class Program:
 
 def is_elf(path: Path) -> bool:
     """Whether the file begins as an ELF file does. Raises NotFound, or CannotRun where it can't be read."""
-    with _telling(path), path.open("rb") as stream:
+    with telling(path), path.open("rb") as stream:
         return stream.read(4) == b"\x7fELF"
 
 
@@ -116,13 +117,13 @@ def read_program(path: Path, architecture: str = "amd64") -> Program:
 
 def read_whole(path: Path) -> bytes:
     """The file's bytes. Raises NotFound, or CannotRun where it can't be read."""
-    with _telling(path):
+    with telling(path):
         return path.read_bytes()
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Errors of the system in words."""
+def telling(path: Path) -> Iterator[None]:
+    """What the system says of a path that can't be read, as NotFound or CannotRun."""
     try:
         yield
     except FileNotFoundError:
@@ -131,13 +132,13 @@ def _telling(path: Path) -> Iterator[None]:
         raise CannotRun(f"{path}: can't be read: {error.strerror}") from None
 
 
-def parse_segments(path: Path, data: bytes) -> tuple[Segment, ...]:
+def parse_segments(path: Path, data: bytes | mmap.mmap) -> tuple[Segment, ...]:
     """The program headers of a 64-bit little-endian ELF file, each within the file. Raises CannotRun."""
     return _Reader(path, data).segments()
 
 
 class _Reader:
-    def __init__(self, path: Path, data: bytes) -> None:
+    def __init__(self, path: Path, data: bytes | mmap.mmap) -> None:
         self.path, self.data = path, data
 
     def refuse(self, reason: str, advice: str = "") -> CannotRun:
