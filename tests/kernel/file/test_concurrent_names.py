@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from goanna.kernel.arch.host.processors import random
 from goanna.kernel.base.errno import ENOENT
-from goanna.kernel.file import epoll, generated_tree, integrity, mapped, memory_file, node_end, pipe
+from goanna.kernel.file import epoll, generated_tree, integrity, mapped, memory_file, node_end, pipe, signal_driven
 from goanna.kernel.file.description import Description, descriptions
 from goanna.kernel.file.flags import O_APPEND, O_RDWR, S_IFDIR, S_IFREG
 from goanna.kernel.file.image_tree import TMP_TREE
@@ -23,7 +23,7 @@ from goanna.metal import Array, Atomic, Ptr, Slice, i64, metal, static, u8, u32,
 from tests.kernel.syscall.bench import CONSOLE_HOOKS
 from tests.kernel.thread.simulation import Simulation, pass_user, spend
 
-assert generated_tree and mapped and node_end and epoll  # they fill in hooks
+assert generated_tree and mapped and node_end and epoll and signal_driven  # they fill in hooks
 
 RECORD_SIZE = 700  # bytes: records cross pages
 rounds = static(u64)

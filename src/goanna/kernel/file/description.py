@@ -51,6 +51,7 @@ class Description:
     entry: Ptr["goanna.kernel.file.tree.Entry"]  # where it was opened, referenced; None for what has no path
     position_lock: Mutex  # protects position
     position: u64  # bytes from the start, or a directory's cookie
+    owner: Atomic[u64]  # address of who is told by signals (signal_driven.py), or 0
     watch_lock: SpinLock  # protects watches
     watches: List("goanna.kernel.file.epoll.Item", "file_link")  # the epoll items that watch it
 
@@ -114,6 +115,8 @@ descriptions = Cache(Description)
 
 # Called when a description that epoll watches has lost its last reference (set by epoll.py).
 on_watched_release = hook(Fn[[Description], None])
+# Called when a description that has an owner has lost its last reference (set by signal_driven.py).
+on_owned_release = hook(Fn[[Description], None])
 # A process closes a descriptor, one of the table at this address, that refers to a description (set by locks.py).
 on_descriptor_close = hook(Fn[[Description, u64], None])
 # A description that may own locks has lost its last reference (set by locks.py).
@@ -147,6 +150,8 @@ def destroy(description: Description) -> None:
     """End a description that nobody refers to."""
     if not description.watches.empty():
         on_watched_release(description)
+    if description.owner.load() != 0:
+        on_owned_release(description)
     if description.entry is not None:
         on_locked_release(description)
     if description.operations.release is not None:

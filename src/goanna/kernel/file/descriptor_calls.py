@@ -1,15 +1,17 @@
 """The calls on descriptors themselves: dup and its kin, close, close_range, fcntl."""
 
-from goanna.kernel.base.errno import EBADF, EINVAL
+from goanna.kernel.base.errno import EBADF, EFAULT, EINVAL
 from goanna.kernel.file import flags
 from goanna.kernel.file.description import Description, close
 from goanna.kernel.file.descriptors import descriptor_limit, files, get_file
-from goanna.kernel.file.flags import O_CLOEXEC, O_DIRECT, O_PATH, S_IFIFO, S_IFMT, S_IFREG, SETTABLE_FLAGS
+from goanna.kernel.file.flags import FASYNC, O_CLOEXEC, O_DIRECT, O_PATH, S_IFIFO, S_IFMT, S_IFREG, SETTABLE_FLAGS
 from goanna.kernel.file.lock_calls import record_lock
 from goanna.kernel.file.memory_descriptor import add_seals, get_seals
 from goanna.kernel.file.pipe_calls import pipe_capacity, pipe_resize
+from goanna.kernel.file.signal_driven import get_owner, set_asynchronous, set_owner, set_owner_signal
 from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS
-from goanna.kernel.thread.current import current_process
+from goanna.kernel.file.thread_files import own_files
+from goanna.kernel.thread.current import current
 from goanna.metal import i32, i64, metal, u32, u64, unsafe
 
 # What a descriptor that only names a place (O_PATH) answers.
@@ -92,11 +94,13 @@ def sys_close(descriptor: i32) -> i64:
 
 @metal
 def sys_close_range(first: u32, last: u32, options: u32) -> i64:
-    """close_range(2). CLOSE_RANGE_UNSHARE is done where only one thread uses the table, which it then need not copy."""
+    """close_range(2)."""
     if (options & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) != 0 or first > last:
         return -EINVAL
-    if (options & CLOSE_RANGE_UNSHARE) != 0 and current_process().thread_count > 1:
-        return -EINVAL
+    if (options & CLOSE_RANGE_UNSHARE) != 0:
+        error = own_files(current())
+        if error < 0:
+            return error
     table = files()
     end = min(last, MAXIMUM_DESCRIPTORS - 1) + 1
     number = first
@@ -115,7 +119,7 @@ def sys_close_range(first: u32, last: u32, options: u32) -> i64:
 
 @metal
 def sys_fcntl(descriptor: i32, command: u32, argument: u64) -> i64:
-    """fcntl(2): duplication, flags, pipe sizes. What needs locks, leases or SIGIO answers EINVAL."""
+    """fcntl(2). No file has leases: EINVAL."""
     description = get_file(descriptor)
     if description is None:
         return -EBADF
@@ -141,9 +145,15 @@ def control(descriptor: i32, description: Description, command: u32, argument: u
         case flags.F_GETFL:
             return i64(description.status.load())
         case flags.F_SETFL:
-            return set_status(description, u32.wrap(argument))
+            return set_status(descriptor, description, u32.wrap(argument))
+        case flags.F_SETOWN | flags.F_SETOWN_EX:
+            return set_owner(description, argument, command == flags.F_SETOWN_EX)
         case flags.F_GETOWN | flags.F_GETSIG:
-            return 0
+            return get_owner(description, 0, command == flags.F_GETSIG)
+        case flags.F_GETOWN_EX:
+            return get_owner(description, argument, False) if argument != 0 else -EFAULT
+        case flags.F_SETSIG:
+            return set_owner_signal(description, argument)
         case flags.F_DUPFD_QUERY:
             return same_description(description, i32.wrap(argument))
         case flags.F_GETPIPE_SZ:
@@ -178,10 +188,14 @@ def set_descriptor_flags(descriptor: i32, wanted: u32) -> i64:
 
 
 @metal
-def set_status(description: Description, wanted: u32) -> i64:
+def set_status(descriptor: i32, description: Description, wanted: u32) -> i64:
     """F_SETFL: what can change changes, the rest is ignored."""
     if (wanted & O_DIRECT) != 0 and (description.mode() & S_IFMT) not in (S_IFIFO, S_IFREG):
         return -EINVAL
+    if ((wanted ^ description.status.load()) & FASYNC) != 0:
+        error = set_asynchronous(description, descriptor, (wanted & FASYNC) != 0)
+        if error < 0:
+            return error
     description.change_status(SETTABLE_FLAGS, wanted & SETTABLE_FLAGS)
     return 0
 
