@@ -60,11 +60,14 @@ while request := link.recv(56):
 """
 
 
-# The child's root becomes a file system in memory, with another at /tmp, in a mount namespace of its own.
+# The child's root becomes a file system in memory, with another at /tmp, in a mount namespace of its own; its network
+# has nothing but a loopback interface.
 _ENTER = """
-import tempfile
+import fcntl, tempfile
 libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
-assert libc.unshare(0x20000) == 0
+assert libc.unshare(0x40020000) == 0
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 0x49))
 assert libc.mount(b"none", b"/", None, 0x44000, None) == 0
 root = tempfile.mkdtemp()
 assert libc.mount(b"none", root.encode(), b"tmpfs", 0, None) == 0

@@ -16,6 +16,9 @@ from goanna.kernel.file.tree import Entry
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.calls import current_space
 from goanna.kernel.memory.space import AddressSpace
+from goanna.kernel.net.address import Address
+from goanna.kernel.net.claim import on_lost_address
+from goanna.kernel.net.interface import Interface
 from goanna.kernel.shared.boot import FLAG_CONTROL
 from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.memory_out import on_memory_out
@@ -89,6 +92,13 @@ def broken_pipe() -> None:
     """A write found no reader: SIGPIPE to the thread that wrote."""
     information = Information(number=SIGPIPE, code=SI_USER)
     send_to_thread(current(), information)
+
+
+@on_lost_address.set
+@metal
+def tell_lost(interface: Interface, address: Address, time: u64) -> None:
+    """Another machine on the network has an address that was to be ours."""
+    warn(b"goanna: another machine on the network has an address that this one was given")
 
 
 @on_size_limit.set
