@@ -18,7 +18,7 @@ from goanna.metal import Ptr, metal, u8, u32, u64, unsafe
 __all__ = ["abort", "begin", "close", "connect", "mtu_changed", "set_keep_alive", "shut_down", "writable", "write"]
 
 TCP = 6
-JOINED = 2048  # bytes: smaller pieces are copied behind the last buffer's
+JOINED = 8192  # bytes: pieces up to that are copied behind the last buffer's, lest most of a buffer lies idle
 
 
 @metal

@@ -9,6 +9,8 @@ from goanna.kernel.net.tcp.connection import (
     CONNECTED,
     DEFAULT_MSS4,
     DEFAULT_MSS6,
+    INITIAL_WINDOW,
+    MOST_SEND_LIMIT,
     READABLE,
     WRITABLE,
     Connection,
@@ -122,6 +124,8 @@ def become_established(c: Connection, segment: tcp.Segment, now: u64) -> None:
         if elapsed < 0x7FFF_FFFF:
             measure(c, u64(elapsed) * MILLISECOND, now)
     begin_window(c)
+    if c.send_most == MOST_SEND_LIMIT:  # nobody has set it: two first windows, one in flight and one ready
+        c.send_limit = max(c.send_limit, min(2 * INITIAL_WINDOW * c.mss, u32(MOST_SEND_LIMIT)))
     if c.backoff != 0:
         c.window = c.mss  # RFC 6298 5.7, RFC 5681 3.1: a SYN was lost
     c.backoff = 0
