@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.linux import PeerUnavailable
 from fidelity import emulated, linux
 from fidelity.measuring import Session
-from fidelity.packages import NETWORK, PROJECT, QUICK, Package, Toolchain, packages, toolchain
+from fidelity.packages import PROJECT, QUICK, Package, Toolchain, packages, toolchain
 from fidelity.page import page
 from fidelity.results import UNEXPLAINED, Reasons, load, save, worse
 from fidelity.running import Side, emulated_side, image_side
@@ -126,16 +126,15 @@ def _finish(session: Session, chosen: list[Package], everything: bool) -> int:
             each.reason = session.reasons.of(result.package, each.test)
     if everything:
         save(PROJECT / "docs" / "fidelity.json", session.facts, found, last=False)
-        (PROJECT / "docs" / "fidelity.md").write_text(page(session.facts, found, NETWORK))
-    counted = [each for each in found if each.package not in NETWORK]
-    tests, same = sum(each.tests for each in counted), sum(each.same for each in counted)
+        (PROJECT / "docs" / "fidelity.md").write_text(page(session.facts, found))
+    tests, same = sum(each.tests for each in found), sum(each.same for each in found)
     print(
         f"{same:,} of {tests:,} top-level tests have Linux's verdict"
         + (f": {100 * same / tests:.2f}%" if tests else "")
     )
     open_ones = [
         f"{result.package} {each.test}: {each.linux} on Linux, {each.image} in the image"
-        for result in counted
+        for result in found
         for each in result.differences
         if worse(each) and each.reason == UNEXPLAINED
     ]

@@ -12,21 +12,14 @@ from goanna.program.toolchain import find_go, go_version
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-# Packages whose tests are about the network: Goanna has none yet.
-NETWORK = (
-    "net", "net/http", "net/http/cgi", "net/http/cookiejar", "net/http/fcgi", "net/http/httptest", "net/http/httptrace",
-    "net/http/httputil", "net/http/internal", "net/http/internal/http2", "net/http/pprof", "net/rpc",
-    "net/rpc/jsonrpc", "net/smtp", "net/internal/socktest", "log/syslog", "crypto/tls",
-)  # fmt: skip
-
 # A choice that touches every room of the kernel and takes minutes.
 QUICK = (
     "archive/tar", "archive/zip", "bufio", "bytes", "compress/flate", "compress/gzip", "container/heap", "context",
     "crypto/sha256", "crypto/rand", "database/sql", "embed", "encoding/binary", "encoding/json", "errors", "fmt",
-    "hash/crc32", "io", "io/fs", "io/ioutil", "log", "maps", "math", "math/rand", "mime", "os", "os/exec", "os/signal",
-    "os/user", "path", "path/filepath", "reflect", "regexp", "slices", "sort", "strconv", "strings", "sync",
-    "sync/atomic", "syscall", "testing/fstest", "text/template", "time", "unicode/utf8", "internal/poll",
-    "internal/syscall/unix",
+    "hash/crc32", "io", "io/fs", "io/ioutil", "log", "log/syslog", "maps", "math", "math/rand", "mime", "net/http",
+    "net/http/httptest", "os", "os/exec", "os/signal", "os/user", "path", "path/filepath", "reflect", "regexp",
+    "runtime/debug", "slices", "sort", "strconv", "strings", "sync", "sync/atomic", "syscall", "testing/fstest",
+    "text/template", "time", "unicode/utf8", "internal/poll", "internal/syscall/unix",
 )  # fmt: skip
 
 

@@ -17,8 +17,8 @@ verdicts by name.
 
 {facts}.
 
-**{same:,} of {tests:,} top-level tests ({share}%) of the {count} packages measured that need no network have Linux's
-verdict;** of their {below:,} subtests, {same_below:,}.
+**{same:,} of {tests:,} top-level tests ({share}%) of the {count} packages with tests have Linux's verdict;** of their
+{below:,} subtests, {same_below:,}.
 {kernels}
 | package | tests | same | subtests | same | seconds on Linux | in the image |
 |---|--:|--:|--:|--:|--:|--:|
@@ -38,16 +38,15 @@ they have Linux's verdict.
 """
 
 
-def page(facts: dict[str, str], results: Iterable[Result], network: Iterable[str]) -> str:
+def page(facts: dict[str, str], results: Iterable[Result]) -> str:
     """The page that people read."""
     ordered = sorted(results, key=lambda each: each.package)
-    counted = [each for each in ordered if each.package not in set(network)]
-    tests, same = sum(each.tests for each in counted), sum(each.same for each in counted)
-    below, same_below = sum(each.subtests for each in counted), sum(each.same_subtests for each in counted)
+    tests, same = sum(each.tests for each in ordered), sum(each.same for each in ordered)
+    below, same_below = sum(each.subtests for each in ordered), sum(each.same_subtests for each in ordered)
     share = f"{100 * same / tests:.2f}" if tests else "0"
     lines = _HEAD.format(
         facts=", ".join(f"{key} {value}" for key, value in facts.items()), tests=tests, same=same, share=share,
-        count=len(counted), below=below, same_below=same_below, kernels=_kernels(ordered),
+        count=len(ordered), below=below, same_below=same_below, kernels=_kernels(ordered),
     ).splitlines()  # fmt: skip
     for each in ordered:
         lines.append(
