@@ -4,7 +4,7 @@ Of a folder, what has come into being in it since the start goes back, with the 
 there is on the other side already.
 """
 
-from goanna.kernel.arch import PAGE_SIZE
+from goanna.kernel.arch import PAGE_SIZE, virtual
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.boot.standing import find_entry
 from goanna.kernel.device.control import return_data, return_file
@@ -13,12 +13,11 @@ from goanna.kernel.file.node import Node
 from goanna.kernel.file.node_pages import content
 from goanna.kernel.file.tree import NEGATIVE, Entry, entries_lock
 from goanna.kernel.memory import pages
-from goanna.metal import Array, Ptr, Slice, constant, metal, static, u8, u32, u64
+from goanna.metal import Array, Ptr, Slice, metal, static, u8, u32, u64, unsafe
 
 __all__ = ["send_returns"]
 
 DEEPEST = 16  # folders in folders: each takes a part of the kernel's stack
-ZEROS = constant(Array[u8, PAGE_SIZE], [0] * PAGE_SIZE)
 
 _path = static(Array[u8, PATH_MAX])  # of what is being sent; the last thread of the first process alone
 
@@ -87,7 +86,8 @@ def send_file(node: Node, path: Slice[u8]) -> None:
     while position < size:
         data, page, _ = content(node, position, min(size - position, u64(PAGE_SIZE)))
         if len(data) == 0:
-            data = ZEROS[0 : min(size - position, PAGE_SIZE - position % PAGE_SIZE)]
+            count = min(size - position, PAGE_SIZE - position % PAGE_SIZE)
+            data = unsafe.slice(u8, virtual(pages.zero_page()), count)
         return_data(data)
         position += len(data)
         if page != 0:

@@ -56,8 +56,7 @@ class ConsoleInput:
     """What was typed and not yet read."""
 
     lock: SpinLock  # protects all below
-    bytes: Array[u8, INPUT_ROOM]  # the ring at first
-    large: u64  # kernel address of a larger ring; 0: none yet
+    large: u64  # kernel address of a larger ring than the first; 0: none yet
     room: u64  # bytes of the ring
     start: u64  # position at which the ring in use began
     received: u64  # how many bytes ever came in
@@ -77,7 +76,7 @@ class ConsoleInput:
 
     def ring(self) -> Slice[u8]:
         """The memory in use."""
-        return self.bytes[:] if self.large == 0 else unsafe.slice(u8, self.large, self.room)
+        return first_ring[:] if self.large == 0 else unsafe.slice(u8, self.large, self.room)
 
     def grow(self) -> None:
         """Take a larger ring, while the one in use is empty."""
@@ -100,6 +99,8 @@ class Stream:
     watchers: Watchers
 
 
+# Apart from what is not zero at the start, or the image would carry it.
+first_ring = static(Array[u8, INPUT_ROOM])
 console_input = static(ConsoleInput, {"end": UNKNOWN, "room": INPUT_ROOM})
 streams = static(Array[Stream, STREAMS])
 

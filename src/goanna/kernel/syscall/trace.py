@@ -40,12 +40,14 @@ class Capture:
 
 
 _CALLS = max(SYSCALL_NUMBERS.values()) + 1
-_captures = [{"way": CAPTURE_NONE, "length": 0} for _ in range(_CALLS * 6)]
+_NOTHING = ((CAPTURE_NONE, 0),) * 6
+_captures = [_NOTHING] * _CALLS
 for _name, _number in SYSCALL_NUMBERS.items():
-    for _index, _kind in enumerate(SIGNATURES.get(_name, ANY)):
-        _way, _length = capture(_kind)
-        _captures[_number * 6 + _index] = {"way": _way, "length": _length}
-CAPTURES = constant(Array[Capture, _CALLS * 6], _captures)
+    _captures[_number] = (*map(capture, SIGNATURES.get(_name, ANY)), *_NOTHING)[:6]
+_kinds = sorted(set(_captures))
+# Many calls are of one kind: what is copied of the arguments of each kind, and each call's kind.
+CAPTURES = constant(Array[Capture, len(_kinds) * 6], [{"way": way, "length": n} for kind in _kinds for way, n in kind])
+KINDS = constant(Array[u8, _CALLS], [_kinds.index(each) for each in _captures])
 
 
 @struct
@@ -67,13 +69,17 @@ class Recorder:
         if self.number >= _CALLS:
             return
         for index in range(u64(0), u64(6)):
-            wanted = CAPTURES[self.number * 6 + index]
+            wanted = self.capture(index)
             if wanted.way == CAPTURE_NONE or self.arguments[index] == 0:
                 continue
             if before and wanted.way in (CAPTURE_STRING, CAPTURE_IN):
                 self.copy_text(index, self.length_of(wanted), wanted.way == CAPTURE_STRING)
             elif not before and self.result >= 0 and wanted.way in (CAPTURE_OUT, CAPTURE_RESULT):
                 self.copy_text(index, self.length_of(wanted), False)
+
+    def capture(self, index: u64) -> Capture:
+        """What is copied of an argument."""
+        return CAPTURES[u64(KINDS[self.number]) * 6 + index]
 
     def length_of(self, wanted: Capture) -> u64:
         """How many bytes the argument points to."""
@@ -87,7 +93,7 @@ class Recorder:
 
     def copy_text(self, index: u64, length: u64, string: bool) -> None:
         """Append a TraceText and its bytes; nothing if they can't be read."""
-        wanted = CAPTURES[self.number * 6 + index]
+        wanted = self.capture(index)
         whole = not string and wanted.length < LENGTH_ARGUMENT and wanted.way != CAPTURE_RESULT
         count = min(length, u64(STRUCTURE_LIMIT) if whole else u64(TEXT_LIMIT))
         start = self.used + sizeof(TraceText)
