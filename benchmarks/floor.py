@@ -19,12 +19,13 @@ _NOTE_SIZE = 20
 _STOP = bytes.fromhex("30c0 e6f4 fa f4 ebfd")  # xor %al,%al; outb %al,$0xf4; cli; 1: hlt; jmp 1b
 
 
-def floor_image() -> bytes:
-    """Prints LINE on COM1 and stops."""
+def floor_image(size: int = 0) -> bytes:
+    """Prints LINE on COM1 and stops. Zeros follow up to `size` bytes, which the loader loads like the rest."""
     # mov $message,%esi; mov $0x3f8,%dx; 1: lodsb; test %al,%al; jz 2f; outb %al,%dx; jmp 1b; 2:
     code = bytes.fromhex("66ba f803 ac 84c0 7403 ee ebf8") + _STOP
     message = _entry() + 5 + len(code)
-    return _image(b"\xbe" + struct.pack("<I", message) + code + LINE + b"\0")
+    code = b"\xbe" + struct.pack("<I", message) + code + LINE + b"\0"
+    return _image(code.ljust(max(0, size - _HEADERS - _NOTE_SIZE), b"\0"))
 
 
 def entry_counter_image() -> bytes:
@@ -61,8 +62,8 @@ def _image(code: bytes) -> bytes:
     return header + load + noted + body
 
 
-def write_floor(folder: Path) -> Path:
+def write_floor(folder: Path, size: int = 0) -> Path:
     """Writes the image into a folder and gives its path."""
-    path = folder / "floor.elf"
-    path.write_bytes(floor_image())
+    path = folder / f"floor-{size}.elf"
+    path.write_bytes(floor_image(size))
     return path

@@ -78,3 +78,27 @@ def image(program: Path, *arguments: str) -> Path:
     target = program.with_name(f"{program.name}{len(arguments)}.img")
     subprocess.run([*GOANNA, "build", "-o", target, program, "--", *arguments], check=True)
     return target
+
+
+@cache
+def large_image(program: Path, megabytes: int) -> Path:
+    """An image of a program that is as large as said, for a file that it carries."""
+    data = program.with_name("data")
+    data.write_bytes(os.urandom(megabytes * 1_000_000 - image(program).stat().st_size))
+    target = program.with_name(f"{program.name}-large.img")
+    subprocess.run([*GOANNA, "build", "-o", target, "--add", f"{data}:/data", program], check=True)
+    return target
+
+
+@cache
+def crowded_image(program: Path, files: int) -> Path:
+    """An image of a program and of many small files, a hundred in a folder."""
+    folder = program.with_name("many")
+    for number in range(files):
+        file = folder / f"{number // 100}" / f"{number}"
+        if number % 100 == 0:
+            file.parent.mkdir(parents=True)
+        file.write_bytes(b"%d" % number * 40)
+    target = program.with_name(f"{program.name}-many.img")
+    subprocess.run([*GOANNA, "build", "-o", target, "--add", f"{folder}:/many", program], check=True)
+    return target

@@ -13,6 +13,8 @@ from benchmarks.result import Measurement
 from goanna.image.reading import read_image
 
 ROUNDS = 15
+LARGE = 46  # MB of an image that carries a large file
+FILES = 20_000  # in an image that carries many
 LINE = b"Hello from"
 FLOOR_RATIO = 2.5
 KERNEL_KIB = 512
@@ -27,15 +29,17 @@ def start_times(folder: Path) -> Iterator[Measurement]:
     goanna = Machine(programs.image(hello))
     bare = Machine(floor.write_floor(folder))
     contestants: dict[str, tuple[Machine, bytes]] = {"floor": (bare, floor.LINE.strip()), "Goanna": (goanna, LINE)}
+    sized = _sized(folder, hello)
     note = ""
     try:
         contestants["Linux"] = (linux_machine(hello, folder), LINE)
     except PeerUnavailable as reason:
         note = str(reason).splitlines()[0]
     for machine in ("microvm", "q35"):
-        times: dict[str, list[float]] = {name: [] for name in contestants}
+        started = contestants | (sized if machine == "microvm" else {})
+        times: dict[str, list[float]] = {name: [] for name in started}
         for _ in range(ROUNDS):
-            for name, (kernel, wanted) in contestants.items():
+            for name, (kernel, wanted) in started.items():
                 seconds = seconds_to_line(kernel.command(machine), wanted)
                 if seconds is not None:
                     times[name].append(seconds * 1000)
@@ -49,6 +53,18 @@ def start_times(folder: Path) -> Iterator[Measurement]:
             yield Measurement(group, "Linux / floor", medians["Linux"] / medians["floor"], "x")
         elif note:
             yield Measurement(group, "Linux", 0, "ms", note=f"not measured: {note}")
+
+
+def _sized(folder: Path, hello: Path) -> dict[str, tuple[Machine, bytes]]:
+    """Hello with a large file, and with many small ones; and the floor in images of the same sizes, since QEMU takes
+    time to load them."""
+    made = {f"{LARGE} MB": programs.large_image(hello, LARGE), f"{FILES:,} files": programs.crowded_image(hello, FILES)}
+    found = {}
+    for name, image in made.items():
+        bare = Machine(floor.write_floor(folder, image.stat().st_size))
+        found[f"floor, {name}"] = (bare, floor.LINE.strip())
+        found[f"Goanna, {name}"] = (Machine(image), LINE)
+    return found
 
 
 def smallest_memory(folder: Path) -> Iterator[Measurement]:
