@@ -367,6 +367,11 @@ func names() {
 	check(err)
 	sort.Strings(found)
 	fmt.Println("localhost:", strings.Contains(strings.Join(found, " "), "127.0.0.1"))
+	loopback, err := net.InterfaceByName("lo")
+	check(err)
+	addresses, err := loopback.Addrs()
+	check(err)
+	fmt.Println(loopback.Index, loopback.MTU, loopback.Name, loopback.HardwareAddr, loopback.Flags, addresses)
 	port, err := net.LookupPort("tcp", "http")
 	fmt.Println("http:", port, err)
 }

@@ -1,0 +1,1 @@
+"""Netlink sockets, which tell of interfaces, addresses and routes (rtnetlink(7))."""
