@@ -75,7 +75,7 @@ def _measure(options: argparse.Namespace) -> int:
         raise Failure(f"there is no package with tests: {', '.join(unknown) or module}")
     options.keep.mkdir(parents=True, exist_ok=True)
     keep = options.keep / f"{tools.version}{module.as_posix().replace('/', '_') if module else ''}.json"
-    facts = {"Go": tools.version, "kernel": kernel, "date": time.strftime("%Y-%m-%d")}
+    facts = {"Go": tools.version, "date": time.strftime("%Y-%m-%d")}
     with TemporaryDirectory(prefix="fidelity-") as folder:
         files = Path(folder, "files")
         linux.write_files(files)
@@ -125,8 +125,9 @@ def _finish(session: Session, chosen: list[Package], everything: bool) -> int:
         for each in result.differences:
             each.reason = session.reasons.of(result.package, each.test)
     if everything:
+        missing = [each.path for each in chosen if each.path not in session.results]
         save(PROJECT / "docs" / "fidelity.json", session.facts, found, last=False)
-        (PROJECT / "docs" / "fidelity.md").write_text(page(session.facts, found))
+        (PROJECT / "docs" / "fidelity.md").write_text(page(session.facts, found, missing))
     tests, same = sum(each.tests for each in found), sum(each.same for each in found)
     print(
         f"{same:,} of {tests:,} top-level tests have Linux's verdict"

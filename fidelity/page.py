@@ -17,8 +17,8 @@ verdicts by name.
 
 {facts}.
 
-**{same:,} of {tests:,} top-level tests ({share}%) of the {count} packages with tests have Linux's verdict;** of their
-{below:,} subtests, {same_below:,}.
+**{same:,} of {tests:,} top-level tests ({share}%) of the {count} packages measured have Linux's verdict;** of their
+{below:,} subtests, {same_below:,}.{missing}
 {kernels}
 | package | tests | same | subtests | same | seconds on Linux | in the image |
 |---|--:|--:|--:|--:|--:|--:|
@@ -27,8 +27,8 @@ _KERNEL = "Kernel {name} (commit {commit}) ran {which}."
 _EMULATED = """
 ## Compared with a Linux in the same QEMU
 
-These measure time, or look at what the processor has: a Linux in the same QEMU has the image's verdict, and this
-computer's has another.
+These measure time, or look for something that an emulated machine hasn't, like a processor's instructions or a device:
+a Linux in the same QEMU has the image's verdict, and this computer's has another.
 """
 _AGAIN = """
 ## The same when they ran once more
@@ -38,8 +38,8 @@ they have Linux's verdict.
 """
 
 
-def page(facts: dict[str, str], results: Iterable[Result]) -> str:
-    """The page that people read."""
+def page(facts: dict[str, str], results: Iterable[Result], unmeasured: Iterable[str] = ()) -> str:
+    """The page that people read; `unmeasured` are the packages that have tests and no result."""
     ordered = sorted(results, key=lambda each: each.package)
     tests, same = sum(each.tests for each in ordered), sum(each.same for each in ordered)
     below, same_below = sum(each.subtests for each in ordered), sum(each.same_subtests for each in ordered)
@@ -47,6 +47,7 @@ def page(facts: dict[str, str], results: Iterable[Result]) -> str:
     lines = _HEAD.format(
         facts=", ".join(f"{key} {value}" for key, value in facts.items()), tests=tests, same=same, share=share,
         count=len(ordered), below=below, same_below=same_below, kernels=_kernels(ordered),
+        missing="".join(f"\nNot measured: {name}." for name in unmeasured),
     ).splitlines()  # fmt: skip
     for each in ordered:
         lines.append(

@@ -131,6 +131,7 @@ def test_the_page_tells_which_kernel_ran_what() -> None:
     text = page({}, [one, two, other])
     assert "Kernel x-1 (commit c1) ran all that no other is named for." in text
     assert "Kernel x-2 (commit c2) ran c." in text
+    assert "Not measured: net." in page({}, [one], ["net"]) and "Not measured" not in text
 
 
 @pytest.fixture
