@@ -64,6 +64,17 @@ def test_metadata_is_counted_for_8_mib():
     assert memory.free >= 2048 - 1 - 8 - 1
 
 
+def test_memory_is_looked_at_4_mib_at_a_time():
+    """So that a start takes no longer in a large machine."""
+    memory = Memory(unit, 32 << 20)
+    first = unit.static(pages.regions)[0]
+    assert first.unlisted - first.first <= 1024
+    before = memory.free
+    assert unit.call(pages.allocate_order, 10) and unit.call(pages.allocate_order, 10)
+    assert first.unlisted - first.first > 2048
+    assert memory.free == before - 2048
+
+
 def test_references_free_the_page_with_the_last():
     memory = Memory(unit, 64 * PAGE)
     page, before = unit.call(pages.allocate), memory.free

@@ -3,8 +3,8 @@
 Memory is named by physical address and reached through the direct map. What no range covers (the image, with the files
 that are mapped straight from it) is not managed: references to it are not counted, and releasing it does nothing. The
 metadata of a range, 16 bytes a page, lies at its own start, so an 8 MiB machine pays 32 KiB. Only that of a page that
-has begun a block means anything, and only such a one is ever looked at: so it is not cleared, and a large machine
-starts as fast as a small one.
+has begun a block means anything, and only such a one is ever looked at: so it is not cleared. Memory is put on the free
+lists a piece of 4 MiB at a time, when those before are used up: a large machine starts as fast as a small one.
 """
 
 from goanna.kernel.arch import PAGE_SHIFT, PAGE_SIZE, table_page_allocate, table_page_free, use_grew, virtual
@@ -88,10 +88,11 @@ class Region:
 
     first: u64  # frame
     end: u64  # frame after the last
+    unlisted: u64  # first frame that was not on a free list yet, nor was any after it; under `pages_lock`
     metadata: u64  # address of the first frame's Page
 
 
-regions = static(Array[Region, MAXIMUM_REGIONS])  # filled at boot, constant afterwards
+regions = static(Array[Region, MAXIMUM_REGIONS])  # filled at boot, constant afterwards but for `unlisted`
 region_count = static(u64)
 pages_lock = static(SpinLock)  # protects the free lists, the counts and each page's links, order and state
 free_lists = static(Array[u32, MAXIMUM_ORDER + 1])  # first frame of each order, 0: none
@@ -111,7 +112,7 @@ def add_range(start: u64, end: u64) -> None:
 
     Ranges too small to be of use, and those beyond MAXIMUM_REGIONS, are left alone. Frame 0 is never given out.
     """
-    global region_count, total_count, reserve
+    global region_count, total_count, free_count, reserve
     first = max((start + (PAGE_SIZE - 1)) >> PAGE_SHIFT, u64(1))
     last = end >> PAGE_SHIFT
     if last <= first + 1 or region_count == MAXIMUM_REGIONS:
@@ -122,17 +123,34 @@ def add_range(start: u64, end: u64) -> None:
     region.metadata = virtual(first << PAGE_SHIFT)
     region.first = first + metadata_pages
     region.end = last
+    region.unlisted = region.first
     region_count += 1
-    frame = region.first
     with pages_lock:
-        while frame < last:
-            order = min(u64(count_trailing_zeros(frame)), MAXIMUM_ORDER)
-            while frame + (u64(1) << order) > last:
-                order -= 1
-            put(region, frame, u32(order))
-            frame += u64(1) << order
+        free_count += last - region.first
         total_count += last - region.first
         reserve = max(total_count // 64, u64(LEAST_RESERVE))
+
+
+@metal
+def list_more() -> bool:
+    """Put the next 4 MiB on the free lists, those of the first range that has more. False: there are none. The lock is
+    held."""
+    global free_count
+    for index in range(region_count):
+        region = regions[index]
+        frame = region.unlisted
+        if frame < region.end:
+            stop = min((frame | ((1 << MAXIMUM_ORDER) - 1)) + 1, region.end)
+            region.unlisted = stop
+            free_count -= stop - frame
+            while frame < stop:
+                order = min(u64(count_trailing_zeros(frame)), MAXIMUM_ORDER)
+                while frame + (u64(1) << order) > stop:
+                    order -= 1
+                put(region, frame, u32(order))
+                frame += u64(1) << order
+            return True
+    return False
 
 
 @metal
@@ -209,9 +227,11 @@ def allocate_within(order: u32, keep: u64) -> u64:
             return 0
         found = order
         while free_lists[found] == 0:
-            if found == MAXIMUM_ORDER:
-                return 0
             found += 1
+            if found > MAXIMUM_ORDER:
+                if not list_more():
+                    return 0
+                found = order
         frame = u64(free_lists[found])
         region: Region = region_of(frame)
         page = page_in(region, frame)
