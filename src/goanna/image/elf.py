@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 import struct
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +20,7 @@ import xxhash
 from goanna.failure import Failure
 from goanna.image.erofs import FileChanged, FileSystem, Folder
 from goanna.image.layout import PAGE, Launch, Place, lay_out
+from goanna.image.whole_file import written_whole
 from goanna.kernel.build import BuiltKernel
 from goanna.kernel.shared.boot import CHECKSUM_BLOCK, ImageHeader
 from goanna.layouts import packed
@@ -59,18 +59,8 @@ def _write_whole(named: Path, image: _Image) -> None:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if kind != stat.S_IFREG:  # replaced by a file, /dev/null would be gone for everybody
         raise OSError(errno.EINVAL, "it is a device, a pipe or a socket")
-    descriptor, temporary = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name[:32]}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            image.write(stream)
-        # mkstemp makes files that only their owner reads; an image has the rights of any other file.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, destination)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with written_whole(destination) as stream:
+        image.write(stream)
 
 
 class _Image:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from goanna.cache import cache_folder
 from goanna.failure import Failure
 from goanna.image.erofs import File, FileChanged, FileSystem, Folder, Link, Node
 from goanna.image.host_files import HostFiles
+from goanna.image.whole_file import written_whole
 from goanna.kernel.shared.tree_sums import TREE_BLOCK, TreeSums
 from goanna.layouts import packed
 
@@ -72,14 +72,8 @@ def _all(folder: Folder, path: bytes) -> Iterator[tuple[bytes, Node]]:
 
 def _write(top: Folder, made: Path) -> None:
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=made.parent, prefix=f".{made.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                write_checked(FileSystem(top).pieces(), stream)
-            os.replace(temporary, made)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with written_whole(made) as stream:
+            write_checked(FileSystem(top).pieces(), stream)
     except FileChanged as error:
         raise Failure(f"{error.path}: changed while it was read", "Do it again.") from None
     except ValueError as error:
