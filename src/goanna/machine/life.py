@@ -403,6 +403,9 @@ class _Life:
             self.process.wait(_GRACE)
         if self.process.returncode not in (0, None) and said:
             raise Failure(f"QEMU could not run the machine:\n{said}", "See what this computer has with: goanna doctor")
+        if self.process.returncode is not None and self.process.returncode < 0:
+            killer = signal.strsignal(-self.process.returncode)
+            raise Failure(f"QEMU was ended from outside before the program had ended: {killer}")
         raise Failure(
             "the machine stopped without saying how the program ended",
             "Run it with -v to see what the kernel says, or look into it with --gdb.",

@@ -58,11 +58,14 @@ def find_qemu() -> Qemu:
         done = subprocess.run(
             [found, "--version"], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failure(f"{found}: can't be started: {error}", HOW_TO_GET_QEMU) from None
+    except OSError as error:
+        raise Failure(f"{found}: can't be started: {error.strerror}", HOW_TO_GET_QEMU) from None
+    except subprocess.TimeoutExpired as error:
+        raise Failure(f"{found}: didn't say its version within {error.timeout:.0f} s", HOW_TO_GET_QEMU) from None
     version = re.search(r"version (\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
     if version is None:
-        raise Failure(f"{found}: doesn't say its version: {(done.stderr or done.stdout).strip()}", HOW_TO_GET_QEMU)
+        said = (done.stderr or done.stdout).strip() or "it says nothing"
+        raise Failure(f"{found}: doesn't say its version: {said}", HOW_TO_GET_QEMU)
     numbers = (int(version[1]), int(version[2]), int(version[3] or 0))
     if numbers[:2] < OLDEST:
         raise Failure(
