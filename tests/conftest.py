@@ -12,11 +12,23 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.examples import draw_less
+
 # With this set, hypothesis draws the same examples in every run of the same tests: a change is then judged by what it
 # changed. Without it each run looks further.
 if os.environ.get("GOANNA_REPEATABLE"):
     settings.register_profile("repeatable", derandomize=True)
     settings.load_profile("repeatable")
+
+# With this set to a number, properties are tried with that part of their examples, 4: a quarter.
+_PART = int(os.environ.get("GOANNA_EXAMPLES_PART") or "1")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Each test function, when it is found."""
+    if _PART > 1:
+        draw_less(getattr(item, "obj", None), _PART)
+
 
 # nohup and background jobs of a shell start the tests with these ignored, and every program that a test starts and then
 # interrupts would inherit that.

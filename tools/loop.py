@@ -3,8 +3,9 @@
     python tools/loop.py ROOM      ROOM is a folder of tests/kernel, file or net/tcp; `make loop ROOM=file` is the same
 
 Three steps run beside each other: a check of every function of the kernel, reached or not, which shows a mistake after
-a second or two; the build of the kernel and the boot; the tests. Each says how long it took and, if it failed, all that
-it had to say; the first failure ends the others. The status is 0 if all is well.
+a second or two; the build of the kernel and the boot; the tests, whose properties are tried with a part of the examples
+that `make unit` draws. Each says how long it took and, if it failed, all that it had to say; the first failure ends the
+others. The status is 0 if all is well.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import IO
 PROJECT = Path(__file__).resolve().parent.parent
 ROOMS = PROJECT / "tests" / "kernel"
 WORKERS = 2
+# Properties are tried with one in so many of their examples; `make unit` tries all.
+PART = 4
 BOOT_SECONDS = 60
 
 
@@ -85,9 +88,10 @@ def run(*steps: Step) -> bool:
 def loop(room: str) -> bool:
     """All steps for a room of the kernel: whether they went well."""
     source = os.pathsep.join([str(PROJECT / "src"), str(PROJECT)])
-    environment = {"PYTHONPATH": source, "GOANNA_ARCH": "host"}
+    environment = {"PYTHONPATH": source, "GOANNA_ARCH": "host", "GOANNA_EXAMPLES_PART": str(PART)}
     check = ["-m", "goanna.kernel.check"]
-    tests = ["-m", "pytest", "-q", "-x", "-n", str(WORKERS), "-p", "no:cacheprovider", str(ROOMS / room)]
+    spread = ["-n", str(WORKERS), "--dist", "worksteal"]
+    tests = ["-m", "pytest", "-q", "-x", *spread, "-p", "no:cacheprovider", str(ROOMS / room)]
     hello = ["-m", "goanna.cli.main", "run", "--timeout", str(BOOT_SECONDS), str(PROJECT / "examples" / "hello")]
     # What only the machine has is checked by the build.
     commands = {"check": check, "hello": hello, "tests": tests}
@@ -100,6 +104,7 @@ def main() -> int:
     if len(sys.argv) != 2 or sys.argv[1] not in rooms:
         print(f"usage: make loop ROOM=name, one of: {' '.join(rooms)}", file=sys.stderr)
         return 2
+    print(f"properties are tried with one in {PART} of the examples that make unit draws", flush=True)
     start = time.perf_counter()
     well = loop(sys.argv[1])
     print(f"{'all' if well else 'ended':<8} {time.perf_counter() - start:5.1f} s")

@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings, strategies
+
+from tests.examples import draw_less
 
 PATH = Path(__file__).resolve().parents[2] / "tools" / "loop.py"
 specification = importlib.util.spec_from_file_location("loop", PATH)
@@ -50,6 +53,19 @@ print("file.py:5: what is wrong"); print("more", file=sys.stderr); sys.exit(3)
     while running(int(child.read_text())):
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_properties_are_tried_with_a_part_of_their_examples():
+    tried = []
+
+    @settings(max_examples=80, database=None)
+    @given(strategies.integers())
+    def holds(number):
+        tried.append(number)
+
+    draw_less(holds, 4)
+    holds()
+    assert len(tried) == 20
 
 
 def running(number: int) -> bool:
