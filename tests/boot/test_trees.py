@@ -32,6 +32,7 @@ OTHER_LINES = {
     r".*/environ|.*/cmdline|/proc/cmdline": "nothing was said",
     r".*/maps|.*/smaps": "the program has another path",
     r"/proc/cpuinfo": "another processor",
+    r"/proc/sys/kernel/random/(uuid|boot_id)": "digits and letters as chance has it",
     r"/proc/version|/proc/sys/kernel/version": "another kernel",
     r"/sys/devices/system/clocksource/.*": "one clock source",
     r"/sys/kernel/mm/transparent_hugepage/.*": "another choice is in force",

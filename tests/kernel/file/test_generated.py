@@ -130,3 +130,11 @@ def test_namespaces_have_the_numbers_of_the_first_ones(machine):
     assert link(machine, b"/proc/self/ns/net") == b"net:[4026531833]"
     assert link(machine, b"/proc/self/ns/pid_for_children") == b"pid:[4026531836]"
     assert machine.open(b"/proc/self/ns/user") >= 0
+
+
+def test_a_thread_lists_its_descriptors(machine):
+    descriptor = machine.open(b"/links/hosts")
+    assert link(machine, f"/proc/thread-self/fd/{descriptor}".encode()) == b"/etc/hosts"
+    assert machine.file(f"/proc/thread-self/fdinfo/{descriptor}".encode()).startswith(b"pos:\t0\nflags:\t0")
+    assert machine.open(f"/proc/self/task/1/fd/{descriptor}".encode()) > descriptor
+    assert machine.open(b"/proc/thread-self/fd/500") == -ENOENT

@@ -9,7 +9,7 @@ from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.place import drop_place
 from goanna.kernel.file.shown import shown_path
-from goanna.kernel.file.subject import Subject, hold_files, hold_place
+from goanna.kernel.file.subject import Subject, hold_files_of, hold_place
 from goanna.kernel.file.table import drop_table
 from goanna.kernel.file.tree import Entry, Tree, entries
 from goanna.metal import Ptr, Slice, constant, i32, i64, metal, u8, u32, unsafe
@@ -63,7 +63,7 @@ PATHLESS_TREE = constant(
 @metal
 def descriptor_of(subject: Subject) -> Ptr[Description]:
     """The description behind the subject's descriptor, with a reference, or None."""
-    files = hold_files(subject.process)
+    files = hold_files_of(subject.thread)
     if files is None:
         return None
     description = files.get(i32.wrap(subject.item))

@@ -31,6 +31,7 @@ __all__ = [
     "PROCESS",
     "PROCESSOR",
     "THREAD",
+    "THREAD_DESCRIPTOR",
     "TOPS",
     "Node",
     "find_subject",
@@ -47,6 +48,7 @@ THREAD = 2  # {tid}
 DESCRIPTOR = 3  # {fd}
 PROCESSOR = 4  # cpu{n}
 CACHE = 5  # index{n}, a cache of a processor
+THREAD_DESCRIPTOR = 6  # {fd} below a {tid}: its number holds the thread instead of the process
 PATTERNS = {"{pid}": PROCESS, "{tid}": THREAD, "{fd}": DESCRIPTOR, "cpu{n}": PROCESSOR, "index{n}": CACHE}
 
 NOTHING = 0xFFFF  # Node.what of a directory
@@ -144,6 +146,8 @@ class _Builder:
         assert path not in self.places, path
         index, parent = len(self.nodes), self.nodes[self.places[above]]
         pattern = PATTERNS.get(name, LITERAL)
+        if pattern == DESCRIPTOR and "{tid}" in above:
+            pattern = THREAD_DESCRIPTOR
         literal = name.partition("{")[0].encode()
         node |= {"name": self.names.place(literal), "length": len(literal), "pattern": pattern}
         node["parent"] = self.places[above]
@@ -241,8 +245,8 @@ def item_of(number: u64) -> u32:
 
 @metal
 def in_thread(index: u64) -> bool:
-    """Whether a node lies below a {tid}."""
-    at = index
+    """Whether the item in the number of a node is a thread: it lies below a {tid}."""
+    at = index if NODES[index].pattern != THREAD_DESCRIPTOR else u64(0)
     while at != 0:
         if NODES[at].pattern == THREAD:
             return True

@@ -19,6 +19,7 @@ from goanna.kernel.file.generated_nodes import (
     PROCESS,
     PROCESSOR,
     THREAD,
+    THREAD_DESCRIPTOR,
     TOPS,
     Node,
     find_subject,
@@ -31,7 +32,7 @@ from goanna.kernel.file.image_tree import SHM_TREE, mount_memory
 from goanna.kernel.file.memory_tree import open_device
 from goanna.kernel.file.pts_tree import mount_pts
 from goanna.kernel.file.seek import read_directory, seek_file
-from goanna.kernel.file.subject import Subject, hold_files, next_id
+from goanna.kernel.file.subject import Subject, hold_files_of, next_id
 from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS, drop_table
 from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.file.tree import Entry, Tree, attributes_by_entry, mount_at, root_entry
@@ -100,7 +101,7 @@ def match_pattern(index: u64, parent: u64, name: Slice[u8]) -> u64:
     subject = Subject()
     if find_subject(made, subject) < 0:
         return 0
-    there = pattern != DESCRIPTOR or descriptor_there(subject)
+    there = pattern not in (DESCRIPTOR, THREAD_DESCRIPTOR) or descriptor_there(subject)
     subject.release()
     return made if there else u64(0)
 
@@ -113,6 +114,8 @@ def made_by_pattern(index: u64, parent: u64, value: u32) -> u64:
         return number_of(index, value, 0)
     if pattern == CACHE:
         return number_of(index, 0, item_of(parent) | (value + 1) << CACHE_SHIFT)
+    if pattern == THREAD_DESCRIPTOR:
+        return number_of(index, item_of(parent), value)
     return number_of(index, process_of(parent), value)
 
 
@@ -170,7 +173,7 @@ def fill_attributes(number: u64, attributes: Attributes) -> i64:
     attributes.inode = number + 1
     attributes.mode = u32(node.mode)
     attributes.user, attributes.group = owner_of(number)
-    if (attributes.mode & S_IFMT) == S_IFLNK and node.pattern == DESCRIPTOR:
+    if (attributes.mode & S_IFMT) == S_IFLNK and node.pattern in (DESCRIPTOR, THREAD_DESCRIPTOR):
         attributes.mode = S_IFLNK | descriptor_mode(number)
     attributes.links = 1
     if (attributes.mode & S_IFMT) == S_IFDIR:
@@ -392,8 +395,9 @@ def list_pattern(description: Description, writer: DirectoryWriter, index: u64) 
     """The names that a pattern stands for, in order."""
     node = NODES[index]
     buffer = Array[u8, 16]()
+    of = item_of(description.object) if node.pattern == THREAD_DESCRIPTOR else process_of(description.object)
     while True:
-        value, there = next_value(u32(description.position - NUMBERS), node.pattern, process_of(description.object))
+        value, there = next_value(u32(description.position - NUMBERS), node.pattern, of)
         if not there:
             return
         text = Text(window=buffer[:])
@@ -424,7 +428,7 @@ def next_value(start: u32, pattern: u8, process: u32) -> tuple[u32, bool]:
     if not subject.find(process, 0, False):
         subject.release()
         return 0, False
-    files = hold_files(subject.process)
+    files = hold_files_of(subject.thread)
     number: u32 = MAXIMUM_DESCRIPTORS
     if files is not None:
         number = files.next_used(start, MAXIMUM_DESCRIPTORS)

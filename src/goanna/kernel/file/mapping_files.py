@@ -20,7 +20,7 @@ from goanna.kernel.file.declare import Generated
 from goanna.kernel.file.descriptor_tree import descriptor_of
 from goanna.kernel.file.flags import O_CLOEXEC
 from goanna.kernel.file.process_files import write_area
-from goanna.kernel.file.subject import Subject, hold_files, hold_space
+from goanna.kernel.file.subject import Subject, hold_files_of, hold_space
 from goanna.kernel.file.table import drop_table
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.area import (
@@ -209,7 +209,7 @@ def write_descriptor(text: Text, subject: Subject) -> i64:
 @metal
 def closes_on_exec(subject: Subject) -> bool:
     """Whether execve closes the subject's descriptor."""
-    files = hold_files(subject.process)
+    files = hold_files_of(subject.thread)
     if files is None:
         return False
     closes = files.closes_on_exec(i32.wrap(subject.item))
@@ -231,4 +231,6 @@ FILES = [
     Generated("/proc/{pid}/task/{tid}/cgroup", 0o444, text=write_groups),
     Generated("/proc/{pid}/fdinfo", 0o555),
     Generated("/proc/{pid}/fdinfo/{fd}", 0o444, text=write_descriptor),
+    Generated("/proc/{pid}/task/{tid}/fdinfo", 0o555),
+    Generated("/proc/{pid}/task/{tid}/fdinfo/{fd}", 0o444, text=write_descriptor),
 ]

@@ -402,4 +402,6 @@ FILES = [
     Generated("/proc/{pid}/fd", 0o500),
     Generated("/proc/{pid}/fd/{fd}", 0o777, link=descriptor_name, jump=jump_to_descriptor),
     *_of_thread("/proc/{pid}/task/{tid}"),
+    Generated("/proc/{pid}/task/{tid}/fd", 0o500),
+    Generated("/proc/{pid}/task/{tid}/fd/{fd}", 0o777, link=descriptor_name, jump=jump_to_descriptor),
 ]

@@ -69,6 +69,18 @@ def hold_files(process: Process) -> Ptr[FileTable]:
 
 
 @metal
+def hold_files_of(thread: Thread) -> Ptr[FileTable]:
+    """The same of a thread, which may have a table of its own."""
+    with hanging_lock:
+        files = thread.process.files
+        if files is not None:
+            files = thread.files
+            if files is not None:
+                files.references.add(1)
+        return files
+
+
+@metal
 def hold_place(process: Process) -> Ptr[Place]:
     """A process's place with a reference, or None."""
     with hanging_lock:

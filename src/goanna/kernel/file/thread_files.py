@@ -45,8 +45,9 @@ def teardown_thread(thread: Thread) -> None:
     process: Process = thread.process
     files = thread.files
     place = thread.place
-    thread.files = process.files
-    thread.place = process.place
+    with hanging_lock:
+        thread.files = process.files
+        thread.place = process.place
     if files is not None and files is not process.files:
         drop_table(files)
     if place is not None and place is not process.place:
@@ -82,9 +83,9 @@ def own_files(me: Thread) -> i64:
     own = copy_table(shared)
     if own is None:
         return -ENOMEM
-    me.files = own
-    if alone:
-        with hanging_lock:
+    with hanging_lock:
+        me.files = own
+        if alone:
             process.files = own
     if not of_others:
         drop_table(shared)
@@ -105,9 +106,9 @@ def own_place(me: Thread) -> i64:
     own = copy_place(shared)
     if own is None:
         return -ENOMEM
-    me.place = own
-    if alone:
-        with hanging_lock:
+    with hanging_lock:
+        me.place = own
+        if alone:
             process.place = own
     if not of_others:
         drop_place(shared)
