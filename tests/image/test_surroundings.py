@@ -52,7 +52,9 @@ def test_certificates_and_zones_go_in_for_whom_looks_for_them() -> None:
 def test_needs_are_seen_in_the_program() -> None:
     assert find_needs(GO + b"..../usr/share/zoneinfo/....") == Needs()
     assert find_needs(GO + b"time.LoadLocation\0") == Needs(zones=True)
-    assert find_needs(b"/usr/share/zoneinfo") == Needs(zones=True)
+    assert find_needs(b"/usr/share/zoneinfo") == Needs(zones=True, sockets=True)
+    assert find_needs(GO + b"syscall.socket\0") == Needs(sockets=True)
+    assert find_needs(GO + b"/etc/resolv.conf") == Needs(resolver=True)
     assert find_needs(GO + b"/etc/ssl/certs/ca-certificates.crt") == Needs(certificates=True)
     assert Needs(zones=True) | Needs(certificates=True) == Needs(certificates=True, zones=True)
 

@@ -42,7 +42,7 @@ def builds(sources: Path, stub_files: tuple[bytes, bytes], monkeypatch: pytest.M
     """The folders that were built into; building copies the stub."""
     done: Builds = []
 
-    def build_now(_: str, folder: Path) -> None:
+    def build_now(_: str, network: bool, folder: Path) -> None:
         done.append(folder.name)
         time.sleep(0.05)
         (folder / "kernel.elf").write_bytes(stub_files[0])
@@ -59,6 +59,12 @@ def test_same_sources_are_built_once(builds: Builds) -> None:
     assert build.built_kernel() == first == build.find_kernel()
     assert len(builds) == 1
     assert first.elf.exists() and first.header_address > 0x100000
+
+
+def test_kernels_with_the_network_and_without_are_two(builds: Builds) -> None:
+    small, large = build.built_kernel(network=False), build.built_kernel(network=True)
+    assert small.elf != large.elf and len(builds) == 2
+    assert build.find_kernel(network=False) == small and build.find_kernel() == large
 
 
 @pytest.mark.parametrize("change", [

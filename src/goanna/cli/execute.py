@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from goanna.cli.guest import Guest
 from goanna.cli.prepare import put_together
 from goanna.cli.progress import Progress
-from goanna.cli.run import check_memory
+from goanna.cli.run import check_memory, connected
 from goanna.failure import Failure
 from goanna.image.erofs import Folder
 from goanna.image.host_files import HostFiles
@@ -42,6 +42,9 @@ class Options:
     guest: Guest
     accel: str
     share: Sequence[str] = ()
+    net: Sequence[str] = ()
+    publish: Sequence[str] = ()
+    pcap: str | None = None
 
 
 def execute(words: Sequence[str], options: Options) -> int:
@@ -83,10 +86,13 @@ def execute(words: Sequence[str], options: Options) -> int:
             wishes=wishes if wishes.directory is not None else wishes.standing_in(os.fsencode(here)),
         )
         image_path = Path(folder, "exec.img")
-        put_together(image_path, tree, launch)
+        put_together(
+            image_path, tree, launch, options.guest.connected or options.guest.needs(tree, program.path).sockets
+        )
         progress.stop()
         image = read_image(image_path)
         check_memory(image, options.memory)
+        networks = connected(options.net, options.publish, options.pcap, "none")
         information = runner_information(
             image,
             None,
@@ -96,6 +102,7 @@ def execute(words: Sequence[str], options: Options) -> int:
             tree=beside,
             returns=returns,
             shares=told(shares),
+            networks=networks.told(),
         )
         trace = None
         if options.trace:
@@ -108,6 +115,7 @@ def execute(words: Sequence[str], options: Options) -> int:
             accelerator=choose(qemu, options.accel),
             tree=tree_file,
             shares=shares,
+            networks=networks,
         )
         start = Start(
             image=image_path, information=information, settings=settings, timeout=options.timeout,

@@ -26,7 +26,7 @@ _LARGEST_PROGRAM = 1 << 30  # bytes of an added program that is looked into
 
 @dataclass(frozen=True, kw_only=True)
 class Guest:
-    """The flags as they were written; `memory_files` in bytes, 0: not said."""
+    """The flags as they were written; `memory_files` in bytes, 0: not said; `connected`: there are interfaces."""
 
     add: Sequence[str] = ()
     env: Sequence[str] = ()
@@ -36,6 +36,7 @@ class Guest:
     hostname: str | None = None
     tz: str | None = None
     memory_files: int = 0
+    connected: bool = False
     environment: dict[bytes, bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class Guest:
         tree.claim(path, File(data=program, mode=0o755), "the program")
         if self.workdir is not None and not isinstance(tree.find(clean_path(self.workdir)), Folder):
             tree.claim(self.workdir, Folder(), f"--workdir {self.workdir}")
-        add_surroundings(tree, self._needs(tree, program), self.hostname, self.tz)
+        add_surroundings(tree, self.needs(tree, program), self.hostname, self.tz)
         tree.check_links()
         return tree
 
@@ -77,7 +78,8 @@ class Guest:
         home = home_of(self.user, _content(tree, "/etc/passwd"))
         return {b"PATH": DEFAULT_PATH, b"HOME": home, **self.environment}
 
-    def _needs(self, tree: Assembly, program: Path) -> Needs:
+    def needs(self, tree: Assembly, program: Path) -> Needs:
+        """What the programs of an image look for."""
         needs = find_needs(program.read_bytes())
         for each in _programs(tree.root):
             if each != program:

@@ -54,6 +54,27 @@ Share = Annotated[
         "--share", metavar="HOST[:GUEST][:ro]", help="Let a folder of this computer be there, to be read and written."
     ),
 ]
+Net = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--net",
+        metavar="KIND[,WORD...]",
+        help="How it is connected: user, tap=NAME, socket=..., none; words like address=10.0.0.2/24 configure it.",
+    ),
+]
+Publish = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-p", "--publish", metavar="[HOSTIP:]HOSTPORT:PORT[/udp]", help="Let a port of this computer lead into it."
+    ),
+]
+LongPublish = Annotated[
+    list[str] | None,
+    typer.Option("--publish", metavar="[HOSTIP:]HOSTPORT:PORT[/udp]", help="Let a port of this computer lead into it."),
+]
+Pcap = Annotated[
+    str | None, typer.Option("--pcap", metavar="FILE", help="Record what crosses its interface, for Wireshark.")
+]
 Env = Annotated[
     list[str] | None,
     typer.Option(
@@ -136,6 +157,9 @@ def _run(
     gdb: Annotated[bool, typer.Option("--gdb", help="Wait for gdb before the first instruction.")] = False,
     add: Add = None,
     share: Share = None,
+    publish: Publish = None,
+    net: Net = None,
+    pcap: Pcap = None,
     env: Env = None,
     env_file: EnvFile = None,
     workdir: Workdir = None,
@@ -159,11 +183,11 @@ def _run(
 
     guest = Guest(
         add=add or [], env=env or [], env_file=env_file or [], workdir=workdir, user=user, hostname=hostname, tz=tz,
-        memory_files=memory_files or 0,
+        memory_files=memory_files or 0, connected=bool(net or publish or pcap),
     )  # fmt: skip
     options = Options(
         memory=memory, cpus=cpus, timeout=timeout, trace=trace, gdb=gdb, guest=guest, verbose=verbose,
-        machine=machine, accel=accel, share=share or [],
+        machine=machine, accel=accel, share=share or [], net=net or [], publish=publish or [], pcap=pcap,
     )  # fmt: skip
     raise _Finished(run(words_of(ctx), options))
 
@@ -190,6 +214,9 @@ def _exec(
     trace: Annotated[bool, typer.Option("--trace", help="Print each system call on standard error.")] = False,
     add: Add = None,
     share: Share = None,
+    publish: Publish = None,
+    net: Net = None,
+    pcap: Pcap = None,
     env: Env = None,
     env_file: EnvFile = None,
     workdir: Workdir = None,
@@ -212,11 +239,11 @@ def _exec(
 
     guest = Guest(
         add=add or [], env=env or [], env_file=env_file or [], workdir=workdir, user=user, hostname=hostname, tz=tz,
-        memory_files=memory_files or 0,
+        memory_files=memory_files or 0, connected=bool(net or publish or pcap),
     )  # fmt: skip
     options = Options(
         memory=memory, cpus=cpus, timeout=timeout, trace=trace, verbose=verbose, guest=guest, accel=accel,
-        share=share or [],
+        share=share or [], net=net or [], publish=publish or [], pcap=pcap,
     )  # fmt: skip
     raise _Finished(execute(words, options))
 
@@ -237,6 +264,9 @@ def _test(
     ] = None,
     add: Add = None,
     share: Share = None,
+    publish: LongPublish = None,
+    net: Net = None,
+    pcap: Pcap = None,
     env: LongEnv = None,
     env_file: EnvFile = None,
     workdir: Workdir = None,

@@ -44,16 +44,18 @@ def make_image(destination: Path, program: Program, words: Words, guest: Guest) 
         environment=guest.environment_in(tree),
         wishes=guest.wishes_in(tree),
     )
-    put_together(destination, tree, launch)
+    put_together(destination, tree, launch, guest.connected or guest.needs(tree, program.path).sockets)
 
 
-def put_together(destination: Path, tree: Assembly, launch: Launch) -> None:
-    """Write an image of a tree, with the kernel, which is built first if it has to be."""
+def put_together(destination: Path, tree: Assembly, launch: Launch, network: bool) -> None:
+    """Write an image of a tree, with the kernel, built first if it has to be: `network` says whether the one with
+    the Internet's sockets, or the smaller one.
+    """
     from goanna.image.elf import write_image
     from goanna.kernel.build import built_kernel
 
     with Progress("building the kernel, once for each state of its sources"):
-        kernel = built_kernel()
+        kernel = built_kernel(network=network)
     with Progress(f"writing {destination}"):
         write_image(destination, kernel, tree.root, launch)
 

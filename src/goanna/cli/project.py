@@ -24,10 +24,10 @@ from goanna.program.toolchain import SWITCHES, VALUE_FLAGS
 
 NAME = "goanna.toml"
 # Keys whose values begin with a path of this computer.
-_PATHS = ("add", "share", "env-file")
+_PATHS = ("add", "share", "env-file", "pcap")
 # Flags that may be given several times: as a table, whose names and values this joins, and as a list.
 _TABLES = {"add": ":", "share": ":", "env": "="}
-_LISTS = ("env-file", *VALUE_FLAGS)
+_LISTS = ("env-file", "net", "publish", *VALUE_FLAGS)
 _ENDS = ("go.mod", ".git")
 
 

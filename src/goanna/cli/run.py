@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from goanna.cli.guest import Guest
 from goanna.cli.prepare import program_of, temporary_image
@@ -15,11 +16,15 @@ from goanna.cli.words import Words
 from goanna.failure import Failure
 from goanna.image.layout import PAGE, Wishes
 from goanna.image.reading import Image, is_image, read_image
+from goanna.image.surroundings import Needs, find_needs
 from goanna.image.tree import content, entries
 from goanna.image.users import home_of
 from goanna.machine.accelerator import choose
+from goanna.machine.forwards import settled
+from goanna.machine.forwards import told as forwards_told
 from goanna.machine.information import runner_information
 from goanna.machine.life import Start, live
+from goanna.machine.networks import Networks, parse_networks
 from goanna.machine.qemu import MachineType, Settings, find_qemu, memory_text
 from goanna.machine.shares import check_qemu, parse_shares, told
 from goanna.program.elf import Program, is_elf
@@ -39,6 +44,9 @@ class Options:
     machine: MachineType
     accel: str
     share: Sequence[str] = ()
+    net: Sequence[str] = ()
+    publish: Sequence[str] = ()
+    pcap: str | None = None
 
 
 def run(words: Words, options: Options) -> int:
@@ -50,9 +58,11 @@ def run(words: Words, options: Options) -> int:
     with _image_of(words, options.guest) as (image, symbols):
         check_memory(image, options.memory)
         wishes, environment = told_of_user(image, options.guest)
+        networks = connected(options.net, options.publish, options.pcap, "user" if needs_of(image).resolver else "none")
         information = runner_information(
             image, words.arguments, environment, wishes,
             trace=options.trace, verbose=options.verbose, settled=options.gdb, shares=told(shares),
+            networks=networks.told(),
         )  # fmt: skip
         settings = Settings(
             machine=options.machine,
@@ -60,10 +70,12 @@ def run(words: Words, options: Options) -> int:
             processors=options.cpus,
             accelerator=choose(qemu, options.accel),
             shares=shares,
+            networks=networks,
             gdb_port=_free_port() if options.gdb else None,
         )
         if settings.gdb_port is not None:
-            print(_gdb_text(settings.gdb_port, symbols), file=sys.stderr, flush=True)
+            network = options.guest.connected or needs_of(image).sockets
+            print(_gdb_text(settings.gdb_port, symbols, network), file=sys.stderr, flush=True)
         trace = None
         if options.trace:
             from goanna.observe.trace import line_of
@@ -94,6 +106,21 @@ def _image_of(words: Words, guest: Guest) -> Iterator[tuple[Image, Program | Non
         return
     with program_of(words) as program, temporary_image(program, words, guest) as path:
         yield read_image(path), program
+
+
+def needs_of(image: Image) -> Needs:
+    """What an image's program looks for."""
+    path = os.fsdecode(image.program)
+    programs = (content(image.bundle, each) for each in entries(image.bundle) if each.path == path)
+    return next(map(find_needs, programs), Needs())
+
+
+def connected(nets: Sequence[str], ports: Sequence[str], pcap: str | None, unasked: str) -> Networks:
+    """What the flags say of networks, with ports of this computer that were free just now."""
+    networks = parse_networks(nets, ports, pcap, unasked)
+    forwards = settled(networks.forwards)
+    print(forwards_told(forwards, networks.forwards), end="", file=sys.stderr, flush=True)
+    return replace(networks, forwards=forwards)
 
 
 def check_memory(image: Image, memory: int) -> None:
@@ -131,12 +158,12 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _gdb_text(port: int, program: Program | None) -> str:
+def _gdb_text(port: int, program: Program | None, network: bool) -> str:
     from goanna.kernel.build import find_kernel
     from goanna.metal.source import SOURCES
 
     command = ["gdb"]
-    kernel = find_kernel()
+    kernel = find_kernel(network=network)
     if kernel is not None:
         # Its sources are named from the package on: they are those of this installation, wherever it was built.
         command += [str(kernel.elf), "-ex", f"directory {shlex.quote(SOURCES)}"]

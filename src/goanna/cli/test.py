@@ -11,7 +11,7 @@ from goanna.failure import Failure
 from goanna.program.toolchain import HOW_TO_GET_GO, build_environment, check_sanitizers, find_go
 
 # Flags whose values begin with a path of this computer.
-_PATHS = ("--add", "--share", "--env-file")
+_PATHS = ("--add", "--share", "--env-file", "--pcap")
 
 
 def test(go_words: Sequence[str], own: Sequence[str]) -> int:

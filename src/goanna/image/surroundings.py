@@ -56,8 +56,12 @@ hosts: files dns
 protocols: files
 services: files
 """
-# The resolver that QEMU's user network offers its guests.
-_RESOLV = "nameserver 10.0.2.3\n"
+# Functions that open sockets, one of which is in every Go program that can (another program may anyhow), and what every
+# resolver reads, Go's and the C libraries'.
+_GO_SOCKETS = (b"syscall.socket\0", b"sys/unix.socket\0", b"net.init")
+_RESOLVER_MARK = b"/etc/resolv.conf"
+# Where the kernel writes which name servers the machine's interfaces were told of.
+_RESOLV = b"../proc/net/pnp"
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,14 @@ class Needs:
 
     certificates: bool = False
     zones: bool = False
+    sockets: bool = False  # those of the Internet's families, which not every kernel has
+    resolver: bool = False  # it looks up hosts
 
     def __or__(self, other: Needs) -> Needs:
-        return Needs(self.certificates or other.certificates, self.zones or other.zones)
+        return Needs(
+            self.certificates or other.certificates, self.zones or other.zones, self.sockets or other.sockets,
+            self.resolver or other.resolver,
+        )
 
 
 def find_needs(program: bytes) -> Needs:
@@ -78,7 +87,9 @@ def find_needs(program: bytes) -> Needs:
     name is only in those that do.
     """
     zones = _GO_ZONES in program if _GO_MARK in program else any(mark in program for mark in _ZONE_MARKS)
-    return Needs(certificates=any(mark in program for mark in _CERTIFICATE_MARKS), zones=zones)
+    sockets = _GO_MARK not in program or any(mark in program for mark in _GO_SOCKETS)
+    certificates = any(mark in program for mark in _CERTIFICATE_MARKS)
+    return Needs(certificates, zones, sockets, _RESOLVER_MARK in program)
 
 
 def add_surroundings(tree: Assembly, needs: Needs, hostname: str | None = None, zone: str | None = None) -> None:
@@ -88,11 +99,12 @@ def add_surroundings(tree: Assembly, needs: Needs, hostname: str | None = None, 
     hosts = _HOSTS + (f"127.0.1.1\t{hostname}\n" if hostname else "")
     texts = {
         "/etc/passwd": _PASSWD, "/etc/group": _GROUP, "/etc/hosts": hosts, "/etc/hostname": f"{hostname or 'goanna'}\n",
-        "/etc/nsswitch.conf": _NSSWITCH, "/etc/resolv.conf": _RESOLV, "/etc/services": SERVICES,
+        "/etc/nsswitch.conf": _NSSWITCH, "/etc/services": SERVICES,
         "/etc/protocols": PROTOCOLS, "/etc/mime.types": MIME_TYPES,
     }  # fmt: skip
     for path, text in texts.items():
         tree.offer(path, File(data=text.encode()))
+    tree.offer("/etc/resolv.conf", Link(target=_RESOLV))
     if needs.certificates:
         tree.offer(CERTIFICATES, File(data=_certificates()))
         tree.offer("/etc/ssl/cert.pem", Link(target=b"certs/ca-certificates.crt"))

@@ -27,6 +27,7 @@ from tempfile import TemporaryDirectory
 
 from goanna.cache import cache_folder, write_whole
 from goanna.failure import Failure
+from goanna.kernel.variant import NETWORK_VARIABLE
 
 ARCHITECTURES = ("x86_64",)
 
@@ -48,9 +49,10 @@ class BuiltKernel:
     header_address: int
 
 
-def fingerprint(architecture: str) -> str:
+def fingerprint(architecture: str, network: bool = True) -> str:
     """What a built kernel depends on, as a short hash."""
-    digest = hashlib.sha256(repr((architecture, sys.version_info[:2], [version(name) for name in _COMPILERS])).encode())
+    facts = (architecture, network, sys.version_info[:2], [version(name) for name in _COMPILERS])
+    digest = hashlib.sha256(repr(facts).encode())
     for room in _ROOMS:
         for path in sorted(_SOURCES.joinpath(room).rglob("*.py")):
             content = path.read_bytes()
@@ -58,18 +60,20 @@ def fingerprint(architecture: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def find_kernel(architecture: str = "x86_64") -> BuiltKernel | None:
-    """The kernel of the present sources, if it is built."""
-    return _read(_folder(architecture))
+def find_kernel(architecture: str = "x86_64", network: bool = True) -> BuiltKernel | None:
+    """The kernel of the present sources, if it is built. `network`: with sockets of the Internet's families, and with
+    the drivers that they need (kernel/variant.py).
+    """
+    return _read(_folder(architecture, network))
 
 
-def built_kernel(architecture: str = "x86_64") -> BuiltKernel:
-    """The kernel of the present sources, built now if it isn't yet. Raises Failure after the compiler's own words."""
-    folder = _folder(architecture)
+def built_kernel(architecture: str = "x86_64", network: bool = True) -> BuiltKernel:
+    """The same, built now if it isn't yet. Raises Failure after the compiler's own words."""
+    folder = _folder(architecture, network)
     with _lock(folder):
         found = _read(folder)
         if found is None:
-            _build_in_child(architecture, folder)
+            _build_in_child(architecture, network, folder)
             found = _read(folder)
         if found is None:
             raise Failure(f"{folder}: the kernel was built, and is not there", f"Remove {folder} and try again.")
@@ -78,8 +82,8 @@ def built_kernel(architecture: str = "x86_64") -> BuiltKernel:
     return found
 
 
-def _folder(architecture: str) -> Path:
-    return cache_folder("kernels", f"{architecture}-{fingerprint(architecture)}")
+def _folder(architecture: str, network: bool) -> Path:
+    return cache_folder("kernels", f"{architecture}-{fingerprint(architecture, network)}")
 
 
 def _read(folder: Path) -> BuiltKernel | None:
@@ -104,9 +108,9 @@ def _forget_old(kernels: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build_in_child(architecture: str, folder: Path) -> None:
+def _build_in_child(architecture: str, network: bool, folder: Path) -> None:
     command = [sys.executable, "-m", "goanna.kernel.build", "--arch", architecture, "--out", str(folder)]
-    environment = os.environ | {"GOANNA_ARCH": architecture}
+    environment = os.environ | {"GOANNA_ARCH": architecture, NETWORK_VARIABLE: "yes" if network else "no"}
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     if done.returncode != 0:
         raise Failure("the kernel can't be built; its compiler says above why")

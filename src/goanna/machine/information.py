@@ -35,10 +35,12 @@ def runner_information(
     tree: bytes | None = None,
     returns: Sequence[bytes] | None = None,
     shares: Sequence[bytes] | None = None,
+    networks: Sequence[bytes] | None = None,
 ) -> bytes:
     """Packed boot information for one run. `arguments` of None leaves the image's; `environment` is added to its
     own; `tree` is the path of the tree that is put beside the image, `returns` are the paths of what is to come back,
-    `shares` say which folder of this computer stands where. `settled`: no address is chosen at random.
+    `shares` say which folder of this computer stands where, `networks` what each interface is. `settled`: no address
+    is chosen at random.
     """
     flags = FLAG_CONTROL | FLAG_PORTS | FLAG_DEBUG_EXIT
     if same_file(OUTPUT, ERROR):
@@ -59,6 +61,7 @@ def runner_information(
             tree=tree,
             returns=returns,
             shares=shares,
+            networks=networks,
             window=terminal.window,
         )
     except ValueError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from goanna.failure import Failure
 from goanna.kernel.shared.boot import CONSOLE_PORT, CONTROL_PORT, ERROR_PORT, TREE_DISK
+from goanna.machine.networks import Networks, network_words
 from goanna.machine.shares import Share, share_words
 
 PROGRAM = "qemu-system-x86_64"
@@ -88,6 +89,7 @@ class Settings:
     gdb_port: int | None = None
     tree: Path | None = None
     shares: Sequence[Share] = ()
+    networks: Networks | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +149,9 @@ def command_line(qemu: Qemu, image: Path, boot_information: Path, settings: Sett
     ]  # fmt: skip
     if settings.tree is not None:
         words += _disk(settings.tree, TREE_DISK.decode(), settings.machine)
-    words += share_words(settings.shares, "device" if settings.machine is MachineType.MICROVM else "pci")
+    words += share_words(settings.shares, _bus(settings.machine))
+    if settings.networks is not None:
+        words += network_words(settings.networks, _bus(settings.machine))
     if settings.gdb_port is not None:
         words += ["-gdb", f"tcp:127.0.0.1:{settings.gdb_port}", "-S"]
     return words

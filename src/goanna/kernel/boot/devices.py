@@ -12,6 +12,7 @@ from goanna.kernel.arch import (
 )
 from goanna.kernel.base import log
 from goanna.kernel.base.text import Text
+from goanna.kernel.boot.network import add_network, next_network
 from goanna.kernel.boot.ports import console_device
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.boot.shares import add_channel, next_channel
@@ -23,12 +24,14 @@ from goanna.kernel.device.virtio.console import CONSOLE_DEVICE, console_interrup
 from goanna.kernel.device.virtio.device import Device
 from goanna.kernel.device.virtio.entropy import ENTROPY_DEVICE, EntropySource
 from goanna.kernel.device.virtio.mmio import MMIO_SIZE, find_mmio
-from goanna.kernel.device.virtio.pci import connect_messages, find_pci
+from goanna.kernel.device.virtio.net import NETWORK_DEVICE, network_changed, network_interrupt
+from goanna.kernel.device.virtio.pci import connect_change_messages, connect_messages, find_pci
 from goanna.kernel.device.virtio.plan9 import PLAN9_DEVICE, channel_interrupt
 from goanna.kernel.device.virtio.queue import Part
 from goanna.kernel.file.drive import CLUSTER, Drive, use_drive
 from goanna.kernel.random.pool import stir_bytes
 from goanna.kernel.shared.boot import FLAG_PORTS, FLAG_VIRTIO_CONSOLE
+from goanna.kernel.variant import NETWORK
 from goanna.metal import Array, Fn, Ptr, Slice, copy, fill, i64, metal, sizeof, static, u8, u32, u64, unsafe
 
 __all__ = ["disk_drive", "find_disk", "start_devices"]
@@ -59,6 +62,9 @@ def driver_state(kind: u32) -> Ptr[Device]:
         return entropy_source.device
     if kind == PLAN9_DEVICE and next_channel() is not None:
         return next_channel().device
+    if NETWORK:  # noqa: SIM102  (alone, so that the other branch is not compiled)
+        if kind == NETWORK_DEVICE and next_network() is not None:
+            return next_network().device
     if kind == CONSOLE_DEVICE and console_wanted() and console_device.device.transport is None:
         return console_device.device
     return None
@@ -79,6 +85,9 @@ def interrupt_of(kind: u32) -> tuple[Fn[[u64], None], u64]:
         return console_interrupt, unsafe.address(console_device)
     if kind == PLAN9_DEVICE:
         return channel_interrupt, unsafe.address(next_channel())
+    if NETWORK:  # noqa: SIM102  (alone, so that the other branch is not compiled)
+        if kind == NETWORK_DEVICE:
+            return network_interrupt, unsafe.address(next_network())
     return None, 0
 
 
@@ -112,6 +121,11 @@ def pci_function(function: Function) -> None:
         address, data = allocate_message(handler, argument)
         if address == 0 or not connect_messages(place, function, kernel_map_device, address, data):
             return
+    if NETWORK:  # noqa: SIM102  (alone, so that the other branch is not compiled)
+        if found.kind == NETWORK_DEVICE:
+            address, data = allocate_message(network_changed, argument)
+            if address != 0:
+                connect_change_messages(place, function, kernel_map_device, address, data)
     start(found.kind)
 
 
@@ -119,6 +133,11 @@ def pci_function(function: Function) -> None:
 def start(kind: u32) -> None:
     """Start the driver of the device that was found."""
     global disk_count
+    if NETWORK:  # noqa: SIM102  (alone, so that the other branch is not compiled)
+        if kind == NETWORK_DEVICE:
+            if not add_network():
+                log_line(b"goanna: a network device can't be used")
+            return
     if kind == BLOCK_DEVICE:
         disk = disks[disk_count]
         error = disk.start()

@@ -2,6 +2,7 @@
 
 from goanna.kernel.arch import Frame, prepare_context
 from goanna.kernel.base.errno import EACCES, ENOENT, ENOMEM, ENOTDIR
+from goanna.kernel.boot.network import start_program
 from goanna.kernel.boot.ports import start_terminal, terminal_is
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.boot.standing import describe_person, find_entry, take_identity, take_place
@@ -29,6 +30,7 @@ from goanna.kernel.thread.thread import (
     tree_lock,
 )
 from goanna.kernel.thread.work import begin_program_thread
+from goanna.kernel.variant import NETWORK
 from goanna.metal import Slice, i32, i64, metal, u8, u32
 
 __all__ = ["start_first_process"]
@@ -139,4 +141,7 @@ def run(process: Process, thread: Thread) -> None:
         lead_runner_terminal(process)
         publish_thread(thread)
     prepare_context(thread.context, thread.stack_top, begin_program_thread, 0)
-    make_ready(thread)
+    if NETWORK:
+        start_program(thread)
+    else:
+        make_ready(thread)

@@ -3,8 +3,9 @@
 The command line is words between blanks, `key=value` or `key`: `trace`, `verbose`, `processors=N`, `memory=SIZE`,
 `stack=SIZE`, `files=N`, `filespace=SIZE` (memory that files may take), `hostname=NAME`, `program=PATH`,
 `directory=PATH`, `console=virtio` (a virtio console in place of the serial port), `share=TAG:PATH[:ro]` (where the
-folder of a virtio 9P device stands), `env.KEY=VALUE`. Sizes take K, M or G. What follows a word `--` are the program's
-arguments, in place of the image's. Words that are not known are counted, so that a verbose start can say so.
+folder of a virtio 9P device stands), `net=WORD,WORD` (an interface: net/config/setting.py), `env.KEY=VALUE`. Sizes take
+K, M or G. What follows a word `--` are the program's arguments, in place of the image's. Words that are not known are
+counted, so that a verbose start can say so.
 """
 
 from goanna.kernel.shared.boot import FLAG_TRACE, FLAG_USER, FLAG_VERBOSE, FLAG_VIRTIO_CONSOLE, BootInformation
@@ -27,6 +28,7 @@ class Settings:
     hostname: Slice[u8]
     directory: Slice[u8]  # where the program starts; empty: /
     tree: Slice[u8]  # where the loader's tree stands
+    networks: Slice[u8]  # what is said of interfaces, each followed by a zero byte
     shares: Slice[u8]  # folders of the host and where they go (boot/shares.py), each followed by a zero byte
     returns: Slice[u8]  # paths of what goes back to the runner, each followed by a zero byte
     user: u32
@@ -68,6 +70,8 @@ def take_information(information: BootInformation) -> None:
         settings.tree = information.bytes_of(information.tree)
     if information.shares.offset != 0:
         settings.shares = information.bytes_of(information.shares)
+    if information.networks.offset != 0:
+        settings.networks = information.bytes_of(information.networks)
     if information.returns.offset != 0:
         settings.returns = information.bytes_of(information.returns)
     if information.flags & FLAG_USER != 0:
@@ -152,7 +156,11 @@ def take_word(word: Slice[u8]) -> bool:
     if starts_with(word, b"env."):
         return add_variable(word[4:])
     if starts_with(word, b"share="):
-        return add_share(word[6:])
+        settings.shares, good = with_text(settings.shares, word[6:])
+        return good
+    if starts_with(word, b"net="):
+        settings.networks, good = with_text(settings.networks, word[4:])
+        return good
     if starts_with(word, b"processors="):
         value, good = number(word[11:])
         if good and value <= 0xFFFF_FFFF:
@@ -216,14 +224,13 @@ def add_variable(assignment: Slice[u8]) -> bool:
 
 
 @metal
-def add_share(text: Slice[u8]) -> bool:
-    """One more folder of the host: TAG:PATH, TAG:PATH:ro."""
+def with_text(old: Slice[u8], text: Slice[u8]) -> tuple[Slice[u8], bool]:
+    """One more text behind those there are, each followed by a zero byte; whether it fits."""
     start = settings.used
-    if not keep(settings.shares) or not keep(text) or not keep(b"\0"):
+    if not keep(old) or not keep(text) or not keep(b"\0"):
         settings.used = start
-        return False
-    settings.shares = settings.extra[start : settings.used]
-    return True
+        return old, False
+    return settings.extra[start : settings.used], True
 
 
 @metal

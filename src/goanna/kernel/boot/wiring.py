@@ -18,6 +18,7 @@ from goanna.kernel.memory.calls import current_space
 from goanna.kernel.memory.space import AddressSpace
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.claim import on_lost_address
+from goanna.kernel.net.config.notation import put_address
 from goanna.kernel.net.interface import Interface
 from goanna.kernel.shared.boot import FLAG_CONTROL
 from goanna.kernel.signal.info import Information
@@ -97,8 +98,14 @@ def broken_pipe() -> None:
 @on_lost_address.set
 @metal
 def tell_lost(interface: Interface, address: Address, time: u64) -> None:
-    """Another machine on the network has an address that was to be ours."""
-    warn(b"goanna: another machine on the network has an address that this one was given")
+    """Another machine on the link has an address that was to be ours: say which."""
+    line = Line()
+    text = line.start()
+    text.put(b"goanna: ")
+    text.string(interface.name[:])
+    text.put(b": another machine on its link has the address ")
+    put_address(text, address)
+    warn(line.bytes())
 
 
 @on_size_limit.set

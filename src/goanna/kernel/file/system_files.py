@@ -6,9 +6,26 @@ from goanna.kernel.file.declare import Generated, link_to
 from goanna.kernel.file.subject import Subject
 from goanna.kernel.identity.names import RELEASE, VERSION
 from goanna.kernel.memory import pages
-from goanna.metal import Array, i64, metal, u64
+from goanna.metal import Array, Fn, i64, metal, static, u64
 
-__all__ = ["FILES"]
+__all__ = ["FILES", "use_name_servers"]
+
+put_name_servers = static(Fn[[Text], None])  # writes net/pnp; None: this machine has no network
+
+
+@metal
+def use_name_servers(put: Fn[[Text], None]) -> None:
+    """Say who knows the name servers. Once, at boot."""
+    global put_name_servers
+    put_name_servers = put
+
+
+@metal
+def write_name_servers(text: Text, subject: Subject) -> i64:
+    """net/pnp: name servers and the domain, in the form of /etc/resolv.conf, which is a link to here."""
+    if put_name_servers is not None:
+        put_name_servers(text)
+    return 0
 
 
 @metal
@@ -55,6 +72,7 @@ FILES = [
     Generated("/proc/swaps", 0o444, text=b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
     Generated("/proc/cgroups", 0o444, text=b"#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
     Generated("/proc/net", 0o777, link=link_to(b"self/net")),
+    Generated("/proc/{pid}/net/pnp", 0o444, text=write_name_servers),
     Generated(f"{HUGE}/hpage_pmd_size", 0o444, text=f"{HUGE_SIZE}\n".encode()),
     Generated(f"{HUGE}/enabled", 0o444, text=b"[always] madvise never\n"),
     Generated(f"{HUGE}/defrag", 0o444, text=b"always defer defer+madvise madvise [never]\n"),

@@ -6,6 +6,7 @@ from goanna.kernel.net.netlink import socket as netlink
 from goanna.kernel.net.socket.numbers import AF_INET, AF_INET6, AF_NETLINK, AF_UNIX
 from goanna.kernel.net.socket.socket import Socket
 from goanna.kernel.net.unix import join, protocols
+from goanna.kernel.variant import NETWORK
 from goanna.metal import Ptr, i32, i64, metal, u32
 
 MOST_FAMILIES = 46  # AF_MAX
@@ -21,10 +22,11 @@ def create(family: u32, kind: u32, number: i32) -> tuple[Ptr[Socket], i64]:
         return None, -EINVAL
     if family == AF_UNIX:
         return protocols.create_socket(kind, number)
-    if family in (AF_INET, AF_INET6):
-        return inet.create_socket(family, kind, number)
-    if family == AF_NETLINK:
-        return netlink.create_socket(kind, number)
+    if NETWORK:
+        if family in (AF_INET, AF_INET6):
+            return inet.create_socket(family, kind, number)
+        if family == AF_NETLINK:
+            return netlink.create_socket(kind, number)
     return None, -EAFNOSUPPORT
 
 

@@ -16,7 +16,7 @@ from goanna.kernel.net.arrival import Arrival, Report, on_tcp_error, on_udp_erro
 from goanna.kernel.net.checksum import finish, joined, pseudo_header
 from goanna.kernel.net.icmp_error import ICMP4, ICMP6, send_message
 from goanna.kernel.net.interface import Target
-from goanna.kernel.net.neighbour_input import receive_discovery
+from goanna.kernel.net.neighbour_input import receive_discovery, receive_router
 from goanna.kernel.net.network import counters
 from goanna.kernel.net.packet import CHECKSUM_GOOD, Packet, drop, views
 from goanna.kernel.net.path import Path
@@ -92,6 +92,9 @@ def receive6(arrival: Arrival, packet: Packet, message: icmp.Message) -> None:
             answer(arrival, packet, icmp.ECHO_REPLY6, message)
         case icmp.UNREACHABLE6 | icmp.TOO_BIG6 | icmp.EXCEEDED6 | icmp.PARAMETER6:
             quoted(arrival, packet, message)
+        case discovery.ROUTER_ADVERTISEMENT:
+            if packet.pullable(packet.total):
+                receive_router(arrival.interface, arrival.source, arrival.hops, packet.bytes(), arrival.now)
         case discovery.SOLICITATION | discovery.ADVERTISEMENT:
             if packet.pullable(packet.total):
                 receive_discovery(

@@ -8,9 +8,13 @@ from goanna.kernel.net.neighbour import learn
 from goanna.kernel.net.network import counters
 from goanna.kernel.net.solicitation import send_arp, send_discovery
 from goanna.kernel.net.wire import arp, discovery, ethernet
-from goanna.metal import Slice, metal, u8, u64
+from goanna.metal import Fn, Slice, metal, static, u8, u64
 
-__all__ = ["receive_arp", "receive_discovery"]
+__all__ = ["hear_routers", "receive_arp", "receive_discovery", "receive_router"]
+
+# Who is told of each router advertisement that came from a link-local address and is sound (RFC 4861 6.1.2), no lock
+# being held; None: nobody.
+on_router = static(Fn[[Interface, Address, discovery.Router, u64], None])
 
 
 @metal
@@ -105,3 +109,21 @@ def advertisement(interface: Interface, to: Address, message: discovery.Discover
         return
     solicited = message.flags & discovery.SOLICITED != 0
     learn(interface, message.target, mac, solicited, message.flags & discovery.OVERRIDE != 0, False, now)
+
+
+@metal
+def receive_router(interface: Interface, source: Address, hops: u8, data: Slice[u8], now: u64) -> None:
+    """A router advertisement whose ICMPv6 checksum is right."""
+    router = discovery.Router()
+    if hops != 255 or source.is4() or not source.link_local() or not discovery.parse_router(data, router):
+        counters.icmp_malformed += 1
+        return
+    if on_router is not None:
+        on_router(interface, source, router, now)
+
+
+@metal
+def hear_routers(listener: Fn[[Interface, Address, discovery.Router, u64], None]) -> None:
+    """Say who is told of routers. At start."""
+    global on_router
+    on_router = listener

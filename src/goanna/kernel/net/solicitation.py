@@ -4,11 +4,12 @@ from goanna.kernel.net.address import Address
 from goanna.kernel.net.checksum import finish, joined, pseudo_header, summed
 from goanna.kernel.net.interface import Interface
 from goanna.kernel.net.link import blank, group_mac, link_send
+from goanna.kernel.net.packet import Packet
 from goanna.kernel.net.wire import arp, discovery, ethernet, ip6
 from goanna.kernel.net.wire.bytes import raw16
 from goanna.metal import Ptr, metal, u8, u16, u32, u64
 
-__all__ = ["send_arp", "send_discovery", "solicit", "solicited_node", "source_for"]
+__all__ = ["send_arp", "send_discovery", "send_from_link", "solicit", "solicited_node", "source_for"]
 
 ICMP6 = 58
 DISCOVERY_HOPS = 255  # RFC 4861 7.1: shows that a message is from the link
@@ -45,19 +46,27 @@ def send_discovery(
     packet = blank(ip6.HEADER + discovery.SIZE)
     if packet is None:
         return
-    data = packet.bytes()
     mac: u64 = 0 if source.unspecified() else interface.mac
-    size = discovery.write_neighbour(data[ip6.HEADER : len(data)], kind, flags, about, mac)
+    size = discovery.write_neighbour(packet.bytes()[ip6.HEADER :], kind, flags, about, mac)
     packet.trim(ip6.HEADER + u32(size))
+    send_from_link(interface, packet, source, target, link)
+
+
+@metal
+def send_from_link(interface: Interface, packet: Packet, source: Address, target: Address, link: u64) -> None:
+    """Fill in the IPv6 header and the checksum of a neighbour discovery message that stands behind room for the header,
+    and send it."""
+    data = packet.bytes()
+    size = packet.total - ip6.HEADER
     head = ip6.Header()
     head.source = source
     head.target = target
-    head.payload_length = u32(size)
+    head.payload_length = size
     head.next = ICMP6
     head.hops = DISCOVERY_HOPS
     ip6.write(data, head)
-    pseudo = pseudo_header(source.high, source.low, target.high, target.low, ICMP6, u32(size))
-    total = joined(pseudo, summed(data[ip6.HEADER : ip6.HEADER + size]), 0)
+    pseudo = pseudo_header(source.high, source.low, target.high, target.low, ICMP6, size)
+    total = joined(pseudo, summed(data[ip6.HEADER :]), 0)
     raw16(data, ip6.HEADER + 2, finish(total))
     link_send(interface, packet, link, ethernet.IP6)
 

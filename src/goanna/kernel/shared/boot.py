@@ -43,9 +43,9 @@ __all__ = [
 IMAGE_MAGIC = int.from_bytes(b"GoannaIm", "little")
 IMAGE_VERSION = 2
 BOOT_MAGIC = int.from_bytes(b"GoannaBt", "little")
-BOOT_VERSION = 4
+BOOT_VERSION = 5
 HEADER_SIZE = 144  # bytes of ImageHeader
-FIXED_SIZE = 184  # bytes of BootInformation before the string area
+FIXED_SIZE = 192  # bytes of BootInformation before the string area
 CHECKSUM_BLOCK = 4096  # bytes of the bundle under one entry of the checksum table: a page, checked when it is mapped
 
 # The names of the three ports of a virtio console between runner and kernel: standard input and output; records of
@@ -114,8 +114,8 @@ class Text:
     length: u32  # bytes
 
 
-TEXTS = 9
-STRINGS = 1 << 0 | 1 << 1 | 1 << 6 | 1 << 7  # arguments, environment, shares, returns
+TEXTS = 10
+STRINGS = 1 << 0 | 1 << 1 | 1 << 6 | 1 << 7 | 1 << 9  # arguments, environment, shares, returns, networks
 
 
 @struct
@@ -137,6 +137,7 @@ class BootInformation:
     shares: Text  # folders of the host: TAG:PATH:ro or TAG:PATH:rw, each followed by a zero byte
     returns: Text  # paths of files and folders that go back to the runner at the end, each followed by a zero byte
     groups: Text  # u32 numbers of groups that the user is in besides
+    networks: Text  # what is said of each interface (net/config/setting.py), each followed by a zero byte
     wall_time: u64  # ns since 1970 when the machine started
     memory_limit: u64  # bytes for the program; 0: all there is
     stack_limit: u64  # bytes, RLIMIT_STACK; 0: 8 MiB
@@ -195,6 +196,7 @@ def boot_information(
     shares: Iterable[bytes] | None = None,
     returns: Iterable[bytes] | None = None,
     groups: Iterable[int] | None = None,
+    networks: Iterable[bytes] | None = None,
     **numbers: object,
 ) -> bytes:
     """Boot information packed by the host: what is None is "not said". Other fields by name: flags, seed, wall_time,
@@ -229,6 +231,7 @@ def boot_information(
         "tree": text(None if tree is None else plain(tree)),
         "shares": text(strings(shares)),
         "returns": text(strings(returns)),
+        "networks": text(strings(networks)),
         "groups": text(None if groups is None else b"".join(each.to_bytes(4, "little") for each in groups)),
     }
     return BootInformation.pack(size=start + len(area), **texts, **numbers) + bytes(area)

@@ -1,0 +1,71 @@
+"""The name servers of all interfaces, as /etc/resolv.conf has them (resolv.conf(5)): /proc/net/pnp is that text."""
+
+from goanna.kernel.arch import now
+from goanna.kernel.base.text import Text
+from goanna.kernel.net.address import Address
+from goanna.kernel.net.config.configure import Configuration, configurations
+from goanna.kernel.net.config.notation import put_address
+from goanna.metal import Slice, metal, struct, u8, u64
+
+__all__ = ["write_resolver"]
+
+MOST = 3  # name servers that resolvers read (MAXNS)
+SOURCES = 3  # where they come from, the most trusted first: settings, DHCP's servers, routers
+
+
+@struct
+class Servers:
+    """The lines under way."""
+
+    written: u64
+
+    def put(self, text: Text, address: Address) -> None:
+        """One line, unless there are enough."""
+        if self.written < MOST:
+            self.written += 1
+            text.put(b"nameserver ")
+            put_address(text, address)
+            text.byte(0x0A)
+
+
+@metal
+def write_resolver(text: Text) -> None:
+    """Write the text. A look at a configuration that changes may find what was, or what is."""
+    servers = Servers()
+    searched = False
+    for source in range(SOURCES):
+        for configuration in configurations:
+            if configuration is not None:
+                write_servers(text, configuration, source, servers)
+                domain = domain_of(configuration, source)
+                if len(domain) != 0 and not searched:
+                    searched = True
+                    text.put(b"search ")
+                    text.put(domain)
+                    text.byte(0x0A)
+
+
+@metal
+def write_servers(text: Text, configuration: Configuration, source: u64, servers: Servers) -> None:
+    """The name servers that one interface has from one source."""
+    if source == 0:
+        for index in range(configuration.setting.server_count):
+            servers.put(text, configuration.setting.servers[index])
+    elif source == 1:
+        if configuration.applied.address != 0:
+            for index in range(u64(configuration.applied.server_count)):
+                servers.put(text, configuration.applied.servers[index])
+    else:
+        for entry in configuration.autoconf.servers:
+            if entry.until > now():
+                servers.put(text, entry.address)
+
+
+@metal
+def domain_of(configuration: Configuration, source: u64) -> Slice[u8]:
+    """The domain that one source says; empty if it says none."""
+    if source == 0:
+        return configuration.setting.search
+    if source == 1 and configuration.applied.address != 0:
+        return configuration.applied.domain[0 : configuration.applied.domain_length]
+    return b""
