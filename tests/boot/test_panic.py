@@ -71,7 +71,7 @@ def program() -> Path:
 
 def image_with(kernel: BuiltKernel, program: Path, folder: Path) -> Path:
     path = folder / "broken.img"
-    tree = Guest().tree(program, "/bin/hello")
+    tree, _ = Guest().tree(program, "/bin/hello")
     launch = Launch(path=b"/bin/hello", arguments=[b"/bin/hello"], environment={})
     write_image(path, kernel, tree.root, launch)
     return path

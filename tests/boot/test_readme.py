@@ -15,6 +15,7 @@ import typer
 
 from goanna.cli.main import app
 from tests.boot.test_bare import EXPECTED
+from tests.published import publish
 
 TOP = Path(__file__).resolve().parents[2]
 PAGES = [TOP / "README.md", TOP / "docs/command-line.md"]
@@ -41,6 +42,8 @@ def folder(tmp_path: Path, go: str, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "m" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    for name, value in publish(tmp_path, "example.com/tool", server).items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "bin").mkdir()
     goanna = tmp_path / "bin/goanna"
     goanna.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m goanna.cli.main "$@"\n')

@@ -14,6 +14,7 @@ from goanna.cli.main import main
 from goanna.failure import CannotRun, Failure
 from goanna.image.reading import read_image
 from goanna.kernel.build import BuiltKernel
+from goanna.kernel.shared.boot import FLAG_SOCKETS
 from goanna.machine import qemu
 from tests import programs, stub
 
@@ -52,6 +53,18 @@ def program(data: bytes | None = None, name: str = "program") -> str:
 
 def test_run_is_the_program(goanna: Goanna) -> None:
     assert goanna("run", program(), "--timeout", "20") == (42, "booted\n", "")
+
+
+def test_image_of_a_program_without_sockets_is_not_connected(goanna: Goanna, hello_package: Path) -> None:
+    assert goanna("build", "-C", str(hello_package), "-o", "small.img", ".")[0] == 0
+    assert goanna("build", "-o", "whole.img", program())[0] == 0
+    assert read_image(Path("small.img")).flags & FLAG_SOCKETS == 0
+    assert read_image(Path("whole.img")).flags & FLAG_SOCKETS != 0
+    for flags in (["-p", "127.0.0.1::80"], ["--net", "user"]):
+        status, output, errors = goanna("run", "small.img", *flags)
+        assert (status, output) == (125, "") and "no sockets of the Internet" in errors, errors
+        assert goanna("run", "whole.img", "--timeout", "20", *flags)[:2] == (42, "booted\n")
+    assert goanna("run", "small.img", "--net", "none", "--timeout", "20")[:2] == (42, "booted\n")
 
 
 def test_run_of_a_package(goanna: Goanna, hello_package: Path) -> None:

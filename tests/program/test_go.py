@@ -6,7 +6,6 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
@@ -14,6 +13,7 @@ from goanna.failure import CannotRun, Failure
 from goanna.program import toolchain
 from goanna.program.elf import read_program
 from goanna.program.toolchain import GoBuildFailed, built_program, version_pair
+from tests.published import publish
 
 Build = Callable[..., Path]
 
@@ -106,19 +106,8 @@ def test_pattern_of_several_programs_names_them(hello_package: Path, tmp_path: P
 
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module that only a proxy has: a folder in a proxy's form (go.dev/ref/mod, the GOPROXY protocol)."""
-    versions = tmp_path / "proxy/example.com/tool/@v"
-    versions.mkdir(parents=True)
-    (versions / "list").write_text("v1.2.3\n")
-    (versions / "v1.2.3.info").write_text('{"Version": "v1.2.3", "Time": "2024-01-01T00:00:00Z"}')
-    (versions / "v1.2.3.mod").write_text("module example.com/tool\n\ngo 1.21\n")
-    with ZipFile(versions / "v1.2.3.zip", "w") as archive:
-        archive.writestr("example.com/tool@v1.2.3/go.mod", "module example.com/tool\n\ngo 1.21\n")
-        archive.writestr("example.com/tool@v1.2.3/main.go", "package main\n\nfunc main() {}\n")
-    monkeypatch.setenv("GOPROXY", f"file://{tmp_path}/proxy")
-    monkeypatch.setenv("GONOSUMDB", "example.com")
-    monkeypatch.setenv("GOMODCACHE", f"{tmp_path}/modules")
-    monkeypatch.setenv("GOFLAGS", "-modcacherw")
+    for name, value in publish(tmp_path, "example.com/tool", "package main\n\nfunc main() {}\n").items():
+        monkeypatch.setenv(name, value)
     return "example.com/tool"
 
 

@@ -63,7 +63,7 @@ def execute(words: Sequence[str], options: Options) -> int:
         # Nothing is mounted over the root of the image.
         beside = None if surroundings.top == Path("/") else os.fsencode(surroundings.top)
         tree_file = None if beside is None else cached_tree(surroundings.top, surroundings.wanted)
-        tree = options.guest.tree(program.path, path)
+        tree, needed = options.guest.tree(program.path, path)
         if beside is not None:
             tree.offer(os.fsdecode(beside), Folder())
         written = written_by(words[1:], os.fspath(here))
@@ -84,11 +84,10 @@ def execute(words: Sequence[str], options: Options) -> int:
             arguments=[os.fsencode(each) for each in words],
             environment={**os.environb, **options.guest.environment},
             wishes=wishes if wishes.directory is not None else wishes.standing_in(os.fsencode(here)),
+            flags=needed,
         )
         image_path = Path(folder, "exec.img")
-        put_together(
-            image_path, tree, launch, options.guest.connected or options.guest.needs(tree, program.path).sockets
-        )
+        put_together(image_path, tree, launch)
         progress.stop()
         image = read_image(image_path)
         check_memory(image, options.memory)

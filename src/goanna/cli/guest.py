@@ -17,6 +17,7 @@ from goanna.image.host_files import HostFiles
 from goanna.image.layout import Wishes
 from goanna.image.surroundings import Needs, add_surroundings, find_needs
 from goanna.image.users import find_user, home_of
+from goanna.kernel.shared.boot import FLAG_RESOLVER, FLAG_SOCKETS
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 # Where programs are looked for unless somebody says otherwise.
@@ -26,7 +27,10 @@ _LARGEST_PROGRAM = 1 << 30  # bytes of an added program that is looked into
 
 @dataclass(frozen=True, kw_only=True)
 class Guest:
-    """The flags as they were written; `memory_files` in bytes, 0: not said; `connected`: there are interfaces."""
+    """The flags as they were written; `memory_files` in bytes, 0: not said.
+
+    `sockets`: another flag asks for the Internet's sockets, or lets in programs that nobody has looked into.
+    """
 
     add: Sequence[str] = ()
     env: Sequence[str] = ()
@@ -36,7 +40,7 @@ class Guest:
     hostname: str | None = None
     tz: str | None = None
     memory_files: int = 0
-    connected: bool = False
+    sockets: bool = False
     environment: dict[bytes, bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,8 +51,10 @@ class Guest:
         if self.hostname is not None and not _HOSTNAME.fullmatch(self.hostname):
             raise Failure(f"--hostname {self.hostname}: a host's name has up to 64 letters, digits, dots and dashes")
 
-    def tree(self, program: Path, path: str) -> Assembly:
-        """The root tree of an image: the program at a path, what was added, what every program expects."""
+    def tree(self, program: Path, path: str) -> tuple[Assembly, int]:
+        """The root tree of an image: the program at a path, what was added, what every program expects; and what its
+        programs need of kernel and runner, FLAG_SOCKETS and FLAG_RESOLVER.
+        """
         tree = Assembly()
         for each in self.add:
             host, guest = split_added(each)
@@ -56,9 +62,11 @@ class Guest:
         tree.claim(path, File(data=program, mode=0o755), "the program")
         if self.workdir is not None and not isinstance(tree.find(clean_path(self.workdir)), Folder):
             tree.claim(self.workdir, Folder(), f"--workdir {self.workdir}")
-        add_surroundings(tree, self.needs(tree, program), self.hostname, self.tz)
+        needs = _needs(tree, program)
+        add_surroundings(tree, needs, self.hostname, self.tz)
         tree.check_links()
-        return tree
+        sockets = FLAG_SOCKETS if needs.sockets or self.sockets else 0
+        return tree, sockets | (FLAG_RESOLVER if needs.resolver else 0)
 
     def wishes(self, passwd: bytes, groups: bytes) -> Wishes:
         """What boot information is to say, by the tables of the image's users."""
@@ -78,13 +86,14 @@ class Guest:
         home = home_of(self.user, _content(tree, "/etc/passwd"))
         return {b"PATH": DEFAULT_PATH, b"HOME": home, **self.environment}
 
-    def needs(self, tree: Assembly, program: Path) -> Needs:
-        """What the programs of an image look for."""
-        needs = find_needs(program.read_bytes())
-        for each in _programs(tree.root):
-            if each != program:
-                needs |= find_needs(each.read_bytes())
-        return needs
+
+def _needs(tree: Assembly, program: Path) -> Needs:
+    """What the programs of an image look for."""
+    needs = find_needs(program.read_bytes())
+    for each in _programs(tree.root):
+        if each != program:
+            needs |= find_needs(each.read_bytes())
+    return needs
 
 
 def split_added(text: str) -> tuple[Path, str]:

@@ -183,7 +183,7 @@ def _run(
 
     guest = Guest(
         add=add or [], env=env or [], env_file=env_file or [], workdir=workdir, user=user, hostname=hostname, tz=tz,
-        memory_files=memory_files or 0, connected=bool(net or publish or pcap),
+        memory_files=memory_files or 0, sockets=bool(net or publish or pcap or share),
     )  # fmt: skip
     options = Options(
         memory=memory, cpus=cpus, timeout=timeout, trace=trace, gdb=gdb, guest=guest, verbose=verbose,
@@ -239,7 +239,7 @@ def _exec(
 
     guest = Guest(
         add=add or [], env=env or [], env_file=env_file or [], workdir=workdir, user=user, hostname=hostname, tz=tz,
-        memory_files=memory_files or 0, connected=bool(net or publish or pcap),
+        memory_files=memory_files or 0, sockets=bool(net or publish or pcap or share),
     )  # fmt: skip
     options = Options(
         memory=memory, cpus=cpus, timeout=timeout, trace=trace, verbose=verbose, guest=guest, accel=accel,

@@ -13,6 +13,7 @@ from goanna.cli.progress import Progress
 from goanna.cli.words import Words
 from goanna.image.assembly import Assembly
 from goanna.image.layout import Launch, program_path
+from goanna.kernel.shared.boot import FLAG_SOCKETS
 from goanna.program.elf import Program, read_program
 from goanna.program.toolchain import built_program
 
@@ -36,26 +37,25 @@ def make_image(destination: Path, program: Program, words: Words, guest: Guest) 
     """Put a program and the kernel into an image; the kernel is built first if it has to be."""
     path = program_path(program.path.name)
     with Progress("reading the files of the image"):
-        tree = guest.tree(program.path, path)
+        tree, needed = guest.tree(program.path, path)
     arguments = [os.fsencode(each) for each in (path, *(words.arguments or []))]
     launch = Launch(
         path=os.fsencode(path),
         arguments=arguments,
         environment=guest.environment_in(tree),
         wishes=guest.wishes_in(tree),
+        flags=needed,
     )
-    put_together(destination, tree, launch, guest.connected or guest.needs(tree, program.path).sockets)
+    put_together(destination, tree, launch)
 
 
-def put_together(destination: Path, tree: Assembly, launch: Launch, network: bool) -> None:
-    """Write an image of a tree, with the kernel, built first if it has to be: `network` says whether the one with
-    the Internet's sockets, or the smaller one.
-    """
+def put_together(destination: Path, tree: Assembly, launch: Launch) -> None:
+    """Write an image of a tree, with the kernel that its launch needs, which is built first if it has to be."""
     from goanna.image.elf import write_image
     from goanna.kernel.build import built_kernel
 
     with Progress("building the kernel, once for each state of its sources"):
-        kernel = built_kernel(network=network)
+        kernel = built_kernel(network=launch.flags & FLAG_SOCKETS != 0)
     with Progress(f"writing {destination}"):
         write_image(destination, kernel, tree.root, launch)
 

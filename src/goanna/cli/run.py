@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import socket
 import sys
@@ -16,9 +15,9 @@ from goanna.cli.words import Words
 from goanna.failure import Failure
 from goanna.image.layout import PAGE, Wishes
 from goanna.image.reading import Image, is_image, read_image
-from goanna.image.surroundings import Needs, find_needs
 from goanna.image.tree import content, entries
 from goanna.image.users import home_of
+from goanna.kernel.shared.boot import FLAG_RESOLVER, FLAG_SOCKETS
 from goanna.machine.accelerator import choose
 from goanna.machine.forwards import settled
 from goanna.machine.forwards import told as forwards_told
@@ -58,7 +57,10 @@ def run(words: Words, options: Options) -> int:
     with _image_of(words, options.guest) as (image, symbols):
         check_memory(image, options.memory)
         wishes, environment = told_of_user(image, options.guest)
-        networks = connected(options.net, options.publish, options.pcap, "user" if needs_of(image).resolver else "none")
+        networks = connected(
+            options.net, options.publish, options.pcap, "user" if image.flags & FLAG_RESOLVER else "none"
+        )
+        check_sockets(image, networks)
         information = runner_information(
             image, words.arguments, environment, wishes,
             trace=options.trace, verbose=options.verbose, settled=options.gdb, shares=told(shares),
@@ -74,7 +76,7 @@ def run(words: Words, options: Options) -> int:
             gdb_port=_free_port() if options.gdb else None,
         )
         if settings.gdb_port is not None:
-            network = options.guest.connected or needs_of(image).sockets
+            network = image.flags & FLAG_SOCKETS != 0
             print(_gdb_text(settings.gdb_port, symbols, network), file=sys.stderr, flush=True)
         trace = None
         if options.trace:
@@ -108,19 +110,22 @@ def _image_of(words: Words, guest: Guest) -> Iterator[tuple[Image, Program | Non
         yield read_image(path), program
 
 
-def needs_of(image: Image) -> Needs:
-    """What an image's program looks for."""
-    path = os.fsdecode(image.program)
-    programs = (content(image.bundle, each) for each in entries(image.bundle) if each.path == path)
-    return next(map(find_needs, programs), Needs())
-
-
 def connected(nets: Sequence[str], ports: Sequence[str], pcap: str | None, unasked: str) -> Networks:
     """What the flags say of networks, with ports of this computer that were free just now."""
     networks = parse_networks(nets, ports, pcap, unasked)
     forwards = settled(networks.forwards)
     print(forwards_told(forwards, networks.forwards), end="", file=sys.stderr, flush=True)
     return replace(networks, forwards=forwards)
+
+
+def check_sockets(image: Image, networks: Networks) -> None:
+    """Raise Failure if a machine is to be connected whose image has the kernel without the Internet's sockets."""
+    if networks.nets and not image.flags & FLAG_SOCKETS:
+        raise Failure(
+            f"{image.path}: its kernel has no sockets of the Internet's families, for its program opens none: "
+            "it can't be connected",
+            "Leave out -p, --net and --pcap, or name its program instead of the image.",
+        )
 
 
 def check_memory(image: Image, memory: int) -> None:

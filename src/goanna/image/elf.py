@@ -74,7 +74,7 @@ class _Image:
         self.notes = [each for each in segments if each.kind == PT_NOTE]
         self.panic_table = kernel.panic_table.read_bytes()
         self.boot = launch.wishes.packed(
-            arguments=launch.arguments, environment=launch.environment, program=launch.path
+            launch.flags, arguments=launch.arguments, environment=launch.environment, program=launch.path
         )
         self.tree = FileSystem(tree)
         self.blocks = -(-self.tree.size // CHECKSUM_BLOCK)

@@ -43,12 +43,15 @@ class Wishes:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """How the program is started: its path in the bundle, its arguments from argv[0] on, its environment."""
+    """How the program is started: its path in the bundle, its arguments from argv[0] on, its environment. `flags` are
+    FLAG_SOCKETS and FLAG_RESOLVER.
+    """
 
     path: bytes
     arguments: Sequence[bytes]
     environment: Mapping[bytes, bytes]
     wishes: Wishes = Wishes()
+    flags: int = 0
 
 
 @dataclass(frozen=True)

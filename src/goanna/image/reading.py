@@ -33,7 +33,7 @@ _ADVICE = "Build it again, or copy it again from where it is whole."
 
 @dataclass(frozen=True)
 class Image:
-    """An image that is whole. Sizes in bytes; `kernel_size` counts the panic table in."""
+    """An image that is whole. Sizes in bytes; `kernel_size` counts the panic table in. `flags` are FLAG_*."""
 
     path: Path
     size: int
@@ -41,6 +41,7 @@ class Image:
     arguments: list[bytes]
     environment: dict[bytes, bytes]
     program: bytes
+    flags: int
     bundle_place: slice
     kernel_size: int
     end: int
@@ -118,6 +119,7 @@ class _Reader:
             arguments=_strings(boot, information.arguments),
             environment={key: value for key, _, value in pairs},
             program=_text(boot, information.program),
+            flags=information.flags,
             bundle_place=bundle,
             kernel_size=self.kernel_size(header.panic_table.address) + len(panic_table),
             end=header.image_end,

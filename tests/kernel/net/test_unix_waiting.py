@@ -5,13 +5,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.kernel.arch.host.processors import random
-from goanna.kernel.file import description, epoll, inotify, locks, node_end, pipe, tree  # noqa: F401 (they fill hooks)
+from goanna.kernel.file import (  # noqa: F401 (they fill hooks)
+    description,
+    epoll,
+    inotify,
+    locks,
+    node_end,
+    pipe,
+    signal_driven,
+    tree,
+)
 from goanna.kernel.file.transfer import Transfer
-from goanna.kernel.net.families import create, create_pair
 from goanna.kernel.net.socket.message import Message
-from goanna.kernel.net.socket.numbers import AF_UNIX, SOCK_DGRAM, SOCK_STREAM
+from goanna.kernel.net.socket.numbers import SOCK_DGRAM, SOCK_STREAM
 from goanna.kernel.net.socket.options import set_send_buffer
 from goanna.kernel.net.socket.socket import SHUT_WRITE, Socket
+from goanna.kernel.net.unix.join import pair
+from goanna.kernel.net.unix.protocols import create_socket
 from goanna.metal import Array, Atomic, Ptr, Slice, constant, i64, metal, static, u8, u32, u64
 from tests.kernel.thread.simulation import Simulation, pass_user, spend
 
@@ -52,7 +62,9 @@ def got(socket: Socket, data: Slice[u8]) -> i64:
 
 @metal
 def set_up_pair() -> None:
-    one, other, _ = create_pair(AF_UNIX, kind, 0)
+    one, _ = create_socket(kind, 0)
+    other, _ = create_socket(kind, 0)
+    pair(one, other)
     set_send_buffer(one, 4096)
     ends[0] = one
     ends[1] = other
@@ -125,7 +137,7 @@ def connecting_thread(number: u64) -> None:
     """Thread 0 accepts one connection after another and answers what comes; the others connect, send and receive."""
     global mistakes
     if number == 0:
-        listener, _ = create(AF_UNIX, SOCK_STREAM, 0)
+        listener, _ = create_socket(SOCK_STREAM, 0)
         listener.protocol.bind(listener, ADDRESS[:])
         listener.protocol.listen(listener, 0)
         ready.store(1)
@@ -153,7 +165,7 @@ def connecting_thread(number: u64) -> None:
 def connect_once(value: u8) -> None:
     """One connection: a byte there, the next one back, then the end."""
     global mistakes
-    socket, _ = create(AF_UNIX, SOCK_STREAM, 0)
+    socket, _ = create_socket(SOCK_STREAM, 0)
     byte = Array[u8, 1]()
     byte[0] = value
     if socket.protocol.connect(socket, ADDRESS[:], False) != 0 or sent(socket, byte[:]) != 1:

@@ -20,7 +20,9 @@ __all__ = [
     "FLAG_CONTROL",
     "FLAG_DEBUG_EXIT",
     "FLAG_PORTS",
+    "FLAG_RESOLVER",
     "FLAG_SETTLED",
+    "FLAG_SOCKETS",
     "FLAG_TERMINAL_ERROR",
     "FLAG_TERMINAL_INPUT",
     "FLAG_TERMINAL_OUTPUT",
@@ -71,6 +73,8 @@ FLAG_TERMINAL_INPUT = 512  # standard input is a terminal on the other side
 FLAG_TERMINAL_OUTPUT = 1024  # standard output is
 FLAG_TERMINAL_ERROR = 2048  # standard error is
 FLAG_TERMINAL_PLAIN = 4096  # that terminal does itself what a terminal does to output
+FLAG_SOCKETS = 8192  # an image's kernel has sockets of the Internet's families (for the runner)
+FLAG_RESOLVER = 16384  # an image's program looks up hosts: the runner connects it unless told otherwise
 
 
 @struct
