@@ -12,7 +12,7 @@ from goanna.failure import Failure
 from goanna.image.reading import Image, read_image
 from goanna.image.tree import content, entries
 from goanna.kernel.build import BuiltKernel
-from goanna.kernel.shared.boot import FLAG_USER, BootInformation
+from goanna.kernel.shared.boot import FLAG_SOCKETS, FLAG_USER, BootInformation
 from goanna.layouts import unpacked
 from tests.cli.test_commands import Goanna, goanna, kernel, program
 
@@ -59,7 +59,7 @@ def test_surroundings_are_in_boot_information(goanna: Goanna, kernel: BuiltKerne
     flags = ["--user", "web", "--workdir", "/srv/app/", "--hostname", "box", "--memory-files", "32M"]
     assert goanna("build", program(), "--add", "passwd:/etc/passwd", *flags)[0] == 0
     said = boot(Path("program.img"), kernel)
-    assert (said.user, said.group, said.files_limit, said.flags) == (33, 34, 32 << 20, FLAG_USER)  # type: ignore[attr-defined]
+    assert (said.user, said.group, said.files_limit, said.flags) == (33, 34, 32 << 20, FLAG_SOCKETS | FLAG_USER)  # type: ignore[attr-defined]
     assert "/srv/app" in [each.path for each in entries(read_image(Path("program.img")).bundle)]
 
 
