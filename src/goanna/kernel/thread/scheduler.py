@@ -2,7 +2,8 @@
 
 A blocked thread is claimed by exactly one of waker, timer and signal: `Thread.waiting` holds what it waits for and is
 exchanged for what woke it. A processor with nothing to run halts on the stack of the thread that blocked last: if that
-thread is woken next, nothing is switched at all. There is no periodic tick.
+thread is woken next, nothing is switched at all. Nothing here needs a periodic tick: timers are one-shot, and the looks
+of tick.py, at busy processors alone, only count.
 """
 
 from goanna.kernel.arch import (
