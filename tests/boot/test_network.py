@@ -78,6 +78,7 @@ def settled(wire: Wire) -> None:
 def test_a_machine_answers(image: Path, tmp_path: Path, form: str, processors: int) -> None:
     with on_wire(image, tmp_path, form, STATIC, processors) as (made, wire):
         made.wait("goanna <nil>")
+        assert "#MANUAL\n" in made.text
         assert "search example.org\nnameserver 10.0.0.3\n" in made.text or "nameserver 10.0.0.3\nsearch" in made.text
         wire.send(ether(EVERYBODY, ME, 0x806, arp_bytes(1, ME, MINE, 0, THEIRS)))
         answer = wire.wait(lambda frame: frame[:6] == ME.to_bytes(6, "big") and frame[12:14] == b"\x08\x06")
@@ -178,6 +179,7 @@ def test_dhcp_configures_it(image: Path, tmp_path: Path, form: str) -> None:
     with machine(image, words, tmp_path, "verbose", wire) as made:
         made.wait("box <nil>")  # it starts when it has an address
         assert f"eth0: DHCP gave {THEIRS}" in made.text
+        assert "#PROTO: DHCP\n" in made.text
         assert "nameserver 10.0.0.7\n" in made.text and "search example.net\n" in made.text
         assert wire.ping(b"there") == b"there"
         deadline = time.monotonic() + 20

@@ -30,7 +30,14 @@ class Servers:
 
 @metal
 def write_resolver(text: Text) -> None:
-    """Write the text. A look at a configuration that changes may find what was, or what is."""
+    """Write the text, whose first line says where addresses come from, as Linux's does (net/ipv4/ipconfig.c). A look at
+    a configuration that changes may find what was, or what is.
+    """
+    leased = False
+    for configuration in configurations:
+        if configuration is not None and configuration.applied.address != 0:
+            leased = True
+    text.put(b"#PROTO: DHCP\n" if leased else b"#MANUAL\n")
     servers = Servers()
     searched = False
     for source in range(SOURCES):
