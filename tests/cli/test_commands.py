@@ -234,6 +234,9 @@ def test_image_cut_short_or_altered_is_refused(goanna: Goanna) -> None:
     Path("cut.img").write_bytes(whole[:-5000])
     status, _, errors = goanna("run", "cut.img")
     assert status == 126 and "cut short" in errors
+    Path("longer.img").write_bytes(whole + b"x")
+    status, _, errors = goanna("run", "longer.img")
+    assert status == 126 and "altered: there is more behind its end" in errors
     for at in (len(whole) - 100_000, len(whole) - 350_000):
         Path("altered.img").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         status, _, errors = goanna("run", "altered.img")

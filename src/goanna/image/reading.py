@@ -94,6 +94,8 @@ class _Reader:
     def image(self) -> Image:
         note = self.note()
         header = self.header(note)
+        if len(self.data) > max(each.offset + each.file_size for each in self.segments):
+            raise self.altered("there is more behind its end")
         self.check_kernel(note, header.panic_table.address)
         boot = self.part(header.boot, "boot information")
         table = self.part(header.checksums, "checksum table")
