@@ -34,6 +34,12 @@ def hello(folder: Path) -> Path:
 
 
 @cache
+def httpd(folder: Path) -> Path:
+    """examples/httpd, which opens sockets."""
+    return _go(PROJECT / "examples" / "httpd", folder / "httpd")
+
+
+@cache
 def now(folder: Path) -> Path:
     """tests/guest/now: 200,000 readings of the clock."""
     return _go(PROJECT / "tests" / "guest" / "now", folder / "now")

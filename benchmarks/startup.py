@@ -101,8 +101,11 @@ def _first(works: Callable[[int], bool], low: int, high: int) -> int:
 
 
 def sizes(folder: Path) -> Iterator[Measurement]:
-    """The kernel's part of hello's image, panic tables counted in."""
+    """The kernel's part of hello's image, panic tables counted in; and of a program's that opens sockets."""
     image = read_image(programs.image(programs.hello(folder)))
+    web = read_image(programs.image(programs.httpd(folder)))
     group = "size"
     yield Measurement(group, "kernel part of the image", image.kernel_size / 1024, "KiB", KERNEL_KIB)
+    note = "TCP/IP and its drivers take the difference"
+    yield Measurement(group, "the same with the network", web.kernel_size / 1024, "KiB", KERNEL_KIB, note)
     yield Measurement(group, "whole image of hello", image.size / 1024, "KiB")

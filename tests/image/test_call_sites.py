@@ -68,7 +68,8 @@ def test_compiled_calls_are_in_the_panic_table(machine: str, tmp_path: Path) -> 
         text = ELFFile(stream).get_section_by_name(".text")
         code = range(text["sh_addr"], text["sh_addr"] + text["sh_size"])
     table = panic_table(tmp_path / "kernel.elf", traps)
-    unit = jit(panicking.find)
-    sites = {address for address in code if unit.call(panicking.find, table, address) != NOT_FOUND}
-    assert sites > checks > set()
-    assert b"kernel/shared/panicking.py" in table
+    unit = jit(panicking.find, panicking.file_of)
+    sites = {address: site for address in code if (site := unit.call(panicking.find, table, address)) != NOT_FOUND}
+    assert set(sites) > checks > set()
+    files = {bytes(unit.call(panicking.file_of, table, site)).decode() for site in sites.values()}
+    assert all(file.endswith("kernel/shared/panicking.py") for file in files), files

@@ -11,19 +11,30 @@ from hypothesis import strategies as st
 from goanna.image.erofs import Folder
 from goanna.kernel.arch import SYSCALL_NUMBERS
 from goanna.kernel.arch.host import processors
+from tests.kernel.net.calls import (
+    CLOEXEC,
+    DATAGRAM,
+    HEADER,
+    LENGTH,
+    NAME,
+    NONBLOCK,
+    NOSIGNAL,
+    OPTION,
+    PEEK,
+    POLLED,
+    SOURCE,
+    STREAM,
+    TARGET,
+    TRUNC,
+    WAITALL,
+    put_message,
+)
 from tests.kernel.syscall.linux import REGION, Both, needs_linux
 
 pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="gives Linux a network of its own, as root")]
 
 INET, INET6 = 2, 10
-STREAM, DATAGRAM = 1, 2
-NONBLOCK, CLOEXEC = 0o4000, 0o2000000
-PEEK, TRUNC, WAITALL, NOSIGNAL = 2, 0x20, 0x100, 0x4000
 FIRST_EPHEMERAL = 32768
-# Where things lie in memory. What is compared after each call is the first page.
-TARGET, NAME, LENGTH, OPTION, HEADER, CONTROL = (REGION + at for at in (0, 0x800, 0x900, 0xA00, 0xB00, 0xC00))
-POLLED, VECTORS = (REGION + at for at in (0xD00, 0xF00))
-SOURCE = REGION + 0x4000
 
 
 def name4(text, port):
@@ -143,12 +154,6 @@ def both():
     both = BothNetworks(tree)
     yield both
     both.close()
-
-
-def put_message(both, size, name_address, name_size, control):
-    """Write a struct msghdr, with two ranges."""
-    both.put(0xF00, struct.pack("4Q", SOURCE, size // 3, SOURCE + size // 3, size - size // 3))
-    both.put(0xB00, struct.pack("QiiQQQQi", name_address, name_size, 0, VECTORS, 2, CONTROL, control, 0))
 
 
 def perform(both, step):

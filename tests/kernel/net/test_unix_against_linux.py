@@ -8,17 +8,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.image.erofs import File, Folder
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.net.calls import (
+    CLOEXEC,
+    DATAGRAM,
+    HEADER,
+    LENGTH,
+    NAME,
+    NONBLOCK,
+    NOSIGNAL,
+    OPTION,
+    PAIR,
+    PEEK,
+    POLLED,
+    SOURCE,
+    STREAM,
+    TARGET,
+    TRUNC,
+    WAITALL,
+    put_message,
+)
+from tests.kernel.syscall.linux import Both, needs_linux
 
 pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="gives Linux a tree of its own, as root")]
 
-NONBLOCK, CLOEXEC = 0o4000, 0o2000000
-STREAM, DATAGRAM, SEQUENCED = 1, 2, 5
-PEEK, TRUNC, WAITALL, NOSIGNAL, CMSG_CLOEXEC = 2, 0x20, 0x100, 0x4000, 0x40000000
-# Where things lie in memory. What is compared after each call is the first page.
-TARGET, NAME, LENGTH, OPTION, HEADER, CONTROL = (REGION + at for at in (0, 0x800, 0x900, 0xA00, 0xB00, 0xC00))
-POLLED, PAIR, VECTORS = (REGION + at for at in (0xD00, 0xE00, 0xF00))
-SOURCE = REGION + 0x4000
+SEQUENCED = 5
+CMSG_CLOEXEC = 0x40000000
 
 descriptors = st.one_of(st.integers(3, 8), st.integers(3, 20), st.just(-1))
 kinds = st.sampled_from([STREAM, STREAM, DATAGRAM, SEQUENCED])
@@ -73,12 +87,6 @@ def both():
     both = Both(tree)
     yield both
     both.close()
-
-
-def put_message(both, size, name_address, name_size, control):
-    """Write a struct msghdr, with two ranges."""
-    both.put(0xF00, struct.pack("4Q", SOURCE, size // 3, SOURCE + size // 3, size - size // 3))
-    both.put(0xB00, struct.pack("QiiQQQQi", name_address, name_size, 0, VECTORS, 2, CONTROL, control, 0))
 
 
 def perform(both, step):

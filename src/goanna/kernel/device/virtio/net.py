@@ -360,25 +360,31 @@ def pieces(packet: Packet) -> u64:
 
 
 @metal
-def in_front(packet: Packet) -> Ptr[Packet]:
-    """A packet with an empty buffer in front of it, for headers; None: no memory, and it is gone."""
+def head_of(packet: Packet) -> Ptr[Packet]:
+    """An empty buffer that is noted what was noted for a packet; None: no memory, and the packet is gone."""
     head = allocate(SHORT, 64)
     if head is None:
         drop(packet)
         return None
     take_over(head, packet, 64)
-    head.append(packet)
+    return head
+
+
+@metal
+def in_front(packet: Packet) -> Ptr[Packet]:
+    """A packet with an empty buffer in front of it, for headers; None: no memory, and it is gone."""
+    head = head_of(packet)
+    if head is not None:
+        head.append(packet)
     return head
 
 
 @metal
 def joined(packet: Packet) -> Ptr[Packet]:
     """A copy of a packet in large buffers; None: no memory. The packet is gone."""
-    head = allocate(SHORT, 64)
+    head = head_of(packet)
     if head is None:
-        drop(packet)
         return None
-    take_over(head, packet, 64)
     at: u32 = 0
     while at < packet.total:
         part = allocate(CHUNK, 0)

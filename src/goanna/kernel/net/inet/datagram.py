@@ -16,7 +16,6 @@ from goanna.kernel.net.socket.message import (
     MSG_MORE,
     MSG_OOB,
     MSG_PEEK,
-    MSG_TRUNC,
     Message,
 )
 from goanna.kernel.net.socket.options import put_number
@@ -155,13 +154,7 @@ def receive(socket: Socket, message: Message) -> i64:
     packet, error = wait_for_datagram(self, message)
     if packet is None:
         return error
-    size = u64(packet.total)
-    count = min(size, message.transfer.left)
-    result = i64(count)
-    if count < size:
-        message.told |= MSG_TRUNC
-        if message.has(MSG_TRUNC):
-            result = i64(size)
+    count, result = message.fit(u64(packet.total))
     if message.wants_address:
         source = Address()
         port = udp.datagram_source(packet, source)

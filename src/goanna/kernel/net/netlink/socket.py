@@ -21,7 +21,7 @@ from goanna.kernel.net.netlink.answer import HEADER, Answer, MessageHeader
 from goanna.kernel.net.netlink.route import answer_request
 from goanna.kernel.net.packet import Packet, Packets, drop
 from goanna.kernel.net.socket import numbers as so
-from goanna.kernel.net.socket.message import MSG_OOB, MSG_PEEK, MSG_TRUNC, Message
+from goanna.kernel.net.socket.message import MSG_OOB, MSG_PEEK, Message
 from goanna.kernel.net.socket.options import put_number
 from goanna.kernel.net.socket.socket import Protocol, Socket, prepare
 from goanna.kernel.net.start import start_network
@@ -207,13 +207,7 @@ def receive(socket: Socket, message: Message) -> i64:
             packet.references.add(1)
         else:
             self.queue.remove(packet)
-    size = u64(packet.length)
-    count = min(size, message.transfer.left)
-    result = i64(count)
-    if count < size:
-        message.told |= MSG_TRUNC
-        if message.has(MSG_TRUNC):
-            result = i64(size)
+    count, result = message.fit(u64(packet.length))
     if message.transfer.put(packet.bytes()[0:count]) != count:
         result = -EFAULT
     if message.wants_address:

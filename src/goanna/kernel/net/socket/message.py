@@ -72,6 +72,14 @@ class Message:
         """The address it carries."""
         return self.address[0 : u64(self.address_length)]
 
+    def fit(self, size: u64) -> tuple[u64, i64]:
+        """How many bytes of a record the program gets, the rest being lost, and what the call answers (MSG_TRUNC)."""
+        count = min(size, self.transfer.left)
+        if count == size:
+            return count, i64(count)
+        self.told |= MSG_TRUNC
+        return count, i64(size if self.has(MSG_TRUNC) else count)
+
     def set_peer(self, address: Slice[u8]) -> None:
         """Say whom it came from."""
         self.address_length = u32(len(address))

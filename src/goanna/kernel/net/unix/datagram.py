@@ -14,7 +14,7 @@ from goanna.kernel.base.errno import (
 from goanna.kernel.file.flags import POLLERR
 from goanna.kernel.net.socket import numbers as so
 from goanna.kernel.net.socket.control import NOBODY, put_identity, put_passed, read_control
-from goanna.kernel.net.socket.message import MSG_OOB, MSG_PEEK, MSG_TRUNC, Message
+from goanna.kernel.net.socket.message import MSG_OOB, MSG_PEEK, Message
 from goanna.kernel.net.socket.passed import Passed, discard
 from goanna.kernel.net.socket.socket import SHUT_READ, Socket
 from goanna.kernel.net.unix import letter as letters
@@ -244,12 +244,7 @@ def read_one(self: Endpoint, letter: Letter, message: Message) -> i64:
         passed = letter.passed.copy() if peeking else take_passed(letter)
     if not peeking:
         take_out(self, letter)
-    count = min(length, message.transfer.left)
-    result = i64(count)
-    if count < length:
-        message.told |= MSG_TRUNC
-        if message.has(MSG_TRUNC):
-            result = i64(length)
+    count, result = message.fit(length)
     if letters.copy_out(letter, message.transfer, 0, count) < count:
         result = -EFAULT
     else:
