@@ -28,6 +28,7 @@ from fidelity.results import UNEXPLAINED, Reasons, load, save, worse
 from fidelity.running import Side, emulated_side, image_side
 from goanna.failure import Failure
 from goanna.kernel.build import built_kernel
+from goanna.program.around import around
 
 KEPT = PROJECT / "build" / "fidelity"
 
@@ -78,9 +79,10 @@ def _measure(options: argparse.Namespace) -> int:
     facts = {"Go": tools.version, "date": time.strftime("%Y-%m-%d")}
     with TemporaryDirectory(prefix="fidelity-") as folder:
         files = Path(folder, "files")
-        linux.write_files(files)
+        surroundings = around(module or tools.root / "src")
+        linux.write_files(files, surroundings)
         session = Session(
-            tools=tools, tree=module or tools.root, limit=options.limit, processors=options.cpus,
+            tools=tools, tree=surroundings.top, limit=options.limit, processors=options.cpus,
             image=image_side(options.cpus), emulated=_emulated(options, tools, Path(folder)), place=files,
             identity=f"{tools.version} {kernel}", commit=_commit(), reasons=Reasons(), facts=facts,
             results=load(keep), keep=keep,

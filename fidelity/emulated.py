@@ -21,8 +21,9 @@ from benchmarks.machines import COMMON, LINUX_MACHINES
 from fidelity.packages import environment
 from goanna.image.assembly import Assembly
 from goanna.image.erofs import File, FileSystem
+from goanna.image.links_out import add_links_out
 from goanna.image.surroundings import Needs, add_surroundings
-from goanna.image.tree_cache import cached_tree
+from goanna.image.tree_cache import cached_tree, read_tree
 from goanna.program.around import around
 
 FRAGMENT = Path(__file__).with_name("linux.config")
@@ -59,6 +60,7 @@ def command(
 def run(kernel: Path, init: Path, processors: int, limit: float, folder: Path, words: list[str]) -> None:
     """Boot Linux with a program, and write what that writes. `words` are the program and its arguments."""
     surroundings = around(folder)
+    top = read_tree(surroundings.top, surroundings.wanted)
     with TemporaryDirectory(prefix="fidelity-") as name:
         place = Path(name)
         wanted = {
@@ -69,10 +71,11 @@ def run(kernel: Path, init: Path, processors: int, limit: float, folder: Path, w
         tree.claim("/.run.json", File(data=json.dumps(wanted).encode()), "the run")
         tree.claim(words[0], File(data=Path(words[0]), mode=0o755), "the program")
         add_surroundings(tree, Needs(certificates=True, zones=True))
+        add_links_out(tree, surroundings.top, top)
         with (place / "files").open("wb") as stream:
             stream.writelines(FileSystem(tree.root).pieces())
         (place / "initrd").write_bytes(initramfs(init))
-        drives = {"files": place / "files", "tree": cached_tree(surroundings.top, surroundings.wanted)}
+        drives = {"files": place / "files", "tree": cached_tree(surroundings.top, top)}
         machine = [*COMMON, "-M", LINUX_MACHINES["microvm"], "-m", MEMORY, "-smp", str(processors)]
         for serial, path in drives.items():
             machine += [

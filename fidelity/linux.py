@@ -10,7 +10,10 @@ from pathlib import Path
 
 from goanna.image.assembly import Assembly
 from goanna.image.erofs import File, Folder, Link
+from goanna.image.links_out import add_links_out
 from goanna.image.surroundings import Needs, add_surroundings
+from goanna.image.tree_cache import read_tree
+from goanna.program.around import Around
 
 # Mounts exist in a namespace of their own, so that nothing is left behind. Arguments: the new root (an empty folder),
 # the files for it, the distribution or module, the program; then what the program is entered with.
@@ -24,6 +27,7 @@ cp -a "$files/." "$root"
 mkdir -p "$root/.over/upper" "$root/.over/work" "$root$tree" "$root$(dirname "$program")"
 mount -t overlay overlay -o "lowerdir=$tree,upperdir=$root/.over/upper,workdir=$root/.over/work" "$root$tree"
 [ ! -f "$tree/VERSION" ] || rm -rf "$root$tree/bin" "$root$tree/pkg"
+rm -rf "$root$tree/.git" "$root$tree/.hg" "$root$tree/.jj" "$root$tree/.svn"
 cp "$program" "$root$program"
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
@@ -53,10 +57,11 @@ def command(
     ]  # fmt: skip
 
 
-def write_files(place: Path) -> None:
-    """Write what an image has beside its program into a folder."""
+def write_files(place: Path, around: Around) -> None:
+    """Write what an image has beside its program and the tree around it into a folder."""
     tree = Assembly()
     add_surroundings(tree, Needs(certificates=True, zones=True))
+    add_links_out(tree, around.top, read_tree(around.top, around.wanted))
     _write(tree.root, place)
 
 
@@ -68,6 +73,7 @@ def _write(folder: Folder, place: Path) -> None:
             _write(node, here)
         elif isinstance(node, Link):
             here.symlink_to(os.fsdecode(node.target))
-        elif isinstance(node, File) and isinstance(node.data, bytes):
-            here.write_bytes(node.data)
+        elif isinstance(node, File):
+            here.write_bytes(node.data if isinstance(node.data, bytes) else node.data.read_bytes())
+            here.chmod(node.mode)
     place.chmod(folder.mode)

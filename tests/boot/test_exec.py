@@ -165,6 +165,39 @@ func TestSurroundings(t *testing.T) {
     assert (module / "data/made").exists()
 
 
+def test_what_links_in_testdata_lead_to_is_there(module: Path, go: str) -> None:
+    outside = module.parent / "shared"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep/f").write_text("far")
+    (outside / "one").write_text("near")
+    (outside / "again").symlink_to("one")
+    (module / "b/testdata").mkdir()
+    (module / "b/testdata/folder").symlink_to("../../../shared/deep")
+    (module / "b/testdata/file").symlink_to(outside / "again")
+    (module / "b/testdata/nothing").symlink_to("../../../gone")
+    (module / "b/b_test.go").write_text("""package b
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestLinks(t *testing.T) {
+	for _, name := range []string{"folder/f", "file", "nothing"} {
+		data, err := os.ReadFile("testdata/" + name)
+		real, _ := filepath.EvalSymlinks("testdata/" + name)
+		t.Logf("%q %v %s", data, err, real)
+	}
+}
+""")
+    status, output = goanna_test(1, "-v", "-count=1", "./b")
+    here = subprocess.run([go, "test", "-v", "-count=1", "./b"], capture_output=True, text=True).stdout
+    said = [line for line in output.splitlines() if "b_test.go" in line]
+    assert status == 0 and '"far"' in said[0] and '"near"' in said[1], output
+    assert said == [line for line in here.splitlines() if "b_test.go" in line]
+
+
 def test_profiles_and_coverage_come_back(module: Path, go: str, processors: int) -> None:
     flags = ["-cover", "-coverprofile=c.out", "-cpuprofile=cpu.out", "-memprofile=mem.out", "-trace=t.out"]
     status, output = goanna_test(processors, *flags, "-count=1", "-bench=.", "-benchtime=10x", "./a")

@@ -16,7 +16,7 @@ import pytest
 from goanna.failure import Failure
 from goanna.image.erofs import FileSystem, Folder
 from goanna.image.host_files import HostFiles
-from goanna.image.tree_cache import cached_tree
+from goanna.image.tree_cache import cached_tree, read_tree
 
 needs_fsck = pytest.mark.skipif(not shutil.which("fsck.erofs"), reason="needs erofs-utils")
 
@@ -128,7 +128,7 @@ def test_a_tree_is_made_once_for_each_state(tmp_path: Path, monkeypatch: pytest.
     built = []
 
     def tree() -> Path:
-        return cached_tree(folder, lambda path: not path.endswith("hidden"), lambda: built.append(1))
+        return cached_tree(folder, read_tree(folder, lambda path: not path.endswith("hidden")), lambda: built.append(1))
 
     first = tree()
     assert tree() == first and built == [1]

@@ -5,6 +5,7 @@ around that, its environment and arguments; what it writes to the paths that its
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from goanna.failure import Failure
 from goanna.image.erofs import Folder
 from goanna.image.host_files import HostFiles
 from goanna.image.layout import Launch
+from goanna.image.links_out import add_links_out
 from goanna.image.reading import read_image
-from goanna.image.tree_cache import cached_tree
+from goanna.image.tree_cache import cached_tree, read_tree
 from goanna.machine.accelerator import choose
 from goanna.machine.information import runner_information
 from goanna.machine.life import Start, live
@@ -62,10 +64,13 @@ def execute(words: Sequence[str], options: Options) -> int:
     with Progress(f"reading {surroundings.top}") as progress, TemporaryDirectory(prefix="goanna-") as folder:
         # Nothing is mounted over the root of the image.
         beside = None if surroundings.top == Path("/") else os.fsencode(surroundings.top)
-        tree_file = None if beside is None else cached_tree(surroundings.top, surroundings.wanted)
         tree, needed = options.guest.tree(program.path, path)
+        tree_file, notes = None, []
         if beside is not None:
+            top = read_tree(surroundings.top, surroundings.wanted)
+            tree_file = cached_tree(surroundings.top, top)
             tree.offer(os.fsdecode(beside), Folder())
+            notes = add_links_out(tree, surroundings.top, top)
         written = written_by(words[1:], os.fspath(here))
         for each in written.files:
             tree.offer(os.path.dirname(each), Folder())
@@ -89,6 +94,8 @@ def execute(words: Sequence[str], options: Options) -> int:
         image_path = Path(folder, "exec.img")
         put_together(image_path, tree, launch)
         progress.stop()
+        for each in notes:
+            print(f"goanna: {each}", file=sys.stderr)
         image = read_image(image_path)
         check_memory(image, options.memory)
         networks = connected(options.net, options.publish, options.pcap, "none")

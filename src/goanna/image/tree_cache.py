@@ -30,14 +30,19 @@ _FORMAT = 2
 _KEPT = 3600.0
 
 
-def cached_tree(folder: Path, wanted: Callable[[str], bool], building: Callable[[], None] = lambda: None) -> Path:
-    """The EROFS file with a folder's tree, without what is not `wanted`. `building` is called if it has to be made.
-
-    Raises Failure.
-    """
+def read_tree(folder: Path, wanted: Callable[[str], bool]) -> Folder:
+    """A folder's tree, without what is not `wanted`; not yet the contents of its files. Raises Failure."""
     top = HostFiles(wanted).node(folder)
     if not isinstance(top, Folder):
         raise Failure(f"{folder}: is not a folder")
+    return top
+
+
+def cached_tree(folder: Path, top: Folder, building: Callable[[], None] = lambda: None) -> Path:
+    """The EROFS file with what `read_tree` read of a folder. `building` is called if it has to be made.
+
+    Raises Failure.
+    """
     place = cache_folder("trees")
     name = xxhash.xxh64_hexdigest(os.fsencode(folder))
     made = place / f"{name}-{_state(top)}.erofs"
