@@ -56,7 +56,7 @@ def test_the_same_input_gives_the_same_bytes(goanna: Goanna) -> None:
 
 def test_surroundings_are_in_boot_information(goanna: Goanna, kernel: BuiltKernel) -> None:
     Path("passwd").write_text("web:x:33:34::/:\n")
-    flags = ["--user", "web", "--workdir", "/srv/app/", "--hostname", "box", "--memory-files", "32M"]
+    flags = ["-u", "web", "-w", "/srv/app/", "--hostname", "box", "--memory-files", "32M"]
     assert goanna("build", program(), "--add", "passwd:/etc/passwd", *flags)[0] == 0
     said = boot(Path("program.img"), kernel)
     assert (said.user, said.group, said.files_limit, said.flags) == (33, 34, 32 << 20, FLAG_SOCKETS | FLAG_USER)  # type: ignore[attr-defined]

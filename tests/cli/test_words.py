@@ -72,6 +72,8 @@ def test_words_that_name_no_program(tmp_path: Path) -> None:
 def test_second_program_is_told_where_arguments_go() -> None:
     with pytest.raises(Failure, match="after `--`"):
         Words(programs=["./cmd", "argument"]).finished()
+    with pytest.raises(Failure, match=r"after `--`\. Flags that Goanna hasn't got went to go build: -z"):
+        Words(programs=["value", "./cmd"], go_flags=["-z", "-tags=a"]).finished()
 
 
 def test_flags_of_go_build_can_not_follow_a_finished_program(tmp_path: Path) -> None:

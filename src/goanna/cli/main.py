@@ -88,10 +88,11 @@ LongEnv = Annotated[
 EnvFile = Annotated[
     list[str] | None, typer.Option("--env-file", metavar="FILE", help="Set the variables that a file has, one a line.")
 ]
-Workdir = Annotated[str | None, typer.Option("--workdir", metavar="PATH", help="Where the program starts.")]
-User = Annotated[
-    str | None, typer.Option("--user", metavar="NAME[:GROUP]", help="Whom it runs as, by name or number; else root.")
-]
+_WORKDIR_HELP, _USER_HELP = "Where the program starts.", "Whom it runs as, by name or number; else root."
+Workdir = Annotated[str | None, typer.Option("-w", "--workdir", metavar="PATH", help=_WORKDIR_HELP)]
+LongWorkdir = Annotated[str | None, typer.Option("--workdir", metavar="PATH", help=_WORKDIR_HELP)]
+User = Annotated[str | None, typer.Option("-u", "--user", metavar="NAME[:GROUP]", help=_USER_HELP)]
+LongUser = Annotated[str | None, typer.Option("--user", metavar="NAME[:GROUP]", help=_USER_HELP)]
 Hostname = Annotated[str | None, typer.Option("--hostname", metavar="NAME", help="What its machine is called.")]
 Zone = Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="Its time zone, like Europe/Berlin.")]
 MemoryFiles = Annotated[
@@ -269,8 +270,8 @@ def _test(
     pcap: Pcap = None,
     env: LongEnv = None,
     env_file: EnvFile = None,
-    workdir: Workdir = None,
-    user: User = None,
+    workdir: LongWorkdir = None,
+    user: LongUser = None,
     hostname: Hostname = None,
     tz: Zone = None,
     memory_files: MemoryFiles = None,

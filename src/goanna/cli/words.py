@@ -41,9 +41,11 @@ class Words:
                 raise NotFound(f"{gone[0]}: there is no such file")
             return None
         if len(self.programs) > 1:
+            unknown = [flag for flag in self.go_flags if flag.startswith("-") and "=" not in flag]
             raise Failure(
                 f"there is one PROGRAM to an image, and here are {len(self.programs)}: {' '.join(self.programs)}",
-                "What the program itself gets comes after `--`.",
+                "What the program itself gets comes after `--`."
+                + (f" Flags that Goanna hasn't got went to go build: {' '.join(unknown)}" if unknown else ""),
             )
         word = self.programs[0]
         if elsewhere:
