@@ -78,9 +78,10 @@ class Namespace:
 def ping(address: str, size: int, seconds: float = 20) -> float:
     """Ask Linux's stack to carry echoes to an address until one comes back whole; how many went out."""
     six = ":" in address
-    with socket.socket(
-        socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
-    ) as raw:
+    family, protocol = (
+        (socket.AF_INET6, socket.IPPROTO_ICMPV6) if six else (socket.AF_INET, socket.IPPROTO_ICMP)
+    )
+    with socket.socket(family, socket.SOCK_RAW, protocol) as raw:
         raw.settimeout(1)
         data = os.urandom(size)
         end = time.monotonic() + seconds
