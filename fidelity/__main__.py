@@ -3,13 +3,15 @@
     python -m fidelity [--quick] [--go PATH] [--module FOLDER] [PACKAGE ...]
 
 A run keeps what it has after each package and goes on where it stopped. It writes docs/fidelity.md and
-docs/fidelity.json when all packages of the library were asked for. Of a module it says what differs.
+docs/fidelity.json when all packages of the library were asked for. Of a module it says what differs; --record puts
+that, or what a part of the library gave, into docs/fidelity-others.md and its JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,9 +24,9 @@ from tempfile import TemporaryDirectory
 from benchmarks.linux import PeerUnavailable
 from fidelity import emulated, linux
 from fidelity.measuring import Session
-from fidelity.packages import PROJECT, QUICK, Package, Toolchain, packages, toolchain
-from fidelity.page import page
-from fidelity.results import UNEXPLAINED, Reasons, load, save, worse
+from fidelity.packages import PROJECT, QUICK, Package, Toolchain, census, packages, toolchain
+from fidelity.page import others_page, page
+from fidelity.results import UNEXPLAINED, Reasons, Result, Run, load, publish, record, worse
 from fidelity.running import Side, emulated_side, image_side
 from goanna.failure import Failure
 from goanna.kernel.build import built_kernel
@@ -47,6 +49,8 @@ def main() -> int:
     parser.add_argument("--module", type=Path, metavar="FOLDER", help="the packages of this module, not the library's")
     parser.add_argument("--again", action="store_true", help="run what was run already")
     parser.add_argument("--any-kernel", action="store_true", help="what was run with an earlier kernel counts as run")
+    parser.add_argument("--kept", action="store_true", help="run nothing: tell what earlier runs found")
+    parser.add_argument("--record", action="store_true", help="put what is found into docs/fidelity-others.md")
     parser.add_argument("--limit", type=float, default=600, metavar="S", help="seconds for a package on each side")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="packages side by side")
     parser.add_argument("--keep", type=Path, default=KEPT, metavar="FOLDER", help="where a run keeps what it has")
@@ -67,7 +71,7 @@ def main() -> int:
 
 def _measure(options: argparse.Namespace) -> int:
     tools = toolchain(options.go)
-    kernel = built_kernel().elf.parent.name
+    kernel = "" if options.kept else built_kernel().elf.parent.name
     asked = options.packages or (QUICK if options.quick else None)
     module = options.module and options.module.resolve()
     chosen = [each for each in packages(tools, module) if asked is None or each.path in asked]
@@ -90,6 +94,7 @@ def _measure(options: argparse.Namespace) -> int:
             binaries=Path(folder, "binaries") if module else KEPT / tools.version,
         )  # fmt: skip
         left = [each for each in chosen if options.again or not session.is_known(each, options.any_kernel)]
+        left = [] if options.kept else left
         with ThreadPoolExecutor(options.jobs) as pool:
             try:
                 for done in [pool.submit(session.measure, each, len(left)) for each in left]:
@@ -98,11 +103,25 @@ def _measure(options: argparse.Namespace) -> int:
                 session.processes.stop()
                 pool.shutdown(cancel_futures=True)
                 raise
+    if options.record:
+        title = _title(module) if module else f"{'quick choice' if options.quick else 'a part'} of {tools.version}"
+        run = Run(title, module is None, facts, _found(session, chosen))
+        docs = PROJECT / "docs"
+        (docs / "fidelity-others.md").write_text(others_page(record(docs / "fidelity-others.json", run)))
     return _finish(session, chosen, asked is None and module is None)
+
+
+def _title(module: Path) -> str:
+    """A module's path, and its version where the folder is called PATH@VERSION as in the module cache."""
+    found = re.search(r"^module\s+(\S+)", (module / "go.mod").read_text(), re.MULTILINE)
+    version = module.name.partition("@")[2]
+    return f"{found[1] if found else module.name}{f' {version}' if version else ''}"
 
 
 def _emulated(options: argparse.Namespace, tools: Toolchain, folder: Path) -> Side | None:
     """The Linux in QEMU. A full run builds it (minutes) if it isn't there; a part of one does without."""
+    if options.kept:
+        return None
     if not emulated.is_built():
         if options.quick or options.packages or options.module:
             return None
@@ -121,15 +140,22 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
-def _finish(session: Session, chosen: list[Package], everything: bool) -> int:
+def _found(session: Session, chosen: list[Package]) -> list[Result]:
+    """The results of the packages that were asked for, explained by the reasons of today."""
     found = [session.results[each.path] for each in chosen if each.path in session.results]
     for result in found:
         for each in result.differences:
             each.reason = session.reasons.of(result.package, each.test)
+    return found
+
+
+def _finish(session: Session, chosen: list[Package], everything: bool) -> int:
+    found = _found(session, chosen)
     if everything:
         missing = [each.path for each in chosen if each.path not in session.results]
-        save(PROJECT / "docs" / "fidelity.json", session.facts, found, last=False)
-        (PROJECT / "docs" / "fidelity.md").write_text(page(session.facts, found, missing))
+        counted = census(session.tools)
+        publish(PROJECT / "docs" / "fidelity.json", session.facts, found, counted)
+        (PROJECT / "docs" / "fidelity.md").write_text(page(session.facts, found, counted, missing))
     tests, same = sum(each.tests for each in found), sum(each.same for each in found)
     print(
         f"{same:,} of {tests:,} top-level tests have Linux's verdict"

@@ -48,17 +48,54 @@ def toolchain(named: Path | None) -> Toolchain:
     return Toolchain(go, version, Path(root))
 
 
+@dataclass(frozen=True)
+class Census:
+    """How many packages the standard library has: in all; with tests; of the rest, those taken over from other modules
+    (`vendored`), those whose tests are for other settings (build tags, cgo), and those that have none.
+    """
+
+    all: int
+    tested: int
+    vendored: int
+    otherwise: int
+    without: int
+
+
+def census(tools: Toolchain) -> Census:
+    """Counts the packages. Raises goanna's Failure."""
+    form = (
+        "{{if or .TestGoFiles .XTestGoFiles}}tested{{else}}{{.ImportPath}}{{end}}{{range .IgnoredGoFiles}} {{.}}{{end}}"
+    )
+    counts = dict.fromkeys(("tested", "vendored", "otherwise", "without"), 0)
+    lines = _listed(tools, form, "std", None)
+    for line in lines:
+        name, *ignored = line.split()
+        if name == "tested":
+            counts["tested"] += 1
+        elif any(each.endswith("_test.go") for each in ignored):
+            counts["otherwise"] += 1
+        else:
+            counts["vendored" if name.startswith("vendor/") else "without"] += 1
+    return Census(len(lines), **counts)
+
+
 def packages(tools: Toolchain, module: Path | None = None) -> list[Package]:
     """The packages that have tests, in order: of the standard library, or of the module in a folder. Raises goanna's
     Failure.
     """
     form = "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}\t{{.Dir}}{{end}}"
-    words = [str(tools.go), "list", "-e", "-f", form, "std" if module is None else "./..."]
+    lines = _listed(tools, form, "std" if module is None else "./...", module)
+    pairs = [line.split("\t") for line in lines]
+    return [Package(path, Path(folder)) for path, folder in pairs]
+
+
+def _listed(tools: Toolchain, form: str, which: str, module: Path | None) -> list[str]:
+    """What `go list` prints of packages in a form, a line each. Raises goanna's Failure."""
+    words = [str(tools.go), "list", "-e", "-f", form, which]
     done = subprocess.run(words, capture_output=True, text=True, env=environment(), cwd=module)
     if done.returncode != 0:
         raise Failure(f"the packages can't be listed: {done.stderr.strip()}", "")
-    pairs = [line.split("\t") for line in done.stdout.splitlines() if line]
-    return [Package(path, Path(folder)) for path, folder in pairs]
+    return [line for line in done.stdout.splitlines() if line]
 
 
 def environment() -> dict[str, str]:

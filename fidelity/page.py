@@ -1,10 +1,12 @@
-"""Writes the results down for people: docs/fidelity.md."""
+"""Writes the results down for people: docs/fidelity.md, and docs/fidelity-others.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict, replace
 
-from fidelity.results import Result
+from fidelity.packages import Census
+from fidelity.results import Result, Run
 
 # As many tests are named where several differ alike.
 _NAMED = 6
@@ -19,9 +21,26 @@ verdicts by name.
 
 **{same:,} of {tests:,} top-level tests ({share}%) of the {count} packages measured have Linux's verdict;** of their
 {below:,} subtests, {same_below:,}.{missing}
+
+{census} Other modules and other releases of Go: [fidelity-others.md](fidelity-others.md).
 {kernels}
 | package | tests | same | subtests | same | seconds on Linux | in the image |
 |---|--:|--:|--:|--:|--:|--:|
+"""
+_CENSUS = (
+    "The library has {all} packages without cgo (`go list std`). The {tested} with test files are measured{empty}. "
+    "Of the other {rest}, {vendored} are taken over from other modules without their tests (`vendor/`), {otherwise} "
+    "{has} tests for other settings only (cgo, build tags), and {without} have no test file."
+)
+_OTHERS = """\
+# Fidelity: tests of other modules and of other releases of Go
+
+What docs/fidelity.md is for the whole standard library, measured in the same way for packages of published modules
+(`make fidelity MODULE=FOLDER`) and for a choice of the standard library's of other releases of Go
+(`make fidelity-quick GO=PATH`): a test counts as the same where it has Linux's verdict.
+
+| what | Go | packages | tests | same | subtests | same |
+|---|---|--:|--:|--:|--:|--:|
 """
 _KERNEL = "Kernel {name} (commit {commit}) ran {which}."
 _EMULATED = """
@@ -38,7 +57,7 @@ they have Linux's verdict.
 """
 
 
-def page(facts: dict[str, str], results: Iterable[Result], unmeasured: Iterable[str] = ()) -> str:
+def page(facts: dict[str, str], results: Iterable[Result], census: Census, unmeasured: Iterable[str] = ()) -> str:
     """The page that people read; `unmeasured` are the packages that have tests and no result."""
     ordered = sorted(results, key=lambda each: each.package)
     tests, same = sum(each.tests for each in ordered), sum(each.same for each in ordered)
@@ -47,23 +66,57 @@ def page(facts: dict[str, str], results: Iterable[Result], unmeasured: Iterable[
     lines = _HEAD.format(
         facts=", ".join(f"{key} {value}" for key, value in facts.items()), tests=tests, same=same, share=share,
         count=len(ordered), below=below, same_below=same_below, kernels=_kernels(ordered),
-        missing="".join(f"\nNot measured: {name}." for name in unmeasured),
+        missing="".join(f"\nNot measured: {name}." for name in unmeasured), census=_census(census, ordered),
     ).splitlines()  # fmt: skip
     for each in ordered:
         lines.append(
             f"| {each.package} | {each.tests} | {each.same} | {each.subtests} | {each.same_subtests} "
             f"| {each.linux_seconds:.1f} | {each.image_seconds:.1f} |"
         )
-    lines += ["", "## Differences", "", "| package | tests | Linux | image | because |", "|---|---|---|---|---|"]
-    for each in ordered:
+    lines += _differences(ordered)
+    lines += _list(_EMULATED, {each.package: each.emulated for each in ordered})
+    lines += _list(_AGAIN, {each.package: each.again for each in ordered})
+    return "\n".join(lines) + "\n"
+
+
+def others_page(runs: list[Run]) -> str:
+    """The page about everything else that was run."""
+    lines, shown = _OTHERS.splitlines(), []
+    for run in runs:
+        numbers = [
+            sum(getattr(each, name) for each in run.results) for name in ("tests", "same", "subtests", "same_subtests")
+        ]
+        words = [run.title, run.facts["Go"], str(len(run.results)), *(f"{each:,}" for each in numbers)]
+        lines.append(f"| {' | '.join(words)} |")
+        standard = f" ({run.facts['Go']})" if run.standard else ""
+        shown += [(f"{each.package}{standard}", each) for each in run.results]
+    lines += ["", "The packages:", ""]
+    lines += [f"- {run.title}: {', '.join(each.package for each in run.results)}" for run in runs if not run.standard]
+    renamed = [replace(each, package=name) for name, each in shown]
+    lines += _kernels(renamed).splitlines()
+    lines += _differences(renamed)
+    lines += _list(_EMULATED, {each.package: each.emulated for each in renamed})
+    lines += _list(_AGAIN, {each.package: each.again for each in renamed})
+    return "\n".join(lines) + "\n"
+
+
+def _differences(results: list[Result]) -> list[str]:
+    lines = ["", "## Differences", "", "| package | tests | Linux | image | because |", "|---|---|---|---|---|"]
+    for each in results:
         alike: dict[tuple[str, str, str], list[str]] = {}
         for one in each.differences:
             alike.setdefault((one.linux, one.image, one.reason), []).append(one.test)
         for (here, there, reason), names in alike.items():
             lines.append(f"| {each.package} | {_named(names)} | {here} | {there} | {reason} |")
-    lines += _list(_EMULATED, {each.package: each.emulated for each in ordered})
-    lines += _list(_AGAIN, {each.package: each.again for each in ordered})
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _census(census: Census, results: list[Result]) -> str:
+    empty = sum(not each.tests for each in results)
+    return _CENSUS.format(
+        **asdict(census), rest=census.all - census.tested, has="has" if census.otherwise == 1 else "have",
+        empty=f"; {empty} of these have benchmarks alone" if empty else "",
+    )  # fmt: skip
 
 
 def _kernels(results: list[Result]) -> str:

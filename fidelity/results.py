@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
+from fidelity.packages import Census
 from fidelity.verdicts import FAIL, MISSING, UNFINISHED, subtests
 from goanna.cache import write_whole
 
@@ -82,19 +84,57 @@ def load(path: Path) -> dict[str, Result]:
     """What an earlier run kept, by package."""
     if not path.exists():
         return {}
-    found = {}
-    for entry in json.loads(path.read_text())["packages"]:
-        entry["differences"] = [Difference(**each) for each in entry["differences"]]
-        found[entry["package"]] = Result(**entry)
-    return found
+    found = [_result(each) for each in json.loads(path.read_text())["packages"]]
+    return {each.package: each for each in found}
 
 
-def save(path: Path, facts: dict[str, str], results: Iterable[Result], last: bool = True) -> None:
-    """Keep everything, whole; without the last words of runs that broke off if they are not wanted."""
-    ordered = [asdict(each) for each in sorted(results, key=lambda each: each.package)]
-    if not last:
-        ordered = [each | {"last": []} for each in ordered]
-    write_whole(path, (json.dumps({"facts": facts, "packages": ordered}, indent=1) + "\n").encode())
+def _result(entry: dict[str, Any]) -> Result:
+    return Result(**entry | {"differences": [Difference(**each) for each in entry["differences"]]})
+
+
+def save(path: Path, facts: dict[str, str], results: Iterable[Result]) -> None:
+    """Keep everything, whole."""
+    _write(path, {"facts": facts, "packages": _told(results)})
+
+
+def publish(path: Path, facts: dict[str, str], results: Iterable[Result], census: Census) -> None:
+    """Write a full run down for programs: without the last words of runs that broke off."""
+    told = [each | {"last": []} for each in _told(results)]
+    _write(path, {"facts": facts, "std": asdict(census), "packages": told})
+
+
+@dataclass
+class Run:
+    """A run of something else than this Go's whole library: a module, or `standard` packages of some Go."""
+
+    title: str
+    standard: bool
+    facts: dict[str, str]
+    results: list[Result]
+
+
+def record(path: Path, run: Run) -> list[Run]:
+    """Put a run to the others in a file, in the place of an earlier one of the same title. Gives all, by title."""
+    kept = json.loads(path.read_text())["runs"] if path.exists() else []
+    told = [each | {"last": []} for each in _told(run.results)]
+    runs = [each for each in kept if each["title"] != run.title]
+    runs.append({"title": run.title, "standard": run.standard, "facts": run.facts, "packages": told})
+    runs.sort(key=lambda each: str(each["title"]))
+    _write(path, {"runs": runs})
+    return [_run(each) for each in runs]
+
+
+def _run(entry: dict[str, Any]) -> Run:
+    results = [_result(each) for each in entry["packages"]]
+    return Run(entry["title"], entry["standard"], entry["facts"], results)
+
+
+def _told(results: Iterable[Result]) -> list[dict[str, Any]]:
+    return [asdict(each) for each in sorted(results, key=lambda each: each.package)]
+
+
+def _write(path: Path, what: dict[str, Any]) -> None:
+    write_whole(path, (json.dumps(what, indent=1) + "\n").encode())
 
 
 def worse(difference: Difference) -> bool:

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from fidelity.measuring import examine
-from fidelity.packages import Package
-from fidelity.page import page
-from fidelity.results import UNEXPLAINED, Reasons, Result, compare, load, save
+from fidelity.packages import Census, Package
+from fidelity.page import others_page, page
+from fidelity.results import UNEXPLAINED, Difference, Reasons, Result, Run, compare, load, record, save
 from fidelity.running import Outcome, Processes, Side, Stopped, run_package
 from fidelity.verdicts import read_verdicts
 
+CENSUS = Census(all=10, tested=3, vendored=2, otherwise=1, without=4)
 OUTPUT = b"""\
 \x16=== RUN   TestA
 \x16=== PAUSE TestA
@@ -121,17 +122,38 @@ def test_who_differs_runs_again_alone_and_then_on_a_linux_in_qemu(reasons: Reaso
     assert [(each.test, each.linux, each.image) for each in result.differences] == [
         ("Wrong", "pass", "skip"), ("Gone", "pass", "missing"),
     ]  # fmt: skip
-    text = page({}, [result])
+    text = page({}, [result], CENSUS)
     assert "| p | Slow |" in text and "| p | Cpu |" in text
 
 
 def test_the_page_tells_which_kernel_ran_what() -> None:
     one, two, other = Result("a", "go1 x-1", "c1"), Result("b", "go1 x-1", "c1"), Result("c", "go1 x-2", "c2")
-    assert "Kernel x-1 (commit c1) ran all of them." in page({}, [one, two])
-    text = page({}, [one, two, other])
+    assert "Kernel x-1 (commit c1) ran all of them." in page({}, [one, two], CENSUS)
+    text = page({}, [one, two, other], CENSUS)
     assert "Kernel x-1 (commit c1) ran all that no other is named for." in text
     assert "Kernel x-2 (commit c2) ran c." in text
-    assert "Not measured: net." in page({}, [one], ["net"]) and "Not measured" not in text
+    assert "Not measured: net." in page({}, [one], CENSUS, ["net"]) and "Not measured" not in text
+
+
+def test_the_page_tells_why_packages_are_not_measured() -> None:
+    text = page({}, [Result("a", "go1 x-1", "c1", tests=1), Result("b", "go1 x-1", "c1")], CENSUS)
+    assert "10 packages without cgo (`go list std`). The 3 with test files are measured; 1 of these have" in text
+    assert "Of the other 7, 2 are taken over" in text and "1 has tests for other settings only" in text
+    assert "and 4 have no test file." in text
+
+
+def test_runs_of_other_things_are_put_together(tmp_path: Path) -> None:
+    path = tmp_path / "others.json"
+    one = Result("m/p", "go1 x-1", "c1", 3, 2, 1, 1, differences=[Difference("TestX", "pass", "fail", "So.")])
+    record(path, Run("m v1", False, {"Go": "go1"}, [Result("m/old", "go1 x-1", "c1")]))
+    record(
+        path, Run("quick choice of go2", True, {"Go": "go2"}, [Result("io", "go2 x-1", "c1", 4, 4, again=["TestY"])])
+    )
+    runs = record(path, Run("m v1", False, {"Go": "go1"}, [one]))
+    assert [each.title for each in runs] == ["m v1", "quick choice of go2"] and runs[0].results == [one]
+    text = others_page(runs)
+    assert "| m v1 | go1 | 1 | 3 | 2 | 1 | 1 |" in text and "| quick choice of go2 | go2 | 1 | 4 | 4 | 0 | 0 |" in text
+    assert "| m/p | TestX | pass | fail | So. |" in text and "| io (go2) | TestY |" in text and "m/old" not in text
 
 
 @pytest.fixture
@@ -153,11 +175,11 @@ def test_differences_are_counted_explained_and_kept(tmp_path: Path, reasons: Rea
     ]
     save(tmp_path / "kept.json", {"Go": "go1"}, [result])
     assert load(tmp_path / "kept.json") == {"net/http": result} and load(tmp_path / "none.json") == {}
-    text = page({"Go": "go1"}, [result])
+    text = page({"Go": "go1"}, [result], CENSUS)
     assert (
         "**1 of 3 top-level tests (33.33%)" in text and "| net/http | TestDialer | pass | fail | No network. |" in text
     )
-    assert "**0 of 0 top-level tests (0%)" in page({"Go": "go1"}, [])
+    assert "**0 of 0 top-level tests (0%)" in page({"Go": "go1"}, [], CENSUS)
 
 
 def test_the_projects_reasons_are_sentences() -> None:
