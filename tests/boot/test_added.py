@@ -1,17 +1,20 @@
-"""A folder full of odd things is the same in an image as here: kinds, modes, sizes, times, links, content."""
+"""A folder full of odd things is the same in an image as here: kinds, modes, sizes, times, links, content, extended
+attributes.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.boot.running import GOANNA
 
-_PROGRAM = """package main
+_PROGRAM = r"""package main
 
 import (
 	"crypto/sha256"
@@ -20,6 +23,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sort"
+	"strings"
 	"syscall"
 )
 
@@ -47,11 +52,42 @@ func main() {
 			fmt.Printf(" %d %x %v", status.Size(), sum.Sum(nil), err)
 		}
 		fmt.Println()
+		if status.Mode().IsRegular() || status.IsDir() {
+			show(path)
+		}
 		return nil
 	})
+	// What is written lies over the tree of the image.
+	if file, err := os.OpenFile("marked", os.O_WRONLY|os.O_APPEND, 0); err == nil {
+		fmt.Fprintln(file, "more")
+		file.Close()
+		fmt.Println(os.Rename("marked", "moved"), syscall.Removexattr("moved", "user.empty"))
+		fmt.Println(syscall.Setxattr("moved", "user.common", []byte("another"), 2))
+		show("moved")
+	}
+}
+
+// show tells the extended attributes of a file.
+func show(path string) {
+	all := make([]byte, 65536)
+	size, err := syscall.Listxattr(path, all)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	names := strings.Split(string(all[:size]), "\x00")
+	sort.Strings(names)
+	for _, name := range names {
+		if strings.HasPrefix(name, "user.") || name == "security.capability" {
+			value := make([]byte, 65536)
+			size, err := syscall.Getxattr(path, name, value)
+			fmt.Printf("\t%q %x %v\n", name, value[:max(size, 0)], err)
+		}
+	}
 }
 """
 LINKS = 3000
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 
 
 @pytest.fixture
@@ -98,14 +134,21 @@ def fill(folder: Path) -> None:
     (folder / "n" / ("ä" * 127)).mkdir(parents=True)
     (folder / os.fsdecode(b"no \xff utf\n8 ")).write_text("x")
     (folder / "n").chmod(0o3711)
+    (folder / "marked").write_text("marked")
+    marks = {"user.common": b"x" * 100, "user.empty": b"", "user.zero": b"\0" * 9, "user." + "n" * 250: b"long"}
+    with suppress(OSError):  # of a file system that has none
+        for name in ("marked", "links/0", "links", "."):
+            for mark, value in marks.items():
+                os.setxattr(folder / name, mark, value)
+        os.setxattr(folder / "suid", "security.capability", CAPABILITY)
 
 
 def test_a_folder_of_odd_things_is_the_same_there(program: Path, tmp_path: Path, processors: int) -> None:
     fill(tmp_path / "odd")
-    here = subprocess.run([program, tmp_path / "odd"], capture_output=True, check=True).stdout
     command = [*GOANNA, "run", "-c", str(processors), "--add", f"{tmp_path}/odd:/odd", program, "--", "/odd"]
     done = subprocess.run(command, capture_output=True, timeout=120)
     assert done.returncode == 0 and done.stderr == b"", done.stderr
+    here = subprocess.run([program, tmp_path / "odd"], capture_output=True, check=True).stdout
     assert done.stdout.split(b"\n") == here.split(b"\n")
 
 

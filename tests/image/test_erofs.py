@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -116,17 +118,94 @@ def test_checksum_of_the_superblock_is_looked_at_and_right(tmp_path: Path) -> No
     assert "superblock checksum" in done.stdout + done.stderr
 
 
+@contextmanager
+def as_linux_shows(image: Path, place: Path) -> Iterator[Path]:
+    """An image mounted by Linux itself."""
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "erofs", "-o", "loop,ro", image, place], capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("this system mounts no EROFS")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
     """The sample tree as Linux itself shows it."""
     (tmp_path / "image").write_bytes(written(sample()))
-    place = tmp_path / "place"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "erofs", "-o", "loop,ro", tmp_path / "image", place], capture_output=True)
-    if done.returncode != 0:
-        pytest.skip("this system mounts no EROFS")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with as_linux_shows(tmp_path / "image", tmp_path / "place") as place:
+        yield place
+
+
+def many_attributes() -> Folder:
+    """Attributes of every kind: inline, shared, at block ends, too many for a block, on each kind of file."""
+    root = Folder(attributes={b"user.root": b"/"})
+    common = {b"user.origin": b"https://example.org/archive.tar", b"user.short": b"x"}
+    for size in (0, 1, 100, 2048, 4000, 4096, 5000):
+        own = {b"user.size": str(size).encode()}
+        root.add(f"data/{size}", File(data=bytes([size % 251]) * size, attributes={**common, **own}))
+    for size in (1000, 3900, 4000, 4096, 9000, 65535):
+        root.add(f"large/{size}", File(data=b"content", attributes={b"user.large": bytes([size % 251]) * size}))
+    many = {f"user.{index:04}".encode(): b"v" * (index % 9) for index in range(700)}
+    root.add("many", Folder(attributes=many))
+    root.add("many/file", File(data=b"y" * 300, attributes=many))
+    root.add("none", File(data=b"z" * 300))
+    root.add("link", Link(target=b"t" * 3000, attributes={b"trusted.t": b"t"}))
+    capability = bytes.fromhex("0100000200040000000000000000000000000000")
+    root.add("program", File(mode=0o755, attributes={b"security.capability": capability, b"user." + b"n" * 250: b""}))
+    return root
+
+
+def attributes_of(folder: Folder, path: str = "") -> dict[str, dict[bytes, bytes]]:
+    found = {path: folder.attributes}
+    for name, node in folder.entries.items():
+        here = f"{path}/{name.decode()}"
+        found |= attributes_of(node, here) if isinstance(node, Folder) else {here: node.attributes}
+    return found
+
+
+@needs_fsck
+def test_extended_attributes_are_no_mistake_to_fsck(tmp_path: Path) -> None:
+    tree = extracted(many_attributes(), tmp_path)
+    assert (tree / "data/5000").read_bytes() == bytes([5000 % 251]) * 5000
+    assert (tree / "large/65535").read_bytes() == b"content"
+    assert os.readlink(tree / "link") == "t" * 3000
+
+
+@pytest.mark.skipif(not shutil.which("dump.erofs"), reason="needs erofs-utils")
+def test_dump_tells_the_size_of_extended_attributes(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(written(many_attributes()))
+    command = ["dump.erofs", "--path=/data/100", tmp_path / "image"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and re.search(r"Xattr size: *[1-9]", done.stdout), done.stdout + done.stderr
+
+
+def test_linux_shows_extended_attributes(tmp_path: Path) -> None:
+    root = many_attributes()
+    (tmp_path / "image").write_bytes(written(root))
+    with as_linux_shows(tmp_path / "image", tmp_path / "place") as place:
+        shown = {}
+        for path in attributes_of(root):
+            full = f"{place}{path}"
+            names = os.listxattr(full, follow_symlinks=False)
+            shown[path] = {name.encode(): os.getxattr(full, name, follow_symlinks=False) for name in names}
+        assert shown == attributes_of(root)
+
+
+def test_what_several_files_have_is_written_once() -> None:
+    root = Folder()
+    for index in range(50):
+        root.add(f"{index}", File(attributes={b"user.long": b"of all files" * 20}))
+    assert written(root).count(b"of all files" * 20) == 1
+
+
+@pytest.mark.parametrize("attributes", [{b"user.v": bytes(65536)}, {b"user.": b""}, {b"system.a": b""},
+                                        {f"user.{index}".encode(): bytes(60000) for index in range(5)}])  # fmt: skip
+def test_impossible_attributes_are_refused(attributes: dict[bytes, bytes]) -> None:
+    with pytest.raises(ValueError, match="extended attribute"):
+        FileSystem(Folder(entries={b"f": File(attributes=attributes)}))
 
 
 def test_linux_shows_what_was_written(mounted: Path) -> None:
@@ -140,6 +219,7 @@ def test_linux_shows_what_was_written(mounted: Path) -> None:
 
 def test_the_same_tree_gives_the_same_bytes() -> None:
     assert written(sample()) == written(sample())
+    assert written(many_attributes()) == written(many_attributes())
 
 
 def test_file_data_begins_on_a_block() -> None:

@@ -119,6 +119,75 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         HostFiles().node(tmp_path / "nothing")
 
 
+def marked(path: Path, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(path, name, value, follow_symlinks=False)
+    except OSError as error:
+        pytest.skip(f"{path}: has no attribute {name} here: {error.strerror}")
+
+
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
+# user_obj rw, user 1000 r, group_obj r, mask rw, other r (struct posix_acl_xattr_entry).
+ACCESS_LIST = bytes.fromhex(
+    "02000000 01000600ffffffff 02000400e8030000 04000400ffffffff 10000600ffffffff 20000400ffffffff"
+)
+
+
+def test_extended_attributes_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("sub/file")
+    marked(tmp_path / "sub/file", "user.origin", b"\0https://example.org")
+    marked(tmp_path / "sub", "user.of folder", b"")
+    marked(tmp_path, "user.top", b"top")
+    top = HostFiles().node(tmp_path)
+    assert isinstance(top, Folder) and top.attributes == {b"user.top": b"top"}
+    assert top.entries[b"link"].attributes == {}
+    below = top.entries[b"sub"]
+    assert isinstance(below, Folder) and below.attributes == {b"user.of folder": b""}
+    assert below.entries[b"file"].attributes == {b"user.origin": b"\0https://example.org"}
+    assert HostFiles().node(tmp_path / "link").attributes == {b"user.origin": b"\0https://example.org"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives programs capabilities")
+def test_capabilities_of_programs_are_kept_and_what_is_this_computer_s_own_is_not(tmp_path: Path) -> None:
+    (tmp_path / "program").write_bytes(b"")
+    marked(tmp_path / "program", "security.capability", CAPABILITY)
+    marked(tmp_path / "program", "trusted.mine", b"1")
+    assert HostFiles().node(tmp_path / "program").attributes == {b"security.capability": CAPABILITY}
+
+
+def test_access_lists_are_left_out_and_told(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"x")
+        marked(tmp_path / name, "system.posix_acl_access", ACCESS_LIST)
+    files = HostFiles()
+    top = files.node(tmp_path)
+    assert isinstance(top, Folder) and top.entries[b"a"].attributes == {}
+    assert files.lists == [str(tmp_path / "a"), str(tmp_path / "b")]
+
+
+def test_an_attribute_too_large_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No file system in common use on this computer may take one of 65,536 bytes, which only some do.
+    (tmp_path / "f").write_bytes(b"x")
+    monkeypatch.setattr(os, "listxattr", lambda *_, **__: ["user.big"])
+    monkeypatch.setattr(os, "getxattr", lambda *_, **__: bytes(65536))
+    with pytest.raises(Failure, match=r"f: its attribute user.big has 65,536 bytes"):
+        HostFiles().node(tmp_path / "f")
+    monkeypatch.setattr(os, "listxattr", lambda *_, **__: [f"user.{index}" for index in range(5)])
+    monkeypatch.setattr(os, "getxattr", lambda *_, **__: bytes(65535))
+    with pytest.raises(Failure, match="f: its extended attributes have 327,"):
+        HostFiles().node(tmp_path / "f")
+
+
+def test_a_new_attribute_is_a_new_state_of_a_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "tree").mkdir()
+    first = cached_tree(tmp_path / "tree", lambda path: True)
+    marked(tmp_path / "tree", "user.a", b"1")
+    assert cached_tree(tmp_path / "tree", lambda path: True) != first
+
+
 def test_a_tree_is_made_once_for_each_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "tree"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,9 @@ class Guest:
         tree = Assembly()
         for each in self.add:
             host, guest = split_added(each)
-            tree.claim(guest, HostFiles().node(host), f"--add {each}")
+            files = HostFiles()
+            tree.claim(guest, files.node(host), f"--add {each}")
+            _tell_of_lists(files.lists, f"--add {each}")
         tree.claim(path, File(data=program, mode=0o755), "the program")
         if self.workdir is not None and not isinstance(tree.find(clean_path(self.workdir)), Folder):
             tree.claim(self.workdir, Folder(), f"--workdir {self.workdir}")
@@ -94,6 +97,16 @@ def _needs(tree: Assembly, program: Path) -> Needs:
         if each != program:
             needs |= find_needs(each.read_bytes())
     return needs
+
+
+def _tell_of_lists(paths: Sequence[str], origin: str) -> None:
+    """Say of which files the access control lists are left out."""
+    if paths:
+        others = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+        print(
+            f"goanna: {origin}: the access control lists of {paths[0]}{others} are left out; modes are kept",
+            file=sys.stderr,
+        )
 
 
 def split_added(text: str) -> tuple[Path, str]:

@@ -39,7 +39,7 @@ class Assembly:
         if path == "/":
             if not isinstance(node, Folder):
                 raise Failure(f"{origin}: is no folder, and can't be the root of an image", "Say where: HOST:GUEST.")
-            self.root.mode, self.root.time = node.mode, node.time
+            _be_like(self.root, node)
             self._flow(self.root, node, "", claim)
             return
         parent, _, name = path.rpartition("/")
@@ -92,7 +92,7 @@ class Assembly:
         self._claims[path] = claim
         if isinstance(node, Folder):
             into = there if isinstance(there, Folder) else Folder()
-            into.mode, into.time = node.mode, node.time
+            _be_like(into, node)
             parent.entries[name] = into
             self._flow(into, node, path, claim)
             return
@@ -152,6 +152,11 @@ def _check_name(name: bytes, path: str, origin: str) -> None:
                       f"{LONGEST_PATH:,}")  # fmt: skip
     if b"\0" in name:
         raise Failure(f"{origin}: the name {name!r} has a zero byte")
+
+
+def _be_like(folder: Folder, source: Folder) -> None:
+    folder.mode, folder.time = source.mode, source.time
+    folder.attributes = {**folder.attributes, **source.attributes}
 
 
 def _below(path: str, folder: str) -> bool:

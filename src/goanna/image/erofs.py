@@ -2,7 +2,8 @@
 
 The data of a program or a large file is FLAT_PLAIN and begins on a block, so that the kernel maps it straight from the
 image. The last part of a folder or a small file, and a link's target, stand behind their inode where that saves a block
-(FLAT_INLINE). Every inode is of the extended form, which has 64 bits of size and a time of its own. Format: Linux
+(FLAT_INLINE). Every inode is of the extended form, which has 64 bits of size and a time of its own. Extended attributes
+are between the two; those that several files have are in an area of their own (attributes.py). Format: Linux
 Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h.
 """
 
@@ -16,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from goanna.image.attributes import SharedAttributes, attributes_count
 from goanna.image.crc32c import crc32c
 
 BLOCK = 4096
@@ -52,12 +54,15 @@ class FileChanged(Exception):
 
 @dataclass(kw_only=True, eq=False)
 class Node:
-    """What every file has. `mode` are the permission bits; `time` in nanoseconds since 1970."""
+    """What every file has. `mode` are the permission bits; `time` in nanoseconds since 1970; `attributes` the extended
+    ones, of user, trusted and security.
+    """
 
     mode: int = 0o644
     uid: int = 0
     gid: int = 0
     time: int = 0
+    attributes: dict[bytes, bytes] = field(default_factory=dict)
     type = stat.S_IFREG
 
     @property
@@ -142,7 +147,7 @@ class _Inode:
     links: int = 1
     offset: int = 0
     blocks_at: int = 0
-    inline: bytes | None = None
+    attributes: bytes = b""
     names: list[tuple[bytes, _Inode]] = field(default_factory=list)
 
     @property
@@ -171,11 +176,17 @@ class _Inode:
 
     @cached_property
     def tail(self) -> int:
-        """Bytes that stand behind the inode; 0 if the content is all in blocks."""
+        """Bytes of the content that stand behind the inode; 0 if it is all in blocks."""
         tail = self.size % BLOCK
+        room = BLOCK - self.head
         if isinstance(self.node, File):
-            return tail if self.size < _SMALL and tail <= _SHORT else 0
-        return tail if tail <= BLOCK - INODE.size else 0
+            return tail if self.size < _SMALL and tail <= min(_SHORT, room) else 0
+        return tail if tail <= room else 0
+
+    @property
+    def head(self) -> int:
+        """Bytes of the inode and its extended attributes."""
+        return INODE.size + len(self.attributes)
 
     @property
     def block_bytes(self) -> int:
@@ -215,27 +226,32 @@ class _Inode:
         layout = FLAT_INLINE if self.tail else FLAT_PLAIN
         seconds, nanoseconds = divmod(node.time, 1_000_000_000)
         return INODE.pack(
-            _EXTENDED | layout << 1, 0, node.type | node.mode, 0, self.size, place, self.number, node.uid, node.gid,
-            seconds & _ALL, nanoseconds, self.links,
+            _EXTENDED | layout << 1, attributes_count(self.attributes), node.type | node.mode, 0, self.size, place,
+            self.number, node.uid, node.gid, seconds & _ALL, nanoseconds, self.links,
         )  # fmt: skip
 
 
 class FileSystem:
-    """A tree laid out and ready to be written. Raises ValueError for a name that can't be one."""
+    """A tree laid out and ready to be written. Raises ValueError for a name that can't be one, and for extended
+    attributes that can't be.
+    """
 
     def __init__(self, root: Folder) -> None:
         self._inodes: list[_Inode] = []
         self._by_node: dict[int, _Inode] = {}
         self._collect(root)
+        self._shared = SharedAttributes(each.node.attributes for each in self._inodes)
         end = SUPER_OFFSET + SUPER.size
         for inode in self._inodes:
+            inode.attributes = self._shared.behind(inode.node.attributes)
             end = -(-end // SLOT) * SLOT
-            # An inode and what stands behind it share a block.
-            if end % BLOCK + INODE.size + inode.tail > BLOCK:
+            # An inode and what stands behind it share a block, unless its extended attributes alone are larger.
+            if end % BLOCK + inode.head + inode.tail > BLOCK:
                 end = -(-end // BLOCK) * BLOCK
             inode.offset = end
-            end += INODE.size + inode.tail
-        self._metadata_size = end = -(-end // BLOCK) * BLOCK
+            end += inode.head + inode.tail
+        self._shared_at = -(-end // BLOCK) * BLOCK
+        self._metadata_size = end = self._shared_at + -(-len(self._shared.content) // BLOCK) * BLOCK
         for inode in self._inodes:
             if inode.block_bytes:
                 inode.blocks_at = end
@@ -270,10 +286,12 @@ class FileSystem:
         return self._by_node[id(node)].blocks_at
 
     def _super(self) -> bytes:
+        shared = self._shared_at // BLOCK if self._shared.content else 0
+
         def packed(checksum: int) -> bytes:
             return SUPER.pack(
                 MAGIC, checksum, _FEATURE_CHECKSUM | _FEATURE_MTIME, BLOCK.bit_length() - 1, 0, self._inodes[0].nid,
-                len(self._inodes), 0, 0, self.size // BLOCK, 0, 0, bytes(16), bytes(16), 0, 0, 0, 0, 0, 0, 0,
+                len(self._inodes), 0, 0, self.size // BLOCK, 0, shared, bytes(16), bytes(16), 0, 0, 0, 0, 0, 0, 0,
             )  # fmt: skip
 
         # The checksum covers the first block from the superblock on, so it is made when that is known.
@@ -285,7 +303,9 @@ class FileSystem:
         made = bytearray(self._metadata_size)
         for inode in self._inodes:
             tail = inode.content()[inode.block_bytes :] if inode.tail else b""
-            made[inode.offset : inode.offset + INODE.size + len(tail)] = inode.packed() + tail
+            whole = inode.packed() + inode.attributes + tail
+            made[inode.offset : inode.offset + len(whole)] = whole
+        made[self._shared_at : self._shared_at + len(self._shared.content)] = self._shared.content
         return made
 
     def write(self, stream: BinaryIO) -> None:

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from goanna.image.attributes import attributes_size
 from goanna.image.erofs import BLOCK, DIRENT, FLAT_INLINE, INODE, SLOT, SUPER, SUPER_OFFSET
 
 
@@ -48,9 +49,9 @@ def _below(bundle: bytes, folder: int, path: str) -> Iterator[Entry]:
 
 def _content(bundle: bytes, nid: int) -> bytes:
     start = nid * SLOT
-    layout, _, _, _, size, block, *_ = INODE.unpack_from(bundle, start)
+    layout, attributes, _, _, size, block, *_ = INODE.unpack_from(bundle, start)
     tail = size % BLOCK if layout >> 1 == FLAT_INLINE else 0
-    behind = start + INODE.size
+    behind = start + INODE.size + attributes_size(attributes)
     return bundle[block * BLOCK : block * BLOCK + size - tail] + bundle[behind : behind + tail]
 
 

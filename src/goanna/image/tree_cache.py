@@ -1,7 +1,8 @@
 """Trees of this computer that machines look at without changing them: each an EROFS file, made once for each state of
 its folder, and shared by all machines.
 
-The state is what a walk sees: names, sizes, modes and times. A file that is in use stays readable when it is removed.
+The state is what a walk sees: names, sizes, modes, times and extended attributes. A file that is in use stays readable
+when it is removed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from goanna.kernel.shared.tree_sums import TREE_BLOCK, TreeSums
 from goanna.layouts import packed
 
 # Raised when the same folder gives other bytes than before.
-_FORMAT = 2
+_FORMAT = 3
 # Seconds after its last use that an older state of a folder is kept: another machine may be about to open it.
 _KEPT = 3600.0
 
@@ -62,7 +63,9 @@ def _state(top: Folder) -> str:
         target = node.target if isinstance(node, Link) else b""
         origin = os.fsencode(node.data) if isinstance(node, File) and isinstance(node.data, Path) else b""
         size = node.size if isinstance(node, File) else 0
-        sum_.update(b"\0".join((path, target, origin, f"{node.type | node.mode:o} {size} {node.time}\n".encode())))
+        attributes = repr(sorted(node.attributes.items())).encode() if node.attributes else b""
+        status = f"{node.type | node.mode:o} {size} {node.time}\n".encode()
+        sum_.update(b"\0".join((path, target, origin, attributes, status)))
     return sum_.hexdigest()
 
 

@@ -17,7 +17,8 @@ BUFFER = REGION
 files = st.integers(3, 8)
 offsets = st.sampled_from([0, 1, 9, 10, 11, 20, 50, 100, -1, -10, (1 << 63) - 1, 1 << 62])
 NAMES = [b"user.a", b"user.b", b"user.", b"trusted.t", b"security.s", b"system.x", b"other", b"", b"user." + b"n" * 251]
-paths = st.sampled_from([b"f", b"/tmp/f", b"link", b"d", b"sticky", b"missing", b"pipe", b"/tmp/g", b"owned", b""])
+paths = st.sampled_from([b"f", b"/tmp/f", b"link", b"d", b"sticky", b"missing", b"pipe", b"/tmp/g", b"owned", b"",
+                         b"marked", b"shared", b"marked-folder", b"marked", b"same", b"marked-link"])
 names = st.sampled_from(NAMES[:2] * 3 + NAMES)
 values = st.sampled_from([0, 1, 10, 100, 5000, 65536, 65537])
 rooms = st.sampled_from([0, 1, 10, 100, 5000])
@@ -62,6 +63,13 @@ def tree() -> Folder:
     root.add("f", File(data=bytes(100), mode=0o644))
     root.add("link", Link(target=b"f"))
     root.add("sticky", Folder(mode=0o1777))
+    common = {b"user.a": b"of several files", b"trusted.t": b"", b"security.s": b"0123456789"}
+    marked = File(data=b"x" * 100, attributes={**common, b"user.b": bytes(range(256)) * 19})
+    root.add("marked", marked)
+    root.add("same", marked)
+    root.add("shared", File(attributes={**common, b"user." + b"n" * 250: b"long"}))
+    root.add("marked-folder", Folder(attributes=common))
+    root.add("marked-link", Link(target=b"marked", attributes={b"trusted.t": b"of a link"}))
     return root
 
 

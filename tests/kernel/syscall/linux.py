@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from goanna.image.erofs import Folder, Link
+from goanna.image.erofs import Folder, Link, Node
 from goanna.kernel.arch import SYSCALL_NUMBERS
 from goanna.kernel.memory.user import copy_out
 from goanna.kernel.time.wall import set_wall_offset
@@ -79,22 +79,36 @@ os.chdir("/")
 """
 
 
-def unpack(folder: Folder, path: str) -> None:
-    """Make a tree on disk."""
+def unpack(folder: Folder, path: str, made: dict[int, str] | None = None) -> None:
+    """Make a tree on disk; one node at two names is a hard link."""
+    made = {} if made is None else made
     os.makedirs(path, exist_ok=True)
     for name, node in folder.entries.items():
         place = os.path.join(path, name.decode())
         if isinstance(node, Folder):
-            unpack(node, place)
+            unpack(node, place, made)
+        elif id(node) in made:
+            os.link(made[id(node)], place, follow_symlinks=False)
+            continue
         elif isinstance(node, Link):
             os.symlink(node.target, place)
         else:
             with open(place, "wb") as file:
                 file.write(node.data)
             os.chmod(place, node.mode)
+        if not isinstance(node, Folder):
+            set_attributes(place, node)
+            made[id(node)] = place
         os.utime(place, ns=(node.time, node.time), follow_symlinks=False)
     os.chmod(path, folder.mode)
+    set_attributes(path, folder)
     os.utime(path, ns=(folder.time, folder.time))
+
+
+def set_attributes(path: str, node: Node) -> None:
+    """Give a file its extended attributes."""
+    for name, value in node.attributes.items():
+        os.setxattr(path, name, value, follow_symlinks=False)
 
 
 def remove(path: str) -> None:

@@ -141,7 +141,8 @@ class Inode:
     user: u32
     group: u32
     device: u32  # of a device file
-    unused: u32
+    attributes_size: u32  # bytes of what is said of extended attributes (image_attributes.py); 0: it has none
+    attributes: u64  # offset of it, which is not checked
 
     def kind(self) -> u32:
         """The S_IFMT bits of the mode."""
@@ -171,6 +172,7 @@ class Image:
     drive: Ptr[Drive]  # None: all of it is in memory
     size: u64  # bytes
     metadata: u64  # offset from which inode numbers count
+    shared_attributes: u64  # offset from which extended attributes count that several files have
     root: u64  # inode number
     inodes: u64  # how many there are
     blocks: u64
@@ -197,6 +199,7 @@ class Image:
         if block.incompatible & ~KNOWN_FEATURES != 0 or block.devices != 0:
             return -EINVAL
         self.metadata = u64(block.metadata) << BLOCK_BITS
+        self.shared_attributes = u64(block.xattrs) << BLOCK_BITS
         self.root = u64(block.root)
         self.inodes = block.inodes
         self.blocks = u64(block.blocks)
@@ -264,8 +267,9 @@ class Image:
             inode.group = extended.group
             inode.modified = extended.modified
             inode.modified_nanoseconds = min(extended.modified_nanoseconds, 999_999_999)
-        if compact.xattr_count != 0:
-            length += 12 + (u64(compact.xattr_count) - 1) * 4
+        inode.attributes = offset + length
+        inode.attributes_size = 12 + (u32(compact.xattr_count) - 1) * 4 if compact.xattr_count != 0 else u32(0)
+        length += u64(inode.attributes_size)
         return self.place_data(inode, u32(compact.format) >> 1 & 7, place, offset + length)
 
     def load(self, offset: u64, destination: Slice[u8]) -> bool:
