@@ -10,14 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.examples import draw_less
+
+# How long an example takes says how busy the computer is.
+settings.register_profile("any computer", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any computer")
 
 # With this set, hypothesis draws the same examples in every run of the same tests: a change is then judged by what it
 # changed. Without it each run looks further.
 if os.environ.get("GOANNA_REPEATABLE"):
-    settings.register_profile("repeatable", derandomize=True)
+    settings.register_profile("repeatable", settings.get_profile("any computer"), derandomize=True)
     settings.load_profile("repeatable")
 
 # With this set to a number, properties are tried with that part of their examples, 4: a quarter.

@@ -20,7 +20,7 @@ from goanna.cli.guest import DEFAULT_PATH
 from tests.boot.catalogue import OutsideSignal, Run
 
 # What a booted machine may take more than the program itself: QEMU's start and the kernel's, on a busy computer.
-BOOT_ALLOWANCE = 30.0
+BOOT_ALLOWANCE = 150.0
 GOANNA = [sys.executable, "-m", "goanna.cli.main"]
 
 

@@ -146,7 +146,7 @@ def fill(folder: Path) -> None:
 def test_a_folder_of_odd_things_is_the_same_there(program: Path, tmp_path: Path, processors: int) -> None:
     fill(tmp_path / "odd")
     command = [*GOANNA, "run", "-c", str(processors), "--add", f"{tmp_path}/odd:/odd", program, "--", "/odd"]
-    done = subprocess.run(command, capture_output=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, timeout=300)
     assert done.returncode == 0 and done.stderr == b"", done.stderr
     here = subprocess.run([program, tmp_path / "odd"], capture_output=True, check=True).stdout
     assert done.stdout.split(b"\n") == here.split(b"\n")

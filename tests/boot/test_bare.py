@@ -22,12 +22,12 @@ PROCESSORS = {"default": [], "max": ["-cpu", "max"]}
 EXITS = {"plain": [], "debug-exit": ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]}
 
 
-def start(image: Path, *words: str, limit: float = 40) -> str:
+def start(image: Path, *words: str, limit: float = 240) -> str:
     """What a bare QEMU prints until it ends by itself."""
     return run(image, *words, limit=limit)[0]
 
 
-def run(image: Path, *words: str, limit: float = 40) -> tuple[str, int]:
+def run(image: Path, *words: str, limit: float = 240) -> tuple[str, int]:
     """The same, and its status. -no-reboot: a machine without ACPI can only reset itself."""
     command = ["qemu-system-x86_64", "-accel", "tcg", "-display", "none", "-no-reboot", "-serial", "stdio"]
     done = subprocess.run(

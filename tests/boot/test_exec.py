@@ -123,7 +123,7 @@ def module(tmp_path: Path, go: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def goanna_test(processors: int, *words: str) -> tuple[int, str]:
     command = [*GOANNA, "test", "--cpus", str(processors), *words]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
     return done.returncode, done.stdout
 
 

@@ -27,7 +27,7 @@ def costs(folder: Path, count: int) -> dict[tuple[str, str], int]:
     program = toolchains.build_c(guest, "musl")
     subprocess.run([*GOANNA, "build", "-o", image, "--add", f"{large}:/large", program, "--", str(count)], check=True)
     words = ["-machine", "microvm,rtc=on,isa-serial=on", "-cpu", "max", "-m", "512M", *COUNTING]
-    output, _ = run(image, *words, limit=280)
+    output, _ = run(image, *words, limit=600)
     found = [line.split() for line in output.splitlines()]
     assert [line[1] for line in found] == [*KINDS, "list", "rmdir", *KINDS[1:], "list", "rmdir"], output
     # A list of the emptied folder comes again: the full one is of interest.

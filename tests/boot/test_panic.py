@@ -93,7 +93,7 @@ def checked(text: str, program: Path) -> re.Match[str]:
 def test_a_failed_check_names_its_python_line(program: Path, tmp_path: Path, processors: int) -> None:
     kernel = built_kernel()
     image = image_with(with_other_write(kernel, a_failing_check(kernel), tmp_path), program, tmp_path)
-    command = [*GOANNA, "run", "-c", str(processors), "--timeout", "60", image]
+    command = [*GOANNA, "run", "-c", str(processors), "--timeout", "240", image]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (125, "")
     said = checked(done.stderr, program)

@@ -60,7 +60,7 @@ def test_the_readmes_commands_do_what_they_say(folder: Path) -> None:
         if WAITING in command:
             continue
         done = subprocess.run(
-            ["sh", "-c", command], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+            ["sh", "-c", command], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         if " run " in command:
@@ -73,7 +73,7 @@ def test_the_machines_without_goanna_start(image: Path) -> None:
     assert len(commands) >= 2
     for command in commands:
         words = [str(image) if word.endswith(".img") else word for word in shlex.split(command)]
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240)
         assert done.stdout.endswith(EXPECTED) and done.returncode == 0, done
 
 

@@ -77,6 +77,6 @@ def test_an_image_started_by_hand_mounts_what_its_command_line_says(tmp_path: Pa
          "-kernel", image, "-fsdev", f"local,id=a,path={shared},security_model=none",
          "-device", "virtio-9p-pci,fsdev=a,mount_tag=files",
          "-append", "share=files:/files -- /files"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120, check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=240, check=False,
     )  # fmt: skip
     assert (shared / "copy").read_bytes() == b"some\0\0\0\0"

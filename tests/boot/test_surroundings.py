@@ -82,7 +82,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, go: str) -> Path:
 
 
 def seen(folder: Path, *words: str) -> list[str]:
-    command = [*GOANNA, "run", "--timeout", "60", *words, "program.img"]
+    command = [*GOANNA, "run", "--timeout", "240", *words, "program.img"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return done.stdout.splitlines()
@@ -139,6 +139,6 @@ def test_memory_for_files_ends(built: Path, go: str, processors: int) -> None:
         "\t\tif _, err := file.Write(data); err != nil {\n\t\t\tfmt.Println(err)\n\t\t\tbreak\n\t\t}\n\t}\n"
         '\tfile.Close()\n\tfmt.Println(count, os.Remove("/tmp/big"), os.WriteFile("/tmp/small", data, 0o644))\n}\n'
     )
-    command = [*GOANNA, "run", "-c", str(processors), "--memory-files", "8M", "--timeout", "60", "fill/main.go"]
+    command = [*GOANNA, "run", "-c", str(processors), "--memory-files", "8M", "--timeout", "240", "fill/main.go"]
     done = subprocess.run(command, cwd=built, capture_output=True, text=True, env=os.environ | {"GO111MODULE": "off"})
     assert done.stdout.splitlines() == ["write /tmp/big: no space left on device", "7 <nil> <nil>"], done.stderr

@@ -24,7 +24,7 @@ from tests.boot.catalogue import guests
 from tests.boot.running import GOANNA
 
 ENVIRONMENT = {"GOANNA_ACCEL": "tcg"} | dict(os.environ) | {"TERM": "xterm-test"}
-LIMIT = 60.0
+LIMIT = 240.0
 
 
 @pytest.fixture(scope="session")

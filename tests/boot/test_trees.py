@@ -56,7 +56,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, dict], di
     guest = Guest("trees", GUESTS / "trees", "go", (), False, ())
     program = toolchains.build_go(guest, toolchains.newest_go())
     there = subprocess.run(
-        [*GOANNA, "run", "-c", "2", "--timeout", "60", program], capture_output=True, text=True, check=True
+        [*GOANNA, "run", "-c", "2", "--timeout", "240", program], capture_output=True, text=True, check=True
     )
     image = _looks(there.stdout)
     here = subprocess.run([program, "look"], input="\n".join(image), capture_output=True, text=True, check=True)

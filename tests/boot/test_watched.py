@@ -27,7 +27,7 @@ def program() -> Path:
 
 
 def test_each_call_is_told_in_words(program: Path, processors: int) -> None:
-    command = [*GOANNA, "run", "--trace", "-c", str(processors), "--timeout", "60", program]
+    command = [*GOANNA, "run", "--trace", "-c", str(processors), "--timeout", "240", program]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, PRINTED)
     for call in (
@@ -47,15 +47,16 @@ def test_each_call_is_told_in_words(program: Path, processors: int) -> None:
 def debugged(program: Path, processors: int, steps: list[str]) -> str:
     """What gdb says, started by the command that Goanna names, when it is told these steps."""
     # Without the signals by which Go preempts: a debugger makes all late, and where it stops should be no handler.
-    words = ["run", "--gdb", "-c", str(processors), "--timeout", "120", "-e", "GODEBUG=asyncpreemptoff=1"]
+    words = ["run", "--gdb", "-c", str(processors), "--timeout", "480", "-e", "GODEBUG=asyncpreemptoff=1"]
     machine = subprocess.Popen([*GOANNA, *words, program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert machine.stderr is not None
         lines = iter(machine.stderr.readline, "")
         command = shlex.split(next(line for line in lines if line.startswith("  gdb ")))
-        more = ["-q", "-nx", "-batch", "-ex", "set width 0", *(word for step in steps for word in ("-ex", step))]
+        more = ["-q", "-nx", "-batch", "-iex", "set remotetimeout 120", "-ex", "set width 0"]
+        more += [word for step in steps for word in ("-ex", step)]
         return subprocess.run(
-            [*command, *more], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90
+            [*command, *more], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=450
         ).stdout
     finally:
         machine.kill()
@@ -146,7 +147,7 @@ def test_calls_that_are_not_there_are_named(tmp_path: Path, processors: int) -> 
         "\tfor _, number := range []uintptr{425, 425, 1 << 20} {\n"
         "\t\t_, _, err := syscall.Syscall(number, 0, 0, 0)\n\t\tfmt.Println(err)\n\t}\n}\n"
     )
-    command = [*GOANNA, "run", "-v", "-c", str(processors), "--timeout", "60", tmp_path / "main.go"]
+    command = [*GOANNA, "run", "-v", "-c", str(processors), "--timeout", "240", tmp_path / "main.go"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "function not implemented\n" * 3)
     assert "not provided: io_uring_setup, asked for 2 times\n" in done.stderr

@@ -29,7 +29,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.settimeout(60)
+        self.listener.settimeout(240)
         self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.frames: queue.Queue[bytes] = queue.Queue()
         self.connection: socket.socket | None = None
@@ -62,7 +62,7 @@ class Wire:
         frame = frame.ljust(60, b"\0")
         self.connection.sendall(struct.pack(">I", len(frame)) + frame)
 
-    def wait(self, wanted: Callable[[bytes], bool], seconds: float = 20) -> bytes:
+    def wait(self, wanted: Callable[[bytes], bool], seconds: float = 120) -> bytes:
         """The next frame that is wanted; others are passed over."""
         end = time.monotonic() + seconds
         while True:
@@ -139,7 +139,7 @@ class Machine:
         for line in stream:
             self.lines.put(line.decode())
 
-    def wait(self, part: str, seconds: float = 30) -> str:
+    def wait(self, part: str, seconds: float = 240) -> str:
         """Wait for a line that has this in it."""
         end = time.monotonic() + seconds
         while True:

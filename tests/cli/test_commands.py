@@ -52,7 +52,7 @@ def program(data: bytes | None = None, name: str = "program") -> str:
 
 
 def test_run_is_the_program(goanna: Goanna) -> None:
-    assert goanna("run", program(), "--timeout", "20") == (42, "booted\n", "")
+    assert goanna("run", program(), "--timeout", "120") == (42, "booted\n", "")
 
 
 def test_image_of_a_program_without_sockets_is_not_connected(goanna: Goanna, hello_package: Path) -> None:
@@ -63,19 +63,19 @@ def test_image_of_a_program_without_sockets_is_not_connected(goanna: Goanna, hel
     for flags in (["-p", "127.0.0.1::80"], ["--net", "user"]):
         status, output, errors = goanna("run", "small.img", *flags)
         assert (status, output) == (125, "") and "no sockets of the Internet" in errors, errors
-        assert goanna("run", "whole.img", "--timeout", "20", *flags)[:2] == (42, "booted\n")
-    assert goanna("run", "small.img", "--net", "none", "--timeout", "20")[:2] == (42, "booted\n")
+        assert goanna("run", "whole.img", "--timeout", "120", *flags)[:2] == (42, "booted\n")
+    assert goanna("run", "small.img", "--net", "none", "--timeout", "120")[:2] == (42, "booted\n")
 
 
 def test_run_of_a_package(goanna: Goanna, hello_package: Path) -> None:
-    assert goanna("run", str(hello_package), "-C", str(hello_package), "--timeout", "60")[:2] == (42, "booted\n")
+    assert goanna("run", str(hello_package), "-C", str(hello_package), "--timeout", "240")[:2] == (42, "booted\n")
 
 
 def test_build_then_run_the_image(goanna: Goanna) -> None:
     assert goanna("build", program(), "-o", "x.img", "-e", "A=b", "--", "one", "two") == (0, "", "")
     image = read_image(Path("x.img"))
     assert image.arguments == [b"/bin/program", b"one", b"two"] and image.environment[b"A"] == b"b"
-    assert goanna("run", "x.img", "--timeout", "20") == (42, "booted\n", "")
+    assert goanna("run", "x.img", "--timeout", "120") == (42, "booted\n", "")
 
 
 def test_image_is_named_after_the_program_and_built_again_the_same(goanna: Goanna) -> None:
@@ -109,7 +109,7 @@ def test_image_starts_without_goanna(goanna: Goanna) -> None:
         ]
         exits = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         done = subprocess.run(
-            [*command, *exits, "-kernel", "program.img"], stdin=subprocess.DEVNULL, capture_output=True, timeout=30
+            [*command, *exits, "-kernel", "program.img"], stdin=subprocess.DEVNULL, capture_output=True, timeout=240
         )
         assert done.stdout.endswith(b"booted\n"), (machine, done)
 
@@ -225,7 +225,7 @@ def test_too_little_memory_names_what_is_needed(goanna: Goanna) -> None:
     status, output, errors = goanna("run", program(programs.elf(code=b"\xf4" * (9 << 20))), "-m", "8M")
     assert (status, output) == (125, "")
     assert "at least 13M" in errors and "-m 13M" in errors
-    assert goanna("run", "program", "-m", "13M", "--timeout", "20")[0] == 42
+    assert goanna("run", "program", "-m", "13M", "--timeout", "120")[0] == 42
 
 
 def test_image_cut_short_or_altered_is_refused(goanna: Goanna) -> None:

@@ -162,7 +162,7 @@ def test_users_of_an_image_are_its_own(goanna: Goanna) -> None:
     goanna("build", program())
     status, _, errors = goanna("run", "program.img", "--user", "somebody")
     assert status == 125 and "is no user in the image's /etc/passwd" in errors
-    assert goanna("run", "program.img", "--user", "nobody", "--timeout", "20")[0] == 42
+    assert goanna("run", "program.img", "--user", "nobody", "--timeout", "120")[0] == 42
 
 
 def test_exec_runs_what_is_built(goanna: Goanna, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_exec_runs_what_is_built(goanna: Goanna, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     Path("work").mkdir()
     monkeypatch.chdir("work")
-    assert goanna("exec", "--timeout", "20", program(), "-test.v", "--timeout", "1") == (42, "booted\n", "")
+    assert goanna("exec", "--timeout", "120", program(), "-test.v", "--timeout", "1") == (42, "booted\n", "")
     assert goanna("exec", "gone")[0] == 127 and goanna("exec", "--mistake", "program")[0] == 125
 
 

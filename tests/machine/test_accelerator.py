@@ -27,6 +27,7 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOANNA_ACCEL", raising=False)
     monkeypatch.setattr(accelerator, "_hardware_present", lambda: True)
     monkeypatch.setattr(accelerator.sys, "platform", "linux")
+    monkeypatch.setattr(accelerator, "TIME_LIMIT", 60.0)  # a busy computer is no hang
 
 
 def starts(folder: Path) -> int:
@@ -45,14 +46,13 @@ def test_stub_that_fails_means_emulation(tmp_path: Path) -> None:
     assert starts(tmp_path) == 1
 
 
-def test_stub_that_hangs_costs_a_second_once(tmp_path: Path) -> None:
-    qemu = fake_qemu(tmp_path, "exec sleep 30")
+def test_stub_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerator, "TIME_LIMIT", 3.0)
+    qemu = fake_qemu(tmp_path, "exec sleep 600")
     began = time.monotonic()
-    assert accelerator.choose(qemu) == "tcg"
-    assert time.monotonic() - began < 5
-    began = time.monotonic()
-    assert accelerator.choose(qemu) == "tcg"
-    assert time.monotonic() - began < 0.5
+    assert [accelerator.choose(qemu) for _ in range(3)] == ["tcg"] * 3
+    assert time.monotonic() - began < 300
+    assert starts(tmp_path) == 1
 
 
 def test_another_qemu_is_tried_again(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_the_persons_word_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_stub_runs_under_emulation() -> None:
-    assert accelerator.try_accelerator(find_qemu(), "tcg", limit=10)
+    assert accelerator.try_accelerator(find_qemu(), "tcg", limit=120)
 
 
 def test_without_the_device_nothing_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,7 @@ _QEMU = {
     "aarch64": ["-M", "virt", "-cpu", "cortex-a57"],
     "riscv64": ["-M", "virt", "-bios", "none"],
 }
-SECONDS = 20
+SECONDS = 120
 
 
 def put_for(architecture: str) -> Any:

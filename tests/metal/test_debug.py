@@ -172,30 +172,26 @@ def program() -> u64:
     return u64(sum_of(first))
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize("level", [0, 2])
 def test_gdb_stops_in_python_source_and_shows_its_variables(level: int, tmp_path: Path) -> None:
     if not shutil.which("gdb") or not shutil.which("qemu-system-x86_64"):
         pytest.skip("needs gdb and qemu-system-x86_64")
     kernel = machines.build("x86_64", level, [program], tmp_path)
-    port = free_port()
-    machine = subprocess.Popen(
-        [*machines.command("x86_64", kernel), "-S", "-gdb", f"tcp:127.0.0.1:{port}"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    # Listened on from here: a free port can be somebody else's by the time that QEMU would do so.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port, number = listener.getsockname()[1], listener.fileno()
+        door = ["-chardev", f"socket,id=gdb,fd={number},server=on,wait=off", "-gdb", "chardev:gdb"]
+        machine = subprocess.Popen(
+            [*machines.command("x86_64", kernel), "-S", *door],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=[number],
+        )  # fmt: skip
     source, start = inspect.getsourcelines(sum_of.python)
     line = start + next(index for index, text in enumerate(source) if "stops here" in text)
-    steps = ["set tcp connect-timeout 10", f"target remote 127.0.0.1:{port}", f"hbreak {Path(__file__).name}:{line}"]
+    steps = ["set remotetimeout 120", f"target remote 127.0.0.1:{port}", f"hbreak {Path(__file__).name}:{line}"]
     steps += ["continue", "continue", "backtrace", "print total", "print *node", "kill"]
     try:
         gdb = ["gdb", "-q", "-nx", "-batch", *(word for step in steps for word in ("-ex", step)), str(kernel)]
-        said = subprocess.run(gdb, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20).stdout
+        said = subprocess.run(gdb, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240).stdout
     finally:
         machine.kill()
         machine.wait()

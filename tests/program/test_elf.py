@@ -13,6 +13,9 @@ from goanna.failure import CannotRun, NotFound
 from goanna.program.elf import Program, read_program
 from tests import programs
 
+# A fixture's folder is written to anew by each example; a busy computer is no reason to fail.
+NO_MATTER = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
 
 def reason(folder: Path, data: bytes) -> str:
     with pytest.raises(CannotRun) as caught:
@@ -126,7 +129,7 @@ def check(path: Path) -> None:
         assert program.go is None or program.go.version
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=NO_MATTER)
 @given(st.sampled_from(["fixed", "dynamic"]), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6))
 @example("fixed", [(56, 255), (57, 255)])
 def test_damaged_headers_give_a_program_or_a_sentence(tmp_path: Path, kind: str, damage: list[tuple[int, int]]) -> None:
@@ -136,13 +139,13 @@ def test_damaged_headers_give_a_program_or_a_sentence(tmp_path: Path, kind: str,
     check(programs.write(tmp_path, bytes(data)))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=NO_MATTER)
 @given(st.binary(max_size=300))
 def test_any_bytes_behind_the_magic_give_a_sentence(tmp_path: Path, data: bytes) -> None:
     check(programs.write(tmp_path, b"\x7fELF" + data))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=NO_MATTER)
 @given(st.binary(max_size=200), st.integers(0, 15))
 def test_any_bytes_behind_the_build_information_mark(tmp_path: Path, data: bytes, shift: int) -> None:
     code = b"\xf4" * 16 + b"\0" * shift + b"\xff Go buildinf:\x08\x02" + data

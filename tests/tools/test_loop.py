@@ -31,7 +31,7 @@ def test_a_failure_is_shown_whole_and_ends_the_others_with_what_they_started(cap
     child = tmp_path / "child"
     long = f"""
 import subprocess, sys, time
-made = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+made = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 with open({str(child)!r} + ".new", "w") as file:
     file.write(str(made.pid))
 import os; os.rename({str(child)!r} + ".new", {str(child)!r})
@@ -45,11 +45,11 @@ print("file.py:5: what is wrong"); print("more", file=sys.stderr); sys.exit(3)
 """
     start = time.monotonic()
     assert not loop.run(step("long", long), step("bad", waiting))
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 300
     shown = capsys.readouterr().out
     assert "file.py:5: what is wrong\n" in shown and "more" in shown and "failed" in shown and "long" not in shown
     # The child of the step that was ended is gone, or nobody's but init's to fetch.
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while running(int(child.read_text())):
         assert time.monotonic() < end
         time.sleep(0.01)

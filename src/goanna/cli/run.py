@@ -174,7 +174,8 @@ def _gdb_text(port: int, program: Program | None, network: bool) -> str:
         command += [str(kernel.elf), "-ex", f"directory {shlex.quote(SOURCES)}"]
     if program is not None:
         offset = f" -o 0x{_offset(program):x}" if program.position_independent else ""
-        command += ["-ex", "set confirm off", "-ex", f"add-symbol-file {program.path.resolve()}{offset}"]
+        file = shlex.quote(str(program.path.resolve()))
+        command += ["-ex", "set confirm off", "-ex", f"add-symbol-file {file}{offset}"]
     command += ["-ex", f"target remote 127.0.0.1:{port}"]
     return (
         f"goanna: the machine waits for gdb, started in another terminal by:\n  {shlex.join(command)}\n"

@@ -61,7 +61,7 @@ def _works(qemu: Qemu, accelerator: str) -> bool:
         known = json.loads(memory.read_text())
     if isinstance(known, dict) and isinstance(known.get(key), bool):
         return known[key]
-    answer = try_accelerator(qemu, accelerator)
+    answer = try_accelerator(qemu, accelerator, TIME_LIMIT)
     # Only what holds now is kept: the file would grow with each update otherwise. A full disk only costs the next try.
     with contextlib.suppress(OSError):
         write_whole(memory, json.dumps({key: answer}).encode())
@@ -76,7 +76,7 @@ def _circumstances(qemu: Qemu, accelerator: str) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def try_accelerator(qemu: Qemu, accelerator: str, limit: float = TIME_LIMIT) -> bool:
+def try_accelerator(qemu: Qemu, accelerator: str, limit: float) -> bool:
     """Start the stub under it and say whether it ended as it should within `limit` seconds."""
     with TemporaryDirectory(prefix="goanna-") as folder:
         stub = Path(folder, "stub.elf")

@@ -33,7 +33,7 @@ def boot(kernel, *arguments, expected=None):
     done = subprocess.run(
         ["qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
          "-serial", "stdio", "-kernel", kernel, *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     lines = done.stdout.splitlines()
     if expected is not None:

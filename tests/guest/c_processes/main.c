@@ -126,8 +126,8 @@ static void borrowing(void) {
     child = clone(borrower, stack + sizeof stack, CLONE_VM, (void *)7);
     status_of("a clone that tells by no signal", child, 0);
     status_of("... waited for as such", child, __WCLONE);
-    child = clone(borrower, stack + sizeof stack, CLONE_VM | SIGUSR1, (void *)8);
     signal(SIGUSR1, SIG_IGN);
+    child = clone(borrower, stack + sizeof stack, CLONE_VM | SIGUSR1, (void *)8);
     status_of("... by another signal", child, __WALL);
     signal(SIGUSR1, SIG_DFL);
     child = vfork();

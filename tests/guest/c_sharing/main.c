@@ -42,10 +42,10 @@ static int start(int (*function)(void *), int flags) {
     return clone(function, stack + STACK, flags, NULL);
 }
 
-static void await(void) {
-    while (!atomic_load(&ended))
+// Waits for a thread until it is gone with all that it had: once no signal can be sent to it.
+static void await(int thread) {
+    while (!atomic_load(&ended) || syscall(SYS_tgkill, getpid(), thread, 0) == 0)
         usleep(1000);
-    usleep(20000);
 }
 
 static int is_open(int descriptor) { return fcntl(descriptor, F_GETFD) >= 0; }
@@ -55,11 +55,12 @@ static void try_clone(const char *name, int flags, int shares_files, int shares_
     chdir("/");
     umask(022);
     kept = open("/dev/zero", O_RDONLY);
-    if (start(change_both, THREAD | flags) < 0) {
+    int thread = start(change_both, THREAD | flags);
+    if (thread < 0) {
         printf("%s: %s\n", name, strerror(errno));
         return;
     }
-    await();
+    await(thread);
     printf("%s\n", name);
     say("  descriptor opened there is seen here", is_open(opened) == shares_files || opened == kept);
     say("  descriptor closed there is closed here", is_open(kept) != shares_files);
@@ -153,7 +154,6 @@ static void try_end(void) {
     pipe(ends);
     pthread_create(&thread, NULL, hold_writer, NULL);
     pthread_join(thread, NULL);
-    usleep(20000);
     close(ends[1]);
     say("a thread's own descriptors go with it", read(ends[0], &byte, 1) == 0);
     close(ends[0]);

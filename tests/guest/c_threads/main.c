@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -18,6 +19,7 @@
 
 static _Atomic uint32_t word, other, done;
 static _Atomic int32_t parent_tid, child_tids[16];
+static long ids[16];
 static char stacks[16][65536] __attribute__((aligned(16)));
 
 static long futex(_Atomic uint32_t *at, int operation, uint32_t value, const void *timeout, _Atomic uint32_t *second, uint32_t third) {
@@ -75,11 +77,27 @@ static long start(int index, int (*body)(void *), void *argument, int flags) {
                      : "=a"(result)
                      : "a"(SYS_clone), "D"((long)(THREAD | flags)), "S"(stack), "d"(&parent_tid), "r"(child), "r"(tls)
                      : "rcx", "r11", "memory");
-    return result;
+    return ids[index] = result;
 }
 
-// Long enough for threads that were started or woken to be asleep again, on a busy computer, too.
-static void settle(void) { usleep(120000); }
+// What a thread is at, as /proc says it; X if it is gone.
+static char state(long id) {
+    char text[256], *end;
+    snprintf(text, sizeof text, "/proc/self/task/%ld/stat", id);
+    int file = open(text, O_RDONLY);
+    ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
+    close(file);
+    if (length <= 0) return 'X';
+    text[length] = 0;
+    end = strrchr(text, ')');
+    return end[2];
+}
+
+// Waits until every thread that was started or woken sleeps again or has ended.
+static void settle(void) {
+    for (int i = 0; i < 16; i++)
+        while (ids[i] != 0 && !strchr("SXZ", state(ids[i]))) usleep(1000);
+}
 
 static void clones(void) {
     long id = start(0, started, NULL, CLONE_PARENT_SETTID);

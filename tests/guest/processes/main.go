@@ -246,9 +246,12 @@ func signals() {
 	process, err := os.FindProcess(cmd.Process.Pid)
 	fmt.Println("found:", err, process.Signal(syscall.Signal(0)))
 	cmd.Process.Signal(syscall.SIGSTOP)
-	time.Sleep(20 * time.Millisecond)
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	var fields []string
+	for try := 0; try < 1000 && (try == 0 || fields[0] != "T"); try++ {
+		time.Sleep(10 * time.Millisecond)
+		data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		fields = strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	}
 	fmt.Println("state:", fields[0], "parent:", fields[1] == strconv.Itoa(os.Getpid()))
 	cmd.Process.Signal(syscall.SIGCONT)
 	cmd.Process.Kill()
@@ -256,18 +259,19 @@ func signals() {
 }
 
 func cancels() {
-	limited, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	limited, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(limited, self, "sleep")
 	err := cmd.Run()
 	fmt.Println("cancelled:", err, limited.Err())
-	limited, cancel = context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
+	limited, cancel = context.WithCancel(context.Background())
 	cmd = exec.CommandContext(limited, self, "catch")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	output, err := cmd.Output()
-	fmt.Printf("asked to end: %q %v\n", output, err)
+	cmd.WaitDelay = 30 * time.Second
+	reader := ready(cmd)
+	cancel()
+	rest, _ := io.ReadAll(reader)
+	fmt.Printf("asked to end: %q %v\n", rest, cmd.Wait())
 	limited, cancel = context.WithCancel(context.Background())
 	cancel()
 	fmt.Println("too late:", exec.CommandContext(limited, self, "echo").Run())

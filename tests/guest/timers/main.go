@@ -126,9 +126,9 @@ func ticker() {
 
 func stopped() {
 	fired := make(chan bool, 1)
-	timer := time.AfterFunc(100*time.Millisecond, func() { fired <- true })
+	timer := time.AfterFunc(500*time.Millisecond, func() { fired <- true })
 	fmt.Println("stopped in time:", timer.Stop())
-	time.Sleep(130 * time.Millisecond)
+	time.Sleep(530 * time.Millisecond)
 	fmt.Println("fired all the same:", len(fired) == 1)
 	timer.Reset(time.Millisecond)
 	fmt.Println("fired after a reset:", <-fired)

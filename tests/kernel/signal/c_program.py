@@ -27,4 +27,4 @@ def built(source: str) -> Path:
 
 def output(source: str) -> str:
     """What a C program prints."""
-    return subprocess.run([built(source)], check=True, capture_output=True, text=True, timeout=20).stdout
+    return subprocess.run([built(source)], check=True, capture_output=True, text=True, timeout=120).stdout

@@ -144,7 +144,7 @@ class Linux:
         os.close(self.input[0])
         os.close(self.output[1])
         self.link = ours
-        self.link.settimeout(20)
+        self.link.settimeout(120)
         self.link.send(struct.pack("i", descriptor))
         assert self.link.recv(1) == b"k"
         os.close(descriptor)
@@ -177,7 +177,7 @@ class Linux:
         self.link.close()
         os.close(self.input[1])
         os.close(self.output[0])
-        self.process.wait(10)
+        self.process.wait(120)
 
 
 class Both:
