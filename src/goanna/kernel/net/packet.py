@@ -3,9 +3,12 @@
 A `Packet` describes a stretch of memory. It comes in three sizes: SHORT holds headers, or is a view of another
 buffer's memory; BUFFER holds a frame; CHUNK holds a piece of a send queue. Each processor keeps freed ones ready, and
 since kernel mode runs with interrupts off, taking one from there needs no lock.
+
+All buffers together have a limit, and who wants one when it is near gets it by what it is for: first those wait that
+only hold memory, last those that make others let go of it. So a full machine slows down, but never stands still.
 """
 
-from goanna.kernel.arch import MAXIMUM_PROCESSORS, PAGE_SIZE, physical, processor_index, virtual
+from goanna.kernel.arch import MAXIMUM_PROCESSORS, PAGE_SIZE, physical, processor_count, processor_index, virtual
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.objects import Cache
@@ -15,6 +18,7 @@ from goanna.metal import (
     Atomic,
     Ptr,
     Slice,
+    constant,
     likely,
     metal,
     sizeof,
@@ -35,12 +39,17 @@ __all__ = [
     "CHECKSUM_WANTED",
     "CHUNK",
     "CHUNK_ROOM",
+    "FOR_PROGRAMS",
     "GROUP",
     "HEADROOM",
+    "KEPT_FOR_LATER",
     "SHORT",
+    "TAKEN_IN",
     "Packet",
     "Packets",
     "allocate",
+    "allocate_for_program",
+    "beyond",
     "drop",
     "reserve",
     "scarce",
@@ -56,7 +65,14 @@ METADATA = 128
 SHORT_ROOM = 320 - METADATA
 BUFFER_ROOM = 2048 - METADATA
 CHUNK_ROOM = (PAGE_SIZE << CHUNK_ORDER) - METADATA
-KEPT = (128, 128, 8)  # of each size, by each processor
+KEPT = constant(Array[u32, 3], [128, 128, 8])  # of each size, by each processor, where memory allows
+
+# How much of the limit may be in use, in sixteenths, for a buffer that is to be
+WRITTEN = 8  # written to a socket that has something to send already
+KEPT_FOR_LATER = 10  # text out of order: it will come again
+FOR_PROGRAMS = 12  # a program's, whatever it writes
+TAKEN_IN = 13  # text in order for a socket that has some already
+RECEIVED = 14  # filled by a device; beyond are headers and acknowledgments alone, in SHORT buffers
 
 # Flags
 CHECKSUM_GOOD = 1  # received: the device, or whoever sent it on this machine, vouches for it
@@ -276,13 +292,17 @@ buffers = Cache(Buffer)
 kept = static(Array[Kept, MAXIMUM_PROCESSORS])  # each touched by its own processor alone
 in_use = static(Atomic[u64])  # bytes of all buffers that are not in their cache: given out, or kept
 limit = static(u64, 16 << 20)  # bytes; set once, at start
+most_kept = static(Array[u32, 3])  # of each size, by each processor
 
 
 @metal
 def set_limit(bytes: u64) -> None:
-    """Say how much memory all buffers together may take."""
+    """Say how much memory all buffers together may take. A thirty-second of it may lie ready, of each size."""
     global limit
     limit = bytes
+    share = bytes // 32 // u64(processor_count())
+    for size in range(u64(3)):
+        most_kept[size] = u32(min(share // memory_of(size), u64(KEPT[size])))
 
 
 @metal(inline=True)
@@ -316,11 +336,16 @@ def allocate(size: u8, headroom: u32) -> Ptr[Packet]:
 
 
 @metal
+def allocate_for_program(size: u8, headroom: u32) -> Ptr[Packet]:
+    """The same, for what a program writes: None while the rest is for what comes in."""
+    return None if unlikely(beyond(FOR_PROGRAMS)) else allocate(size, headroom)
+
+
+@metal
 def fresh(size: u8) -> Ptr[Packet]:
     """A buffer from the caches, for the first time or after all kept ones are in use."""
     bytes = memory_of(u64(size))
-    # The last eighth is for headers and acknowledgments: they are what makes others let go of memory.
-    most = limit if size == SHORT else limit - limit // 8
+    most = limit if size == SHORT else limit // 16 * RECEIVED
     if in_use.add(bytes) + bytes > most:
         in_use.sub(bytes)
         give_back()
@@ -377,8 +402,7 @@ def put_back(packet: Packet) -> None:
     """Keep a buffer that nobody refers to, or free it if enough are kept."""
     size = u64(packet.size)
     here = kept[u64(processor_index())]
-    most: u32 = KEPT[0] if size != CHUNK else KEPT[2]
-    if likely(here.count[size] < most):
+    if likely(here.count[size] < most_kept[size]):
         packet.more = here.first[size]
         here.first[size] = packet
         here.count[size] += 1
@@ -413,9 +437,15 @@ def give_back() -> None:
 
 
 @metal
+def beyond(sixteenths: u64) -> bool:
+    """Whether more than so much of the limit is in use."""
+    return in_use.load() > limit // 16 * sixteenths
+
+
+@metal
 def scarce() -> bool:
     """Whether half of the memory for buffers is in use: who has some to send already should wait with more."""
-    return in_use.load() > limit // 2
+    return beyond(WRITTEN)
 
 
 @metal

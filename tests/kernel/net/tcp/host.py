@@ -179,7 +179,8 @@ def check(number: u64) -> None:
 TCP_ROOTS = (
     *hosts.HOST_ROOTS, begin_tcp, listen, accept, open_to, write, read, shut, close, close_listener, connection_of,
     tcp_timers, check, forgotten, time_wait.time_wait_count, time_wait.limit, connection.connections.in_use,
-    listener.pending_count, listener.half_opens.in_use, connection.flights.in_use,
+    listener.pending_count, listener.half_opens.in_use, connection.flights.in_use, connection.runs_memory,
+    connection.orphans, packet.limit, packet.beyond,
 )  # fmt: skip
 
 

@@ -41,11 +41,12 @@ def take_segment(c: Connection, out: Slice[u8]) -> tuple[u64, u32]:
 
 
 @metal
-def packet_of(data: Slice[u8], most: u32, headroom: u32) -> Ptr[Packet]:
+def packet_of(data: Slice[u8], most: u32, headroom: u32, own: bool) -> Ptr[Packet]:
+    """A packet as a device fills it, or a program (`own`)."""
     first: Ptr[Packet] = None
     at: u64 = 0
     while at < len(data) or first is None:
-        made = packet.allocate(packet.BUFFER, headroom)
+        made = packet.allocate_for_program(packet.BUFFER, headroom) if own else packet.allocate(packet.BUFFER, headroom)
         if made is None:
             if first is not None:
                 packet.drop(first)
@@ -80,7 +81,7 @@ def arrive(c: Connection, data: Slice[u8], passive: bool, now: u64) -> bool:
         if segment.flags & (tcp.SYN | tcp.ACK | tcp.RST) == tcp.SYN:
             calls.accept(c, segment, 0xFFFF_FF00, 0x1234_5678, now)
         return True
-    made = packet_of(data, 4096, 54)
+    made = packet_of(data, 4096, 54, False)
     if made is None:
         return False
     made.pull(segment.header_length)
@@ -90,7 +91,7 @@ def arrive(c: Connection, data: Slice[u8], passive: bool, now: u64) -> bool:
 
 @metal
 def write(c: Connection, data: Slice[u8], piece: u32, now: u64) -> bool:
-    made = packet_of(data, piece, packet.HEADROOM)
+    made = packet_of(data, piece, packet.HEADROOM, True)
     if made is None:
         return False
     return calls.write(c, made, now)

@@ -8,7 +8,7 @@ from goanna.kernel.net.address import Address
 from goanna.kernel.net.inet.datagram_socket import DatagramSocket, bind_anywhere, of, read_target
 from goanna.kernel.net.inet.ip_options import HOPS, PACKET_INFORMATION, TRAFFIC
 from goanna.kernel.net.inet.names import AF_INET, AF_INET6, AF_UNSPEC, Name, family_of, write_name
-from goanna.kernel.net.packet import BUFFER, BUFFER_ROOM, CHUNK, HEADROOM, Packet, allocate, drop
+from goanna.kernel.net.packet import BUFFER, BUFFER_ROOM, CHUNK, HEADROOM, Packet, allocate_for_program, drop
 from goanna.kernel.net.socket import numbers as so
 from goanna.kernel.net.socket.control import HEADER, ControlHeader, put_control
 from goanna.kernel.net.socket.message import (
@@ -125,7 +125,7 @@ def compose(transfer: Transfer) -> tuple[Ptr[Packet], i64]:
     """A packet of all the bytes, with room for headers in front; or None and -ENOBUFS or -EFAULT."""
     first: Ptr[Packet] = None
     while first is None or transfer.left != 0:
-        made = allocate(CHUNK if transfer.left > SMALL else BUFFER, HEADROOM if first is None else 0)
+        made = allocate_for_program(CHUNK if transfer.left > SMALL else BUFFER, HEADROOM if first is None else 0)
         if made is None:
             if first is not None:
                 drop(first)

@@ -5,7 +5,18 @@ from goanna.kernel.base.errno import EAGAIN, EFAULT, EINVAL, ENOBUFS, ENOTCONN, 
 from goanna.kernel.file.pipe import on_broken_pipe
 from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.net.inet.stream_socket import Phase, StreamSocket, conclude, of, shut_of
-from goanna.kernel.net.packet import BUFFER, BUFFER_ROOM, CHUNK, CHUNK_ROOM, HEADROOM, Packet, allocate, drop
+from goanna.kernel.net.packet import (
+    BUFFER,
+    BUFFER_ROOM,
+    CHUNK,
+    CHUNK_ROOM,
+    HEADROOM,
+    SHORT,
+    Packet,
+    allocate,
+    allocate_for_program,
+    drop,
+)
 from goanna.kernel.net.socket.message import (
     MSG_ERRQUEUE,
     MSG_FASTOPEN,
@@ -108,9 +119,11 @@ def send_part(self: StreamSocket, transfer: Transfer, room: u64, more: bool) -> 
     c: Connection = self.connection
     packet: Ptr[Packet] = None
     if transfer.left > SMALL and room >= CHUNK_ROOM:
-        packet = allocate(CHUNK, HEADROOM)
+        packet = allocate_for_program(CHUNK, HEADROOM)
     if packet is None:
-        packet = allocate(BUFFER, HEADROOM)
+        packet = allocate_for_program(BUFFER, HEADROOM)
+        if packet is None:  # few bytes at a time are better than none
+            packet = allocate(SHORT, HEADROOM)
         if packet is None:
             return -ENOBUFS
     count = min(transfer.left, u64(packet.room()))

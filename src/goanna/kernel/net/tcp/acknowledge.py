@@ -1,6 +1,6 @@
 """Taking in what an acknowledgment says: bytes by number, and stretches by SACK (RFC 9293 3.10.7.4, RFC 2018, 6675)."""
 
-from goanna.kernel.net.packet import drop
+from goanna.kernel.net.packet import drop, scarce
 from goanna.kernel.net.tcp.connection import (
     EVER_RETRANSMITTED,
     LOST,
@@ -41,7 +41,7 @@ def acknowledge(c: Connection, segment: tcp.Segment, now: u64) -> None:
         c.window_probes = 0
         c.timer_base = now
         c.events |= WRITABLE
-        if unlikely(c.limited and c.send_limit < c.send_most):
+        if unlikely(c.limited and c.send_limit < c.send_most) and not scarce():
             # Two windows, at what the bytes cost in buffers: one in flight, one ready.
             c.send_limit = max(c.send_limit, min(3 * min(c.window, u32(1 << 28)), c.send_most))
     elif duplicate(c, segment):

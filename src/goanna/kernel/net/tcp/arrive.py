@@ -19,6 +19,7 @@ from goanna.kernel.net.tcp.connection import (
     connections,
     discard,
     fail,
+    orphans,
 )
 from goanna.kernel.net.tcp.input import segment_arrives
 from goanna.kernel.net.tcp.listener import (
@@ -178,6 +179,7 @@ def retire(c: Connection, now: u64) -> None:
             leave(c.entry)
         if c.state == State.CLOSED and c.orphan and not c.retired and c.retiring == 0:
             c.retired = True
+            orphans.sub(1)
             forgotten = True
     if forgotten:
         on_forget(c)
@@ -238,6 +240,8 @@ def close_connection(c: Connection, abort: bool, now: u64) -> None:
     c.lock.acquire()
     now = c.moment(now)
     c.orphan = True
+    orphans.add(1)
+    abort = abort or (not c.queue.empty() and timers.out_of_resources())
     if abort and c.state != State.CLOSED:
         calls.abort(c, now)
     else:

@@ -13,11 +13,12 @@ from goanna.kernel.net.tcp.sequence import less, plus
 from goanna.kernel.net.tcp.timers import arm, settle
 from goanna.kernel.net.wire import tcp
 from goanna.kernel.time.timer import NEVER
-from goanna.metal import Ptr, metal, u8, u32, u64, unsafe
+from goanna.metal import Ptr, metal, u8, u32, u64, unlikely, unsafe
 
 __all__ = ["abort", "begin", "close", "connect", "mtu_changed", "set_keep_alive", "shut_down", "writable", "write"]
 
 TCP = 6
+FIRST_ROOM = 2048  # bytes that a connection may write while memory is scarce
 JOINED = 8192  # bytes: pieces up to that are copied behind the last buffer's, lest most of a buffer lies idle
 
 
@@ -74,9 +75,10 @@ def accept(c: Connection, segment: tcp.Segment, initial_send: u32, stamp_offset:
 
 @metal
 def writable(c: Connection) -> u32:
-    """How many bytes of memory the send queue may still take. Where memory is short, none beside a first buffer."""
-    if scarce() and c.sent_memory != 0:
-        return 0
+    """How many bytes of memory the send queue may still take. Where memory is scarce, none beside a first buffer, which
+    is no CHUNK then."""
+    if unlikely(scarce()):
+        return u32(FIRST_ROOM) if c.sent_memory == 0 else u32(0)
     return c.send_limit - c.sent_memory if c.send_limit > c.sent_memory else u32(0)
 
 

@@ -15,12 +15,13 @@ from goanna.kernel.net.path import Path
 from goanna.kernel.net.tcp.sequence import before, less
 from goanna.kernel.net.wire.tcp import Block
 from goanna.kernel.time.timer import NEVER, Timer
-from goanna.metal import Fn, Ptr, enumeration, metal, struct, u8, u16, u32, u64
+from goanna.metal import Atomic, Fn, Ptr, enumeration, metal, static, struct, u8, u16, u32, u64
 
 __all__ = [
     "CLOSED_EVENT", "CONNECTED", "ERROR_EVENT", "EVER_RETRANSMITTED", "FIN_FLAG", "LOST", "READABLE", "RETRANSMITTED",
     "SACKED", "WRITABLE", "Connection", "Entry", "EntryKind", "Flight", "Flights", "Mode", "Run", "Runs", "State",
-    "Waiting", "fail", "flights", "free_flight", "new_flight", "runs", "start", "stop_timers",
+    "Waiting", "drop_runs", "fail", "flights", "free_flight", "new_flight", "orphans", "runs", "runs_memory",
+    "start", "stop_timers",
 ]  # fmt: skip
 
 INITIAL_RTO = SECOND  # RFC 6298 2.1
@@ -111,6 +112,7 @@ class Run:
 
 Runs = List(Run, "link")
 runs = Cache(Run)
+runs_memory = static(Atomic[u64])  # bytes of text out of order, of all connections
 
 
 @enumeration(u8)
@@ -324,6 +326,7 @@ class Connection:
 
 
 connections = Cache(Connection)
+orphans = static(Atomic[u64])  # connections that are not over, and that no program has any more
 
 
 @metal
@@ -401,10 +404,19 @@ def release(c: Connection) -> None:
     c.retransmitted = 0
     c.send_una = c.write_end
     c.send_next = c.write_end
+    drop_runs(c)
+
+
+@metal
+def drop_runs(c: Connection) -> None:
+    """Free what came out of order: the other side has it until it is acknowledged, whatever SACK said (RFC 2018 8)."""
     while not c.runs.empty():
         run: Run = c.runs.pop()
         while not run.packets.empty():
-            drop(run.packets.pop())
+            packet: Packet = run.packets.pop()
+            c.received_memory -= packet.base
+            runs_memory.sub(u64(packet.base))
+            drop(packet)
         runs.free(run)
     c.run_count = 0
 

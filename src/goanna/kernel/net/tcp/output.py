@@ -2,7 +2,7 @@
 
 from goanna.kernel.net.network import MILLISECOND
 from goanna.kernel.net.offload import want_checksum
-from goanna.kernel.net.packet import HEADROOM, SHORT, Packet, allocate, drop, view
+from goanna.kernel.net.packet import HEADROOM, SHORT, Packet, allocate, drop, scarce, view
 from goanna.kernel.net.tcp.congestion import after_idle
 from goanna.kernel.net.tcp.connection import (
     EVER_RETRANSMITTED,
@@ -22,11 +22,12 @@ from goanna.kernel.time.timer import NEVER
 from goanna.metal import Array, Ptr, likely, metal, panic, u8, u16, u32, u64, unlikely
 
 __all__ = [
-    "own_mss", "receive_window", "retransmit", "send_acknowledgment", "send_more", "send_new", "send_probe",
-    "send_reset", "send_segment", "send_synchronize", "split", "stamp_now",
+    "own_mss", "receive_window", "repeat_lost", "retransmit", "send_acknowledgment", "send_more", "send_new",
+    "send_probe", "send_reset", "send_segment", "send_synchronize", "split", "stamp_now",
 ]  # fmt: skip
 
 LARGEST_SEGMENT = 65535 - 120  # bytes of payload that one packet may carry before the device cuts it
+SCARCE_SEGMENTS = 4  # of a window that is offered while memory is scarce
 
 
 @metal(inline=True)
@@ -45,6 +46,8 @@ def receive_window(c: Connection) -> u32:
         space -= c.received_bytes
     else:
         space = 0
+    if unlikely(scarce()):
+        space = min(space, SCARCE_SEGMENTS * own_mss(c))
     offered = less(c.receive_edge, c.receive_next)
     if before(c.receive_edge, c.receive_next):
         offered = 0
@@ -131,11 +134,14 @@ def send_acknowledgment(c: Connection, now: u64) -> None:
 
 
 @metal
-def send_probe(c: Connection, now: u64) -> None:
-    """Send an acknowledgment that the other side must answer, having an old sequence number (RFC 9293 3.8.4)."""
+def send_probe(c: Connection, now: u64) -> bool:
+    """Send an acknowledgment that the other side must answer, having an old sequence number (RFC 9293 3.8.4). False: no
+    memory."""
     packet = allocate(SHORT, HEADROOM)
-    if packet is not None:
-        send_segment(c, packet, less(c.send_una, 1), tcp.ACK, now)
+    if packet is None:
+        return False
+    send_segment(c, packet, less(c.send_una, 1), tcp.ACK, now)
+    return True
 
 
 @metal

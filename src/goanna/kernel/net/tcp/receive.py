@@ -1,8 +1,8 @@
 """Taking in text: what is in order goes to the socket, what isn't waits in runs (RFC 9293 3.10.7.4, RFC 5681 4.2)."""
 
 from goanna.kernel.net.network import MILLISECOND
-from goanna.kernel.net.packet import Packet, drop
-from goanna.kernel.net.tcp.connection import READABLE, Connection, Run, State, runs
+from goanna.kernel.net.packet import KEPT_FOR_LATER, TAKEN_IN, Packet, beyond, drop, limit, scarce
+from goanna.kernel.net.tcp.connection import READABLE, Connection, Run, State, drop_runs, runs, runs_memory
 from goanna.kernel.net.tcp.output import own_mss, receive_window, send_acknowledgment
 from goanna.kernel.net.tcp.sequence import at_most, before, less, plus
 from goanna.kernel.time.timer import NEVER
@@ -67,7 +67,8 @@ def report_duplicate(c: Connection, left: u32, right: u32) -> None:
 def take_next(c: Connection, packet: Packet, end: u32, fin: bool, now: u64) -> bool:
     """Text that comes in order. Whether a FIN behind it is next."""
     size = packet.total
-    if unlikely(c.received_memory + packet.footprint() > 2 * c.receive_limit):
+    full = c.received_memory + packet.footprint() > 2 * c.receive_limit
+    if unlikely(full or beyond(TAKEN_IN)) and not make_room(c, packet):
         drop(packet)
         return False
     c.receive_mss = max(c.receive_mss, min(size, own_mss(c)))
@@ -89,6 +90,16 @@ def take_next(c: Connection, packet: Packet, end: u32, fin: bool, now: u64) -> b
     elif c.ack_deadline == NEVER:
         c.ack_deadline = now + DELAY
     return fin
+
+
+@metal
+def make_room(c: Connection, packet: Packet) -> bool:
+    """Give up what came out of order for text that is next. Whether there is room for that now: where memory is short,
+    a connection may have one buffer all the same, so that none stands still."""
+    drop_runs(c)
+    if c.received_memory + packet.footprint() > 2 * c.receive_limit:
+        return False
+    return c.received_memory == 0 or not beyond(TAKEN_IN)
 
 
 @metal
@@ -127,6 +138,7 @@ def join_runs(c: Connection) -> None:
         while not run.packets.empty():
             packet: Packet = run.packets.pop()
             c.received_memory -= packet.base
+            runs_memory.sub(u64(packet.base))
             end = plus(packet.sequence, packet.total)
             if at_most(end, c.receive_next):
                 drop(packet)
@@ -143,7 +155,9 @@ def take_later(c: Connection, packet: Packet, sequence: u32, end: u32) -> None:
     """Text that comes out of order: into the run that it continues, or one of its own. It may be dropped for lack of
     room: it will come again."""
     packet.base = packet.footprint()
-    if c.received_memory + packet.base > c.receive_limit:
+    if c.received_memory + packet.base > c.receive_limit or runs_memory.load() > limit // 4 or beyond(KEPT_FOR_LATER):
+        if beyond(TAKEN_IN):
+            drop_runs(c)
         drop(packet)
         return
     # The last run that begins at or before it, looked for from the end, where it mostly is.
@@ -183,6 +197,7 @@ def touch(c: Connection, run: Run) -> None:
 def keep(c: Connection, run: Run, packet: Packet) -> None:
     """Put text at the end of a run."""
     c.received_memory += packet.base
+    runs_memory.add(u64(packet.base))
     run.packets.append(packet)
 
 
@@ -226,6 +241,7 @@ def merge(c: Connection, run: Run) -> None:
             packet: Packet = following.packets.pop()
             end = plus(packet.sequence, packet.total)
             c.received_memory -= packet.base
+            runs_memory.sub(u64(packet.base))
             if at_most(end, run.end):
                 drop(packet)
                 continue
@@ -282,7 +298,7 @@ def tune(c: Connection, now: u64) -> None:
     round: u64 = c.srtt if c.srtt != 0 else u64(100 * MILLISECOND)
     if now < c.probe_time + round:
         return
-    if c.read_bytes > c.receive_limit // 4 and c.receive_limit < c.receive_most:
+    if c.read_bytes > c.receive_limit // 4 and c.receive_limit < c.receive_most and not scarce():
         c.receive_limit = min(c.receive_limit * 2, c.receive_most)
     c.probe_time = now
     c.read_bytes = 0

@@ -247,27 +247,29 @@ def timeout(c: Connection, now: u64) -> None:
         flight.flags |= LOST
         c.lost += less(flight.end, flight.sequence)
         flight = c.in_flight.after(flight)
-    c.backoff += 1
     c.timer_base = now
 
 
 @metal
 def probe_tail(c: Connection, now: u64) -> None:
-    """Send a tail loss probe: new text if there is some, else the last segment again (RFC 8985 7.3)."""
-    c.probe_again = False
-    if not send_new(c, now, True):
-        last = c.in_flight.tail()
-        if last is None:
-            return
-        size = less(last.end, last.sequence)
-        if size > c.mss and last.flags & FIN_FLAG == 0:
-            split(c, last, less(last.end, size % c.mss if size % c.mss != 0 else c.mss))
-            last = c.in_flight.tail()
-        if last.flags & (LOST | SACKED) != 0 or not retransmit(c, last, now):
-            return
-        c.probe_again = True
+    """Send a tail loss probe: new text if there is some, else the last segment again (RFC 8985 7.3). Where memory is
+    out, nothing is sent, and the retransmission timer is next all the same."""
+    c.probe_again = not send_new(c, now, True) and repeat_last(c, now)
     c.probing = True
     c.probe_end = c.send_next
+
+
+@metal
+def repeat_last(c: Connection, now: u64) -> bool:
+    """Send the last segment in flight again, if it counts as in flight and there is memory."""
+    last = c.in_flight.tail()
+    if last is None:
+        return False
+    size = less(last.end, last.sequence)
+    if size > c.mss and last.flags & FIN_FLAG == 0:
+        split(c, last, less(last.end, size % c.mss if size % c.mss != 0 else c.mss))
+        last = c.in_flight.tail()
+    return last.flags & (LOST | SACKED) == 0 and retransmit(c, last, now)
 
 
 @metal

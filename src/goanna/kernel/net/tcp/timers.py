@@ -2,6 +2,7 @@
 
 from goanna.kernel.base.errno import ETIMEDOUT
 from goanna.kernel.net.network import MILLISECOND, SECOND
+from goanna.kernel.net.packet import FOR_PROGRAMS, beyond
 from goanna.kernel.net.tcp.connection import (
     MOST_RTO,
     Connection,
@@ -9,8 +10,10 @@ from goanna.kernel.net.tcp.connection import (
     State,
     Waiting,
     fail,
+    orphans,
 )
 from goanna.kernel.net.tcp.output import (
+    repeat_lost,
     send_more,
     send_new,
     send_probe,
@@ -25,6 +28,7 @@ from goanna.metal import metal, u32, u64
 __all__ = ["arm", "fire", "settle"]
 
 SYN_RETRIES, SYN_ACK_RETRIES = 6, 5  # as Linux: 127 and 63 s
+MOST_ORPHANS = 8192
 RETRIES, ORPHAN_RETRIES = 15, 8  # about 15 minutes (RFC 9293 3.8.3, R2), and without a program
 PROBE_DELAY = 200 * MILLISECOND  # RFC 8985 7.2, WCDelAckT
 LEAST_PROBE = 2 * MILLISECOND
@@ -108,14 +112,25 @@ def fire(c: Connection, now: u64) -> None:
 
 
 @metal
-def give_up(c: Connection) -> None:
+def out_of_resources() -> bool:
+    """Whether connections that no program has any more must go: memory is short, or there are too many."""
+    return beyond(FOR_PROGRAMS) or orphans.load() > MOST_ORPHANS
+
+
+@metal
+def give_up(c: Connection, now: u64) -> None:
     """Nobody answers any more. What ICMP said meanwhile is the reason, if it said something (RFC 1122 4.2.3.9)."""
+    if c.orphan and out_of_resources():
+        send_reset(c, c.send_next, now)
     fail(c, c.soft_error if c.soft_error != 0 else u32(ETIMEDOUT))
 
 
 @metal
 def patience_over(c: Connection, tries: u32, now: u64) -> bool:
-    """Whether it was tried for long enough (RFC 9293 3.8.3, RFC 5482)."""
+    """Whether it was tried for long enough (RFC 9293 3.8.3, RFC 5482). Of a connection that no program has, less is
+    enough, and nothing while others want its memory."""
+    if c.orphan and out_of_resources():
+        return True
     if c.user_timeout != 0 and c.first_loss != 0:
         return now >= c.first_loss + c.user_timeout
     return tries >= (ORPHAN_RETRIES if c.orphan else RETRIES)
@@ -127,9 +142,12 @@ def retransmission(c: Connection, now: u64) -> None:
     if c.first_loss == 0:
         c.first_loss = c.timer_base
     if patience_over(c, c.backoff, now):
-        give_up(c)
+        give_up(c, now)
         return
     timeout(c, now)
+    # Where our own memory is out, that says nothing of the other side: it is tried again as soon.
+    if repeat_lost(c, now):
+        c.backoff += 1
 
 
 @metal
@@ -147,18 +165,18 @@ def window_probe(c: Connection, now: u64) -> None:
     """The other side's window is closed, or too small for what waits (RFC 9293 3.8.6.1, RFC 6429)."""
     if c.first_loss == 0:
         c.first_loss = c.timer_base
-    if patience_over(c, c.window_probes, now):
-        give_up(c)
+    # Who answers may keep its window closed for as long as it likes to a program, but not for nobody.
+    held = c.orphan and waiting_time(c) == MOST_RTO
+    if held or patience_over(c, c.window_probes, now):
+        give_up(c, now)
         return
-    c.window_probes += 1
     c.timer_base = now
     edge = plus(c.send_una, c.send_window)
-    if before(c.send_next, edge):
-        if not send_new(c, now, True):
-            c.backoff = min(c.backoff + 1, u32(16))
-        return
-    c.backoff = min(c.backoff + 1, u32(16))
-    send_probe(c, now)
+    opened = before(c.send_next, edge)
+    sent = send_new(c, now, True) if opened else send_probe(c, now)
+    c.window_probes += u32(sent)
+    if sent and not opened:
+        c.backoff = min(c.backoff + 1, u32(16))
 
 
 @metal
@@ -169,7 +187,7 @@ def handshake(c: Connection, now: u64) -> None:
     most: u32 = SYN_RETRIES if c.state == State.SYN_SENT else SYN_ACK_RETRIES
     late = c.user_timeout != 0 and now >= c.first_loss + c.user_timeout
     if c.backoff >= most or late:
-        give_up(c)
+        give_up(c, now)
         return
     c.backoff += 1
     c.timer_base = now
@@ -195,8 +213,7 @@ def life(c: Connection, now: u64) -> None:
         over = c.keep_sent != 0 and now >= c.last_heard + c.user_timeout
     if over:
         send_reset(c, c.send_next, now)
-        give_up(c)
+        give_up(c, now)
         return
-    c.keep_sent += 1
     c.life_deadline = now + c.keep_interval
-    send_probe(c, now)
+    c.keep_sent += u32(send_probe(c, now))

@@ -64,7 +64,7 @@ def fill(letter: Letter, transfer: Transfer, count: u64) -> i64:
             size = BUFFER
             room = BUFFER_ROOM
         step = min(left, room)
-        part = packets.allocate(size, 0)
+        part = packets.allocate_for_program(size, 0)
         if part is None:
             return -ENOBUFS
         taken = transfer.take(part.extend(u32(step)))
