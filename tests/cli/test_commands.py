@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -314,14 +315,20 @@ def test_doctor_names_what_is_missing(goanna: Goanna, tmp_path: Path, monkeypatc
     assert status == 1 and "Missing: " in output and "QEMU" in output and "apt-get install qemu-system-x86" in output
 
 
+def told(errors: str) -> list[str]:
+    """The words of the command that starts gdb."""
+    return shlex.split(next(line for line in errors.splitlines() if line.startswith("  gdb ")))
+
+
 def test_gdb_is_waited_for_and_told_how(goanna: Goanna, kernel: BuiltKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("goanna.kernel.build.find_kernel", lambda *_, **__: kernel)
     status, output, errors = goanna("run", program(), "--gdb", "--timeout", "1")
     assert (status, output) == (124, "")
-    assert f"gdb {kernel.elf}" in errors and "target remote 127.0.0.1:" in errors
-    assert f"add-symbol-file {Path.cwd() / 'program'}'" in errors
+    words, here = told(errors), shlex.quote(str(Path.cwd() / "program"))
+    assert words[:2] == ["gdb", str(kernel.elf)] and words[-1].startswith("target remote 127.0.0.1:")
+    assert f"add-symbol-file {here}" in words
     errors = goanna("run", program(programs.elf(kind=3, entry=programs.BASE + 0x1000)), "--gdb", "--timeout", "1")[2]
-    assert f"add-symbol-file {Path.cwd() / 'program'} -o 0x{0x555555554000 - programs.BASE - 0x1000:x}'" in errors
+    assert f"add-symbol-file {here} -o 0x{0x555555554000 - programs.BASE - 0x1000:x}" in told(errors)
 
 
 def test_memory_in_words() -> None:
@@ -353,8 +360,8 @@ def test_mistake_of_goannas_own_is_125(goanna: Goanna, monkeypatch: pytest.Monke
 
 
 def test_reader_that_goes_early_is_no_mistake(tmp_path: Path, build_hello: Callable[..., Path]) -> None:
-    command = f"{sys.executable} -m goanna.cli.main inspect {build_hello()} | true"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    words = [sys.executable, "-m", "goanna.cli.main", "inspect", build_hello()]
+    done = subprocess.run(["sh", "-c", '"$@" | true', "sh", *words], capture_output=True, text=True)
     assert done.stderr == ""
 
 
