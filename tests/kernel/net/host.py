@@ -93,7 +93,7 @@ def take_frame(out: Slice[u8]) -> u64:
 
 @metal
 def frame_in(data: Slice[u8], now: u64) -> bool:
-    """A frame comes, in buffers as a device would fill them."""
+    """A frame comes, in buffers as a device would fill them. False: it is lost, there are none."""
     first: Ptr[Packet] = None
     at: u64 = 0
     while at < len(data) or first is None:

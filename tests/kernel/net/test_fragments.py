@@ -80,6 +80,56 @@ def test_rfc_5722_4_overlapping_fragments_spoil_the_packet(host, version):
     assert host.receive(0 if version == 4 else 1)[0] == bytes(400)
 
 
+def piece(version, datagram, at, end, more=True, identification=7):
+    """A fragment with the bytes of a datagram from `at` to `end`."""
+    if version == 4:
+        return four(datagram[at:end], identification=identification, fragment=at // 8 | (0x2000 if more else 0))
+    return six(struct.pack(">BBHI", 17, 0, at | more, identification) + datagram[at:end], protocol=44)
+
+
+def datagrams_of(host, version):
+    """A datagram of 408 bytes to the host, and which socket it is for."""
+    host.bind(0, "0.0.0.0", 53)
+    host.bind(1, "::", 53, 1)
+    source, target = (B, A) if version == 4 else (B6, A6)
+    return udp_bytes(source, target, 4000, 53, bytes(range(100)) * 4), int(version == 6)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("again", [(0, 136), (136, 272), (64, 136), (0, 272), (64, 200), (264, 272)])
+def test_a_fragment_that_brings_nothing_new_is_passed_over(host, version, again):
+    """As on Linux, which takes what lies within what there is for the same again."""
+    datagram, index = datagrams_of(host, version)
+    for at, end in ((0, 136), (136, 272), again, (272, 408)):
+        host.put(piece(version, datagram, at, end, end != 408))
+    assert host.receive(index)[0] == datagram[8:]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("over", [(128, 280), (0, 280), (264, 280), (128, 408), (8, 400)])
+def test_rfc_8200_4_5_after_an_overlap_the_packet_may_be_sent_again(host, version, over):
+    datagram, index = datagrams_of(host, version)
+    for at, end in ((0, 136), (136, 272), over):
+        host.put(piece(version, datagram, at, end, end != 408))
+    host.put(piece(version, datagram, 272, 408, False))
+    assert host.receive(index) is None
+    for at, end in ((0, 136), (136, 272), (272, 408)):
+        host.put(piece(version, datagram, at, end, end != 408))
+    assert host.receive(index)[0] == datagram[8:]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("order", [((272, 408, False), (0, 416, True)), ((272, 408, False), (136, 264, False)),
+                                   ((400, 408, False), (0, 136, True), (136, 416, True))])  # fmt: skip
+def test_fragments_that_disagree_about_the_end_spoil_the_packet(host, version, order):
+    datagram, index = datagrams_of(host, version)
+    for at, end, more in order:
+        host.put(piece(version, datagram + bytes(16), at, end, more))
+    for at, end in ((0, 136), (136, 272)):
+        host.put(piece(version, datagram, at, end))
+    assert host.receive(index) is None
+
+
 def test_rfc_792_time_exceeded_in_reassembly(host):
     datagram = udp_bytes(B, A, 4000, 53, bytes(400))
     first, second, _ = fragments(datagram, 200)

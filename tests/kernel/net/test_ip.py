@@ -1,6 +1,7 @@
 """IP and ICMP of a whole host, packet by packet, each rule by its section."""
 
 import random
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -237,3 +238,53 @@ def test_any_payload_is_survived(data, protocol, fragment):
     host.pass_time(61)
     host.frames()
     assert free(host.unit) == 0
+
+
+def extension(kind, following, size=8):
+    """An extension header of any kind, with nothing but padding in it."""
+    if kind == 44:
+        return struct.pack(">BBHI", following, 0, 0, 5)
+    if kind == 43:
+        return bytes([following, size // 8 - 1, 0, 0]) + bytes(size - 4)
+    return bytes([following, size // 8 - 1, 1, size - 4]) + bytes(size - 4)
+
+
+def chain(kinds, last, data, size=8):
+    """The first header's kind, and all of them in front of the data."""
+    made = b""
+    for kind, following in zip(kinds, [*kinds[1:], last], strict=True):
+        made += extension(kind, following, size)
+    return kinds[0], made + data
+
+
+@pytest.mark.parametrize("kinds", [[0], [60], [43], [0, 60, 43, 44, 60], [60] * 7])
+def test_rfc_8200_4_1_chains_of_extension_headers(host, kinds):
+    host.bind(1, "::", 53, 1)
+    first, data = chain(kinds, 17, udp_bytes(B6, A6, 4000, 53, b"x"))
+    host.put(six(data, protocol=first))
+    assert host.receive(1)[0] == b"x"
+
+
+@pytest.mark.parametrize("kinds", [[60] * 30, [60] * 140, [44, 44], [0, 0], [60, 0], [43] * 100])
+def test_chains_that_nobody_sends_are_dropped(host, kinds):
+    host.bind(1, "::", 53, 1)
+    first, data = chain(kinds, 17, udp_bytes(B6, A6, 4000, 53, b"x"))
+    for _ in range(100):
+        host.put(six(data, protocol=first))
+    assert host.receive(1) is None
+    assert len(host.frames()) <= 7
+
+
+def test_options_without_end_are_dropped(host):
+    host.bind(1, "::", 53, 1)
+    header = bytes([17, 15, *[0] * 126])  # of one byte each
+    host.put(six(header + udp_bytes(B6, A6, 4000, 53, b"x"), protocol=60))
+    assert host.receive(1) is None
+
+
+@pytest.mark.parametrize("options", [b"\1" * 40, b"\x44\x24\x05\0" + bytes(32) + b"\0" * 4, b"\x07\x27\x04" + bytes(37),
+                                     b"\x82\x0b" + bytes(9) + b"\0", b"\x95\x28" + bytes(38)])  # fmt: skip
+def test_rfc_791_3_1_options_that_concern_nobody_are_passed_over(host, options):
+    host.bind(0, A, 53)
+    host.put(four(udp_bytes(B, A, 4000, 53, b"x"), options=options))
+    assert host.receive(0) == (b"x", B, 4000)

@@ -12,7 +12,7 @@ from goanna.kernel.net.address import Address
 from goanna.kernel.net.interface import Interface
 from goanna.kernel.net.link import link_send
 from goanna.kernel.net.network import SECOND, changed, counters, look_by
-from goanna.kernel.net.packet import Packet, Packets, drop
+from goanna.kernel.net.packet import Packet, Packets, drop, limit
 from goanna.kernel.net.solicitation import solicit
 from goanna.kernel.net.wire import ethernet
 from goanna.kernel.time.timer import NEVER
@@ -26,7 +26,7 @@ __all__ = [
 BUCKETS = 64
 MOST = 1024  # entries; past that the one unused longest goes
 MOST_HELD = 64  # packets that wait for one neighbour; the oldest is dropped (RFC 4861 7.2.2)
-HELD_BYTES = 212992  # of memory, for one neighbour
+HELD_BYTES = 212992  # of memory, for one neighbour; for all, an eighth of what packets have
 REACHABLE_TIME = 30 * SECOND  # RFC 4861 10, where no router says otherwise
 RETRANSMIT_TIME = SECOND
 DELAY_FIRST_PROBE = 5 * SECOND
@@ -59,7 +59,7 @@ class Neighbour:
     router: bool
     solicitations: u32  # sent in this state
     deadline: u64  # when the state changes by itself; of a stale one: when it is forgotten
-    used: u64  # when it was last asked for
+    used: u64  # when it was last asked for; 0: never, a message made it
     held: Packets
     held_count: u32
     held_bytes: u32
@@ -69,6 +69,7 @@ Bucket = List(Neighbour, "link")
 table = static(Array[Bucket, BUCKETS])
 neighbours_lock = static(SpinLock)  # protects the table and all neighbours
 count = static(u64)
+held_memory = static(u64)  # bytes of packets that wait, with all neighbours
 earliest = static(u64, NEVER)  # no deadline is before
 entries = Cache(Neighbour)
 
@@ -126,19 +127,27 @@ def create(interface: Interface, address: Address, now: u64) -> Ptr[Neighbour]:
 
 @metal
 def evict() -> None:
-    """Remove the entry that was not used for longest. With the lock."""
+    """Remove the entry that was not used for longest; before all that have answered, one that did not. So whoever makes
+    us ask for any number of neighbours, or tells of them, drives none out that we speak with. With the lock."""
     oldest: Ptr[Neighbour] = None
+    least: u64 = NEVER
     for bucket in table:
         each = bucket.head()
         while each is not None:
-            if each.reach != Reach.PERMANENT and (oldest is None or each.used < oldest.used):
+            age = each.used // 2 + (0 if each.reach == Reach.INCOMPLETE else NEVER // 2)
+            if each.used == 0:
+                age = 0
+            if each.reach != Reach.PERMANENT and age < least:
                 oldest = each
+                least = age
             each = bucket.after(each)
+    lost = Packets()
     if oldest is not None:
-        while not oldest.held.empty():
-            counters.ip_dropped += 1
-            drop(oldest.held.pop())
+        release(oldest, lost)
         remove(oldest)
+    while not lost.empty():
+        counters.ip_dropped += 1
+        drop(lost.pop())
 
 
 @metal
@@ -146,9 +155,21 @@ def remove(neighbour: Neighbour) -> None:
     """Remove an entry that holds no packets. With the lock."""
     global count
     bucket_of(neighbour.interface, neighbour.address).remove(neighbour)
+    if neighbour.mac != 0 and neighbour.used != 0:  # else no path has it
+        changed()
     entries.free(neighbour)
     count -= 1
-    changed()
+
+
+@metal
+def release(neighbour: Neighbour, onto: Packets) -> None:
+    """Move all packets that wait for a neighbour onto another list. With the lock."""
+    global held_memory
+    while not neighbour.held.empty():
+        onto.append(neighbour.held.pop())
+    held_memory -= u64(neighbour.held_bytes)
+    neighbour.held_count = 0
+    neighbour.held_bytes = 0
 
 
 @metal
@@ -201,7 +222,13 @@ def hold(interface: Interface, address: Address, packet: Packet, now: u64) -> No
 @metal
 def keep(neighbour: Neighbour, packet: Packet) -> None:
     """Add a packet to those that wait. With the lock."""
+    global held_memory
     packet.base = packet.footprint()
+    if held_memory + u64(packet.base) > limit // 8:
+        counters.ip_dropped += 1
+        drop(packet)
+        return
+    held_memory += u64(packet.base)
     packet.interface = neighbour.interface.index
     neighbour.held.append(packet)
     neighbour.held_count += 1
@@ -210,6 +237,7 @@ def keep(neighbour: Neighbour, packet: Packet) -> None:
         oldest: Packet = neighbour.held.pop()
         neighbour.held_count -= 1
         neighbour.held_bytes -= oldest.base
+        held_memory -= u64(oldest.base)
         counters.ip_dropped += 1
         drop(oldest)
 
@@ -250,6 +278,7 @@ def learn(
                 neighbour = create(interface, address, now)
             if neighbour is None:
                 return
+            neighbour.used = 0
         if neighbour.reach == Reach.PERMANENT or (mac == 0 and neighbour.reach == Reach.INCOMPLETE):
             return
         if mac == 0:
@@ -257,10 +286,7 @@ def learn(
         if neighbour.reach == Reach.INCOMPLETE:
             neighbour.mac = mac
             settle(neighbour, solicited, now)
-            while not neighbour.held.empty():
-                waiting.append(neighbour.held.pop())
-            neighbour.held_count = 0
-            neighbour.held_bytes = 0
+            release(neighbour, waiting)
         elif neighbour.mac != mac and not override:
             if neighbour.reach == Reach.REACHABLE:
                 settle(neighbour, False, now)
@@ -359,8 +385,7 @@ def expire(neighbour: Neighbour, now: u64, dead: Packets) -> bool:
         neighbour.solicitations += 1
         due(neighbour, now + retransmit_time(neighbour.interface))
         return True
-    while not neighbour.held.empty():
-        dead.append(neighbour.held.pop())
+    release(neighbour, dead)
     remove(neighbour)
     return False
 
@@ -375,8 +400,7 @@ def flush_interface(interface: Interface) -> None:
             while each is not None:
                 following = bucket.after(each)
                 if each.interface is interface:
-                    while not each.held.empty():
-                        lost.append(each.held.pop())
+                    release(each, lost)
                     remove(each)
                 each = following
     while not lost.empty():

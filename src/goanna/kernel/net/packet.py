@@ -44,6 +44,7 @@ __all__ = [
     "HEADROOM",
     "KEPT_FOR_LATER",
     "SHORT",
+    "TAKEN_FIRST",
     "TAKEN_IN",
     "Packet",
     "Packets",
@@ -69,10 +70,11 @@ KEPT = constant(Array[u32, 3], [128, 128, 8])  # of each size, by each processor
 
 # How much of the limit may be in use, in sixteenths, for a buffer that is to be
 WRITTEN = 8  # written to a socket that has something to send already
-KEPT_FOR_LATER = 10  # text out of order: it will come again
-FOR_PROGRAMS = 12  # a program's, whatever it writes
-TAKEN_IN = 13  # text in order for a socket that has some already
-RECEIVED = 14  # filled by a device; beyond are headers and acknowledgments alone, in SHORT buffers
+KEPT_FOR_LATER = 9  # text out of order: it will come again
+FOR_PROGRAMS = 11  # a program's, whatever it writes
+TAKEN_IN = 12  # text in order for a socket that has some already
+TAKEN_FIRST = 14  # ... that has none
+RECEIVED = 15  # filled by a device; beyond are headers and acknowledgments alone, in SHORT buffers
 
 # Flags
 CHECKSUM_GOOD = 1  # received: the device, or whoever sent it on this machine, vouches for it

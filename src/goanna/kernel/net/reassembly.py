@@ -1,7 +1,7 @@
 """Putting fragments together again (RFC 791 3.2, RFC 815, RFC 8200 4.5), with limits and without overlaps (RFC 5722).
 
-Fragments that overlap, unless one is the other again, spoil their packet: it is remembered as spoilt until its time
-is over, for both versions of IP, as on Linux.
+Where fragments overlap, all that came of their packet is thrown away, for both versions of IP, as on Linux; one that
+brings nothing but what was there before is passed over.
 """
 
 from goanna.kernel.base.list import Link, List
@@ -9,7 +9,7 @@ from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.network import SECOND, counters, look_by
-from goanna.kernel.net.packet import Packet, Packets, drop
+from goanna.kernel.net.packet import Packet, Packets, drop, limit
 from goanna.kernel.time.timer import NEVER
 from goanna.metal import Ptr, metal, static, struct, u8, u32, u64
 
@@ -17,7 +17,7 @@ __all__ = ["add_fragment", "expired_fragment", "reassembly_deadline", "reassembl
 
 LARGEST = 65535
 TIMEOUT4, TIMEOUT6 = 30 * SECOND, 60 * SECOND  # as Linux; RFC 8200 4.5
-MOST_MEMORY = 4 << 20  # bytes of all fragments; past that the oldest packets are given up
+MOST_MEMORY = 4 << 20  # bytes of all fragments, at most a quarter of what packets have; past that the oldest go
 MOST_PACKETS = 256  # being put together
 MOST_FRAGMENTS = 256  # of one packet
 
@@ -32,7 +32,6 @@ class Reassembly:
     identification: u32
     protocol: u8  # 0 for IPv6, where the identification alone counts
     six: bool
-    spoilt: bool  # nothing of it will be used
     fragments: Packets  # in order; `base` is where each begins, `count` its bytes
     number: u32  # of fragments
     received: u32  # bytes
@@ -71,13 +70,6 @@ def empty(reassembly: Reassembly) -> None:
     memory -= reassembly.memory
     reassembly.memory = 0
     reassembly.number = 0
-
-
-@metal
-def spoil(reassembly: Reassembly) -> None:
-    """Use nothing of it, not even what is still to come (RFC 5722 4). With the lock."""
-    reassembly.spoilt = True
-    empty(reassembly)
 
 
 @metal
@@ -129,14 +121,14 @@ def add_fragment(
         entry = find(six, source, target, identification, protocol)
         if entry is None:
             entry = begin(six, source, target, identification, protocol, now)
-        if entry is None or entry.spoilt or not place(entry, packet, offset, more):
+        if entry is None or not place(entry, packet, offset, more):
             counters.fragments_dropped += 1
             drop(packet)
             return None
         cost = u64(packet.footprint())
         entry.memory += cost
         memory += cost
-        while memory > MOST_MEMORY:
+        while memory > min(u64(MOST_MEMORY), limit // 4):
             oldest: Reassembly = pending.head()
             gone = oldest is entry
             remove(oldest)
@@ -149,19 +141,25 @@ def add_fragment(
 
 @metal
 def place(entry: Reassembly, packet: Packet, offset: u32, more: bool) -> bool:
-    """Put a fragment in its place. False: it is not wanted, being one again or having spoilt the packet."""
+    """Put a fragment in its place. False: it is not wanted, for all of it was there, or it overlaps and the packet is
+    gone."""
     end = offset + packet.total
     before = entry.fragments.tail()
     while before is not None and before.base > offset:
         before = entry.fragments.before(before)
-    if before is not None and before.base == offset and before.count == packet.total:
+    reach: u32 = 0  # end of what follows `before` without a hole
+    each = before
+    while each is not None and (each is before or each.base == reach):
+        reach = each.base + each.count
+        each = entry.fragments.after(each)
+    if end <= reach:
         return False
     after = entry.fragments.head() if before is None else entry.fragments.after(before)
     overlaps = (before is not None and before.base + before.count > offset) or (after is not None and after.base < end)
     beyond = entry.total != 0 and (end > entry.total or (not more and end != entry.total))
     short = not more and after is not None
     if overlaps or beyond or short or entry.number == MOST_FRAGMENTS:
-        spoil(entry)
+        remove(entry)
         return False
     packet.base = offset
     packet.count = packet.total

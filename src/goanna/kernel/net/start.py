@@ -9,6 +9,7 @@ from goanna.kernel.memory import pages
 from goanna.kernel.net.keyed_hash import new_keys
 from goanna.kernel.net.loopback import start_loopback
 from goanna.kernel.net.packet import set_limit
+from goanna.kernel.net.tcp import time_wait
 from goanna.kernel.net.tcp.table import start_table
 from goanna.metal import metal, static, u32, u64
 
@@ -35,6 +36,7 @@ def start_network() -> bool:
         if not start_table(order):
             return False
         new_keys()
+        time_wait.set_limit(pages.total_pages())
         set_limit(max(pages.total_pages() * PAGE_SIZE // 4, u64(LEAST_LIMIT)))
         start_loopback()
         started = True

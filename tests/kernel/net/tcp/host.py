@@ -2,7 +2,7 @@
 
 import struct
 
-from goanna.kernel.net import arrival, ip_input, packet
+from goanna.kernel.net import arrival, ip_input, neighbour, packet
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.tcp import arrive, calls, connection, listener, receive, table, time_wait, timers
 from goanna.kernel.net.tcp.connection import Connection, State
@@ -67,8 +67,10 @@ def write(number: u64, data: Slice[u8], now: u64) -> u64:
     at: u64 = 0
     c.lock.acquire()
     while at < len(data) and calls.writable(c) != 0:
-        size: u8 = packet.CHUNK if len(data) - at > 1792 else packet.BUFFER
-        made = packet.allocate(size, packet.HEADROOM)
+        size: u8 = packet.CHUNK if len(data) - at > 1792 and calls.writable(c) > 2048 else packet.BUFFER
+        made = packet.allocate_for_program(size, packet.HEADROOM)
+        if made is None:
+            made = packet.allocate(packet.SHORT, packet.HEADROOM)
         if made is None:
             break
         count = min(len(data) - at, u64(made.room()))
@@ -180,7 +182,7 @@ TCP_ROOTS = (
     *hosts.HOST_ROOTS, begin_tcp, listen, accept, open_to, write, read, shut, close, close_listener, connection_of,
     tcp_timers, check, forgotten, time_wait.time_wait_count, time_wait.limit, connection.connections.in_use,
     listener.pending_count, listener.half_opens.in_use, connection.flights.in_use, connection.runs_memory,
-    connection.orphans, packet.limit, packet.beyond,
+    connection.orphans, packet.limit, packet.beyond, neighbour.count, neighbour.held_memory,
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ answer to a SYN is a cookie (RFC 4987 3.6), which costs nothing. All of it is un
 
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.memory.objects import Cache
+from goanna.kernel.memory.pages import free_pages, reserved_pages
 from goanna.kernel.net.arrival import Arrival
 from goanna.kernel.net.network import MILLISECOND, SECOND, look_by
 from goanna.kernel.net.path import Discover
@@ -162,10 +163,16 @@ def answer_listener(listener: Listener, arrival: Arrival, segment: tcp.Segment) 
 
 
 @metal
+def memory_low() -> bool:
+    """Whether there is little left but the kernel's reserve, which those need who are connected already."""
+    return free_pages() < reserved_pages() - reserved_pages() // 4
+
+
+@metal
 def open_half(listener: Listener, arrival: Arrival, segment: tcp.Segment, least_sequence: u32) -> None:
     """Remember a SYN and answer it. `least_sequence`: where a connection of these ends that is over stood; 0: none."""
     global pending_count
-    made = half_opens.allocate()
+    made: Ptr[HalfOpen] = None if memory_low() else half_opens.allocate()
     if made is None:
         return
     made.entry.local = arrival.target
@@ -344,7 +351,7 @@ def answer_half_open(half: HalfOpen, arrival: Arrival, segment: tcp.Segment) -> 
 @metal
 def establish(listener: Listener, half: HalfOpen, arrival: Arrival, segment: tcp.Segment) -> Ptr[Connection]:
     """Make the connection, in SYN-RECEIVED: the segment at hand completes it. None: memory is out, or no way back."""
-    c = connections.allocate()
+    c: Ptr[Connection] = None if memory_low() else connections.allocate()
     if c is None:
         return None
     start(c)

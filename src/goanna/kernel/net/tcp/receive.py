@@ -1,7 +1,7 @@
 """Taking in text: what is in order goes to the socket, what isn't waits in runs (RFC 9293 3.10.7.4, RFC 5681 4.2)."""
 
 from goanna.kernel.net.network import MILLISECOND
-from goanna.kernel.net.packet import KEPT_FOR_LATER, TAKEN_IN, Packet, beyond, drop, limit, scarce
+from goanna.kernel.net.packet import KEPT_FOR_LATER, TAKEN_FIRST, TAKEN_IN, Packet, beyond, drop, limit, scarce
 from goanna.kernel.net.tcp.connection import READABLE, Connection, Run, State, drop_runs, runs, runs_memory
 from goanna.kernel.net.tcp.output import own_mss, receive_window, send_acknowledgment
 from goanna.kernel.net.tcp.sequence import at_most, before, less, plus
@@ -95,11 +95,11 @@ def take_next(c: Connection, packet: Packet, end: u32, fin: bool, now: u64) -> b
 @metal
 def make_room(c: Connection, packet: Packet) -> bool:
     """Give up what came out of order for text that is next. Whether there is room for that now: where memory is short,
-    a connection may have one buffer all the same, so that none stands still."""
+    a connection may have one buffer nearly always, so that none stands still."""
     drop_runs(c)
     if c.received_memory + packet.footprint() > 2 * c.receive_limit:
         return False
-    return c.received_memory == 0 or not beyond(TAKEN_IN)
+    return not beyond(TAKEN_FIRST if c.received_memory == 0 else TAKEN_IN)
 
 
 @metal

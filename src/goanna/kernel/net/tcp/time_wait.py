@@ -14,10 +14,13 @@ from goanna.kernel.net.wire import tcp
 from goanna.kernel.time.timer import NEVER
 from goanna.metal import metal, static, struct, u32, u64
 
-__all__ = ["TimeWait", "forget", "keep", "may_begin_anew", "time_wait_count", "time_wait_deadline", "time_wait_timer"]
+__all__ = [
+    "TimeWait", "forget", "keep", "may_begin_anew", "set_limit", "time_wait_count", "time_wait_deadline",
+    "time_wait_timer",
+]  # fmt: skip
 
 LENGTH = 60 * SECOND  # as Linux
-MOST = 65536  # entries
+MOST = 65536  # entries; in a small machine one for each page of its memory
 
 
 @struct
@@ -40,6 +43,13 @@ queue = static(Waiting)
 count = static(u64)
 limit = static(u64, MOST)
 entries = Cache(TimeWait)
+
+
+@metal
+def set_limit(pages: u64) -> None:
+    """Say how many pages of memory the machine has. At start."""
+    global limit
+    limit = min(limit, max(pages, u64(1024)))
 
 
 @metal
