@@ -17,6 +17,7 @@ from goanna.kernel.net import (
     route,
     udp,
 )
+from goanna.kernel.net import raw as raw_sockets
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.interface import Interface, Kind, Local, Standing, add_interface
 from goanna.kernel.net.packet import Packet, Packets, drop
@@ -223,7 +224,8 @@ def reach_of(address: Address) -> u32:
 HOST_ROOTS = (
     *PACKET_ROOTS, start, take_frame, frame_in, add_address, add_route, standing, endpoint, send, receive, connect,
     close, take_error, timers, deadline, neighbours, reach_of, Address, Path, Local, network.counters, lost,
-    notified, segments, path_mtu.known_mtu, path_mtu.learn_mtu, reassembly.reassembly_memory, device, endpoints,
+    notified, segments, raw_sockets.begin, path_mtu.known_mtu, path_mtu.learn_mtu, reassembly.reassembly_memory,
+    device, endpoints,
 )  # fmt: skip
 
 

@@ -1,48 +1,21 @@
 """Sequences of calls on TCP and UDP sockets over loopback: answers, bytes, addresses and events are those of Linux."""
 
-import ipaddress
-import os
 import struct
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goanna.image.erofs import Folder
-from goanna.kernel.arch import SYSCALL_NUMBERS
-from goanna.kernel.arch.host import processors
-from tests.kernel.net.calls import (
-    CLOEXEC,
-    DATAGRAM,
-    HEADER,
-    LENGTH,
-    NAME,
-    NONBLOCK,
-    NOSIGNAL,
-    OPTION,
-    PEEK,
-    POLLED,
-    SOURCE,
-    STREAM,
-    TARGET,
-    TRUNC,
-    WAITALL,
-    put_message,
-)
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.net.both import INET, INET6, both_networks, name4, name6, needs_network, perform
+from tests.kernel.net.calls import CLOEXEC, DATAGRAM, NONBLOCK, OPTION, PEEK, POLLED, STREAM, TRUNC, WAITALL
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="gives Linux a network of its own, as root")]
-
-INET, INET6 = 2, 10
-FIRST_EPHEMERAL = 32768
+pytestmark = needs_network
 
 
-def name4(text, port):
-    return struct.pack("<H", INET) + struct.pack(">H", port) + ipaddress.ip_address(text).packed + bytes(8)
-
-
-def name6(text, port):
-    return struct.pack("<H", INET6) + struct.pack(">HI", port, 0) + ipaddress.ip_address(text).packed + bytes(4)
+@pytest.fixture(scope="module")
+def both():
+    with both_networks() as both:
+        yield both
 
 
 ports = st.sampled_from([0, 5000, 5000, 5001])
@@ -50,9 +23,7 @@ texts4 = st.sampled_from(["127.0.0.1", "127.0.0.1", "0.0.0.0", "127.0.0.2", "10.
 texts6 = st.sampled_from(["::1", "::1", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "2001:db8::1"])
 odd = st.sampled_from([b"", b"\2", b"\0\0", bytes(16), b"\2\0\x13\x88\x7f", name6("::1", 5000)[:24], b"\1\0/a"])
 addresses = st.one_of(st.builds(name4, texts4, ports), st.builds(name6, texts6, ports), odd)
-peers = st.one_of(  # on Linux a datagram socket can be connected to port 0, here it is not connected then
-    st.builds(name4, texts4, ports.filter(bool)), st.builds(name6, texts6, ports.filter(bool)), odd.filter(len)
-)
+peers = st.one_of(st.builds(name4, texts4, ports), st.builds(name6, texts6, ports), odd.filter(len))
 descriptors = st.one_of(st.integers(3, 8), st.integers(3, 12), st.just(-1))
 sizes = st.one_of(st.integers(0, 20), st.sampled_from([100, 1200]))
 flags = st.sampled_from([0, 0, 0, PEEK, TRUNC, PEEK | TRUNC, WAITALL])
@@ -92,8 +63,6 @@ steps = st.one_of(
 )  # fmt: skip
 
 
-
-
 def joined(family, own, target):
     """A listener 3, and a connection to it with the ends 4 and 5."""
     other = INET6 if len(target) == 28 else INET
@@ -111,96 +80,6 @@ beginnings = st.sampled_from([
     [("socket", INET6, DATAGRAM), ("bind", 3, name6("::", 5000)), ("socket", INET, DATAGRAM), ("connect", 4, LOCAL4),
      ("bind", 4, name4("127.0.0.1", 5001)), ("socket", INET6, DATAGRAM), ("bind", 5, name6("::1", 5001))],
 ])  # fmt: skip
-
-
-class BothNetworks(Both):
-    """Both sides, where ports that the system chose are taken for equal."""
-
-    def call(self, name, *arguments, compare=4096):
-        ours, theirs = self.answers(name, *arguments)
-        shown = f"{name}({', '.join(hex(each) if each > 0xFFFF else str(each) for each in arguments)})"
-        assert ours == theirs, f"{shown}: {ours}, on Linux {theirs}"
-        a, b = (bytearray(each) for each in (self.memory(0, compare), self.linux.memory[:compare]))
-        for side in (a, b):
-            if struct.unpack(">H", side[0x802:0x804])[0] >= FIRST_EPHEMERAL:
-                side[0x802:0x804] = b"??"
-        assert a == b, f"{shown}: other bytes in memory\n{where(a, b)}"
-        self.pass_time(1_000_000)
-        return ours
-
-    def reset(self):
-        """As it says; and Linux gets a fresh network, in which nothing is in TIME-WAIT."""
-        super().reset()
-        call = self.linux.number
-        assert call(SYSCALL_NUMBERS["unshare"], 0x40000000) == 0
-        self.put(0, struct.pack("16sh14x", b"lo", 0x49))
-        made = call(SYSCALL_NUMBERS["socket"], INET, DATAGRAM, 0)
-        assert call(SYSCALL_NUMBERS["ioctl"], made, 0x8914, REGION) == 0
-        call(SYSCALL_NUMBERS["close"], made)
-
-    def pass_time(self, nanoseconds):
-        self.machine.unit.static(processors.simulated_time).value += nanoseconds
-
-
-def where(a, b):
-    first = next(at for at in range(len(a)) if a[at] != b[at])
-    return f"from 0x{first:x}: {a[first : first + 32].hex(' ')}, on Linux {b[first : first + 32].hex(' ')}"
-
-
-@pytest.fixture(scope="module")
-def both():
-    tree = Folder()
-    tree.add("tmp", Folder(mode=0o1777))
-    both = BothNetworks(tree)
-    yield both
-    both.close()
-
-
-def perform(both, step):
-    """One call, with what it points to put into memory."""
-    name, *rest = step
-    match name:
-        case "socket":
-            made = both.call(name, rest[0], rest[1] | NONBLOCK, 0)
-            if made >= 0 and rest[1] == STREAM:  # when Nagle's algorithm sends is a matter of time
-                both.put(0xA00, struct.pack("i", 1))
-                both.call("setsockopt", made, TCP, 1, OPTION, 4)
-        case "bind" | "connect":
-            both.put(0x800, rest[1])
-            both.call(name, rest[0], NAME, len(rest[1]))
-        case "accept4":
-            both.put(0x900, struct.pack("i", 128))
-            both.call(name, rest[0], NAME, LENGTH, rest[1])
-        case "getsockname" | "getpeername":
-            both.put(0x900, struct.pack("i", rest[1]))
-            both.call(name, rest[0], NAME, LENGTH)
-        case "sendto":
-            address = rest[2] or b""
-            both.put(0x800, address)
-            both.call(name, rest[0], SOURCE, rest[1], NOSIGNAL, NAME if address else 0, len(address))
-        case "recvfrom":
-            both.put(0x900, struct.pack("i", rest[3] or 0))
-            both.call(name, rest[0], TARGET, rest[1], rest[2], *((0, 0) if rest[3] is None else (NAME, LENGTH)))
-        case "write" | "read":
-            both.call(name, rest[0], SOURCE if name == "write" else TARGET, rest[1])
-        case "sendmsg":
-            address = rest[2] or b""
-            both.put(0x800, address)
-            put_message(both, rest[1], NAME if address else 0, len(address), 0)
-            both.call(name, rest[0], HEADER, NOSIGNAL)
-        case "recvmsg":
-            put_message(both, rest[1], 0 if rest[3] < 0 else NAME, max(rest[3], 0), rest[4])
-            both.put(0xF00, struct.pack("4Q", TARGET, rest[1] // 3, TARGET + 0x300, rest[1] - rest[1] // 3))
-            both.put(0xC00, bytes(64))
-            both.call(name, rest[0], HEADER, rest[2])
-        case "getsockopt":
-            both.put(0x900, struct.pack("i", rest[2]))
-            both.call(name, rest[0], *rest[1], OPTION, LENGTH)
-        case "setsockopt":
-            both.put(0xA00, struct.pack("iiii", rest[3], 1, 0, 0))
-            both.call(name, rest[0], *rest[1], OPTION, rest[2])
-        case _:
-            both.call(name, *rest)
 
 
 @settings(max_examples=300, deadline=None)

@@ -211,6 +211,7 @@ SYSCTL = {
     "fs/protected_fifos": _number(0),
     "fs/protected_regular": _number(0),
     "net/core/somaxconn": _number(4096),
+    "net/ipv4/ping_group_range": b"0\t2147483647\n",
 }
 STORES = {"kernel/hostname": set_host_name, "kernel/domainname": set_domain_name}
 

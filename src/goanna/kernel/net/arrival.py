@@ -2,9 +2,12 @@
 
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.interface import Interface, Target
-from goanna.metal import Fn, Ptr, hook, struct, u8, u16, u32, u64
+from goanna.kernel.net.packet import Packet
+from goanna.metal import Atomic, Fn, Ptr, hook, static, struct, u8, u16, u32, u64
 
-__all__ = ["Arrival", "Report", "on_tcp_error", "on_udp_error"]
+__all__ = [
+    "Arrival", "Report", "on_echo_reply", "on_raw", "on_raw_error", "on_tcp_error", "on_udp_error", "raw_users",
+]  # fmt: skip
 
 
 @struct
@@ -30,7 +33,7 @@ class Report:
     remote: Address
     local_port: u16
     remote_port: u16
-    sequence: u32  # TCP: of the packet
+    sequence: u32  # TCP: of the packet; of an echo: identifier and number
     reporter: Address
     now: u64
     six: bool
@@ -39,9 +42,17 @@ class Report:
     error: u32  # errno
     hard: bool  # it will not be better by waiting (RFC 1122 4.2.3.9); never believed of TCP connections (RFC 5927)
     mtu: u32  # of "packet too big"; 0: another error
+    protocol: u8  # of the packet
 
 
 # Whoever has the socket that the packet was from takes the error. True: there is such a socket, and the packet may be
 # its own; then a new path MTU is believed.
 on_tcp_error = hook(Fn[[Report], bool])
 on_udp_error = hook(Fn[[Report], bool])
+on_raw_error = hook(Fn[[Report], bool])  # the same for raw and ping sockets, of any protocol
+
+# How many raw and ping sockets there are: only if there are any, on_raw is asked whether one of them takes a packet,
+# which begins with its transport's header and stays the caller's.
+raw_users = static(Atomic[u32])
+on_raw = hook(Fn[[Arrival, Packet], bool])
+on_echo_reply = hook(Fn[[Arrival, Packet], None])  # an answer to a ping, from the ICMP header on; it stays the caller's

@@ -12,7 +12,15 @@ from goanna.kernel.base.errno import (
     EOPNOTSUPP,
     EPROTO,
 )
-from goanna.kernel.net.arrival import Arrival, Report, on_tcp_error, on_udp_error
+from goanna.kernel.net.arrival import (
+    Arrival,
+    Report,
+    on_echo_reply,
+    on_raw_error,
+    on_tcp_error,
+    on_udp_error,
+    raw_users,
+)
 from goanna.kernel.net.checksum import finish, joined, pseudo_header
 from goanna.kernel.net.icmp_error import ICMP4, ICMP6, send_message
 from goanna.kernel.net.interface import Target
@@ -78,6 +86,8 @@ def receive4(arrival: Arrival, packet: Packet, message: icmp.Message) -> None:
         case icmp.ECHO4:
             if arrival.to == Target.UNICAST:
                 answer(arrival, packet, icmp.ECHO_REPLY4, message)
+        case icmp.ECHO_REPLY4:
+            on_echo_reply(arrival, packet)
         case icmp.UNREACHABLE4 | icmp.EXCEEDED4 | icmp.PARAMETER4:
             quoted(arrival, packet, message)
         case _:
@@ -90,6 +100,8 @@ def receive6(arrival: Arrival, packet: Packet, message: icmp.Message) -> None:
     match message.kind:
         case icmp.ECHO6:
             answer(arrival, packet, icmp.ECHO_REPLY6, message)
+        case icmp.ECHO_REPLY6:
+            on_echo_reply(arrival, packet)
         case icmp.UNREACHABLE6 | icmp.TOO_BIG6 | icmp.EXCEEDED6 | icmp.PARAMETER6:
             quoted(arrival, packet, message)
         case discovery.ROUTER_ADVERTISEMENT:
@@ -198,9 +210,10 @@ def tell(report: Report, data: Slice[u8]) -> None:
     report.remote_port = get16(data, offset + 2)
     if report.mtu == 1:
         report.mtu = plateau(size)
-    believed = False
+    report.protocol = protocol
+    report.sequence = get32(data, offset + 4)
+    believed = raw_users.load() != 0 and on_raw_error(report)
     if protocol == TCP:
-        report.sequence = get32(data, offset + 4)
         believed = on_tcp_error(report)
     elif protocol == UDP:
         believed = on_udp_error(report)

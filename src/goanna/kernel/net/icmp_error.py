@@ -24,6 +24,7 @@ MOST_QUOTED4, MOST_QUOTED6 = 576, 1280  # bytes of the whole message (RFC 1812 4
 RATE, BURST = 1000, 50  # messages a second in all, and at once (Linux's icmp_msgs_per_sec, icmp_msgs_burst)
 TARGET_INTERVAL, TARGET_BURST = 1000 * MILLISECOND, 6  # for one target (Linux's icmp_ratelimit)
 TARGETS = 256
+INTERNETWORK_CONTROL = 0xC0  # precedence of an error (RFC 1812 4.3.2.5)
 PURPOSE = 0x69636D70  # of the hash
 
 
@@ -87,7 +88,7 @@ def send_error(arrival: Arrival, packet: Packet, kind: u8, code: u8, rest: u32) 
     source = arrival.source
     if source.unspecified() or source.multicast() or source.broadcast() or (source.loopback() and not from_us(arrival)):
         return
-    if about_error(packet, arrival) or not allowed(source, arrival.now):
+    if about_error(packet, arrival) or not (from_us(arrival) or allowed(source, arrival.now)):
         return
     path = Path()
     path.target = source
@@ -95,6 +96,8 @@ def send_error(arrival: Arrival, packet: Packet, kind: u8, code: u8, rest: u32) 
     path.protocol = ICMP6 if arrival.six else ICMP4
     if not to_group:
         path.source = arrival.target
+    if not arrival.six:
+        path.traffic = (arrival.traffic & 0x1E) | INTERNETWORK_CONTROL
     if path.open(arrival.now) != 0:
         return
     # The packet from its IP header on: the layers only moved `start`.

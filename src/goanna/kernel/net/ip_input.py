@@ -3,7 +3,7 @@
 `receive` is what a device driver calls with a frame, and the one entry of the stack for what comes from outside.
 """
 
-from goanna.kernel.net.arrival import Arrival
+from goanna.kernel.net.arrival import Arrival, on_raw, raw_users
 from goanna.kernel.net.icmp import receive_icmp, report_locally
 from goanna.kernel.net.icmp_error import ICMP6, send_error
 from goanna.kernel.net.interface import Interface, Target, interface_by_index, interfaces, target_of
@@ -237,6 +237,7 @@ def extended(arrival: Arrival, packet: Packet, first: u8) -> None:
 def deliver(arrival: Arrival, packet: Packet) -> None:
     """Hand a whole packet to its protocol."""
     packet.transport = u16(packet.start)
+    taken = unlikely(raw_users.load() != 0) and on_raw(arrival, packet)
     match arrival.protocol:
         case 6:
             on_segment(arrival, packet)
@@ -244,21 +245,24 @@ def deliver(arrival: Arrival, packet: Packet) -> None:
             on_datagram(arrival, packet)
         case 1:
             if arrival.six:
-                unknown(arrival, packet)
+                unknown(arrival, packet, taken)
             else:
                 receive_icmp(arrival, packet)
         case 58:
             if arrival.six:
                 receive_icmp(arrival, packet)
             else:
-                unknown(arrival, packet)
+                unknown(arrival, packet, taken)
         case _:
-            unknown(arrival, packet)
+            unknown(arrival, packet, taken)
 
 
 @metal
-def unknown(arrival: Arrival, packet: Packet) -> None:
-    """No protocol of ours (RFC 1122 3.2.2.1, RFC 8200 4)."""
+def unknown(arrival: Arrival, packet: Packet, taken: bool) -> None:
+    """No protocol of ours (RFC 1122 3.2.2.1, RFC 8200 4), unless a raw socket has taken it."""
+    if taken:
+        drop(packet)
+        return
     counters.ip_unknown_protocol += 1
     if arrival.six:
         send_error(arrival, packet, icmp.PARAMETER6, 1, 6)

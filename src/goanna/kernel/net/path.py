@@ -107,6 +107,8 @@ class Path:
         if result != 0:
             return result
         interface: Interface = self.interface
+        if self.source.loopback() and self.source.is4() and interface is not loopback:
+            return -EINVAL
         if self.source.unspecified() and not self.pick_source(interface, route):
             return -EADDRNOTAVAIL
         self.mtu = interface.mtu if route.mtu == 0 else min(route.mtu, interface.mtu)
@@ -130,7 +132,13 @@ class Path:
             self.interface = loopback
             if self.source.unspecified():
                 self.source = self.target
+                if self.target.loopback() and not self.six:
+                    self.source.set4(0x7F00_0001)  # whichever of 127.0.0.0/8 it is for
             return 0
+        if self.bound == 0 and self.group_target() and self.target.is4() and not self.source.unspecified():
+            # Who has chosen a source has chosen the interface, as on Linux.
+            self.interface = loopback if self.source.loopback() else local_interface(self.source)
+            return 0 if self.interface is not None else -EINVAL
         only = interface_by_index(self.bound)
         if self.bound != 0 and only is None:
             return -ENETUNREACH
@@ -282,6 +290,15 @@ class Path:
             raw16(place, at + 2, length)
             raw16(place, at + 4, number)
             raw16(place, at + 10, finish(self.sum + u64(length) + u64(number)))
+        self.hand_on(packet, now)
+
+    def send_made(self, packet: Packet, now: u64) -> None:
+        """Send a packet that has its IP header, of this path's version and right for it. The path is current."""
+        counters.ip_sent += 1
+        packet.six = self.six
+        packet.network = u16(packet.start)
+        packet.protocol = 0
+        packet.push(self.link_size)[:] = self.template[0 : u64(self.link_size)]
         self.hand_on(packet, now)
 
     def hand_on(self, packet: Packet, now: u64) -> None:

@@ -5,6 +5,7 @@ from goanna.kernel.base.errno import EAGAIN, EDESTADDRREQ, EFAULT, EINVAL, EMSGS
 from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.net import udp
 from goanna.kernel.net.address import Address
+from goanna.kernel.net.endpoint import Way, read_address
 from goanna.kernel.net.inet.datagram_socket import DatagramSocket, bind_anywhere, of, read_target
 from goanna.kernel.net.inet.ip_options import HOPS, PACKET_INFORMATION, TRAFFIC
 from goanna.kernel.net.inet.names import AF_INET, AF_INET6, AF_UNSPEC, Name, family_of, write_name
@@ -22,18 +23,10 @@ from goanna.kernel.net.socket.options import put_number
 from goanna.kernel.net.socket.socket import SHUT_READ, SHUT_WRITE, Socket, sleep_on
 from goanna.kernel.net.turn import end_turn
 from goanna.kernel.net.wire.bytes import get32, put32
-from goanna.metal import Array, Ptr, Slice, i64, metal, struct, u8, u32, u64, unsafe
+from goanna.metal import Array, Ptr, Slice, i64, metal, u8, u16, u32, u64, unsafe
 
 LARGEST = 65535  # bytes; what IP can't carry is found later
 SMALL = BUFFER_ROOM - HEADROOM
-
-
-@struct
-class Way:
-    """What control messages say of one datagram's way."""
-
-    interface: u32
-    source: Address
 
 
 @metal
@@ -65,7 +58,7 @@ def send(socket: Socket, message: Message) -> i64:
     packet, error = compose(message.transfer)
     if packet is None:
         return error
-    error = udp.send_by(self.endpoint, packet, name.address, name.port, way.interface, way.source, now())
+    error = udp.send_by(self.endpoint, packet, name.address, name.port, way, now())
     end_turn()
     return i64(count) if error == 0 else error
 
@@ -87,7 +80,7 @@ def target_of(self: DatagramSocket, message: Message, name: Name) -> i64:
             if not name.address.link_local() or name.address.is4():
                 name.scope = 0
             return 0 if name.port != 0 else i64(-EINVAL)
-    if endpoint.remote_port == 0:
+    if not endpoint.connected:
         return -EDESTADDRREQ
     name.address = endpoint.remote
     name.port = endpoint.remote_port
@@ -157,7 +150,8 @@ def receive(socket: Socket, message: Message) -> i64:
     count, result = message.fit(u64(packet.total))
     if message.wants_address:
         source = Address()
-        port = udp.datagram_source(packet, source)
+        read_address(packet, source, True)
+        port = udp.source_port(packet) if self.endpoint.space == 0 else u16(0)
         length = write_name(socket.family, source, port, packet.interface, message.address[:])
         message.address_length = u32(length)
     if put(packet, count, message.transfer) < count:
@@ -216,7 +210,7 @@ def tell(self: DatagramSocket, packet: Packet, message: Message) -> None:
     data = Array[u8, 20]()
     if told & PACKET_INFORMATION != 0:
         target = Address()
-        udp.datagram_target(packet, target)
+        read_address(packet, target, False)
         if six:
             target.store(data[0:16])
             unsafe.store(u32, unsafe.address(data) + 16, packet.interface, unaligned=True)

@@ -1,10 +1,20 @@
 """UDP sockets: binding, connecting, options, poll (Linux net/ipv4/udp.c). What they send and receive is in datagram.py.
+Ping and raw sockets share most of it (raw_socket.py).
 
 The endpoint's lock protects what who waits looks at; who sleeps does so under it.
 """
 
 from goanna.kernel.arch import now
-from goanna.kernel.base.errno import EACCES, EAFNOSUPPORT, EINVAL, ENETUNREACH, ENOPROTOOPT, ENOTCONN, ENOTTY
+from goanna.kernel.base.errno import (
+    EACCES,
+    EADDRNOTAVAIL,
+    EAFNOSUPPORT,
+    EINVAL,
+    ENETUNREACH,
+    ENOPROTOOPT,
+    ENOTCONN,
+    ENOTTY,
+)
 from goanna.kernel.file.flags import (
     FIONREAD,
     POLLERR,
@@ -18,8 +28,9 @@ from goanna.kernel.file.flags import (
 )
 from goanna.kernel.file.transfer import put_count
 from goanna.kernel.memory.objects import Cache
-from goanna.kernel.net import udp
+from goanna.kernel.net import raw, udp
 from goanna.kernel.net.address import Address
+from goanna.kernel.net.endpoint import RAW, leave
 from goanna.kernel.net.inet.ip_options import Wishes, bind_to_device, get_ip_option, leave_all, set_ip_option
 from goanna.kernel.net.inet.names import (
     AF_INET,
@@ -51,7 +62,7 @@ LARGEST_LIMIT = 1 << 30
 
 @struct
 class DatagramSocket:
-    """One UDP socket."""
+    """One UDP, ping or raw socket."""
 
     socket: Socket
     endpoint: udp.Endpoint
@@ -59,6 +70,8 @@ class DatagramSocket:
     own: Address  # what it was bound to by hand, or the any-address
     own_port: bool  # the port was chosen by hand
     scope: u32
+    header_included: bool  # a raw socket's: the program writes the header of IP (IP_HDRINCL)
+    checksum_at: u32  # a raw socket's of IPv6, if its endpoint is `summed`: where the checksum is (RFC 3542 3.1)
     changing: Mutex  # held while it is bound or connected
 
 
@@ -72,12 +85,12 @@ def of(socket: Socket) -> DatagramSocket:
 
 
 @metal
-def create(protocol: Protocol, family: u32, number: i32) -> Ptr[Socket]:
+def create(protocol: Protocol, family: u32, kind: u32, number: i32) -> Ptr[DatagramSocket]:
     """A new socket, or None: memory is out."""
     made = sockets.allocate()
     if made is None:
         return None
-    prepare(made.socket, protocol, family, so.SOCK_DGRAM, number)
+    prepare(made.socket, protocol, family, kind, number)
     any_address(family, made.own)
     made.wishes.discover = Discover.WANT
     made.endpoint.local = made.own
@@ -86,7 +99,7 @@ def create(protocol: Protocol, family: u32, number: i32) -> Ptr[Socket]:
     made.endpoint.owner_object = unsafe.address(made)
     made.endpoint.owner = made.socket.user
     apply(made)
-    return made.socket
+    return made
 
 
 @metal
@@ -144,9 +157,11 @@ def bind(socket: Socket, data: Slice[u8]) -> i64:
     error = read_own(socket.family, data, name)
     if error < 0:
         return error
-    if socket.family == AF_INET6 and self.endpoint.local_port != 0:
+    if socket.family == AF_INET6 and self.endpoint.local_port != 0 and self.endpoint.space == 0:
         return -EINVAL
-    error = may_bind(name, self.wishes.only6, self.wishes.bound)
+    error = may_bind(name, self.wishes.only6, self.wishes.bound, self.endpoint.space == 0)
+    if self.endpoint.space != 0 and name.address.is4() and (name.address.multicast() or name.address.broadcast()):
+        error = -EADDRNOTAVAIL
     if error < 0:
         return error
     with self.changing:
@@ -179,7 +194,7 @@ def take_port(self: DatagramSocket, address: Address, port: u16) -> i64:
 @metal
 def bind_anywhere(self: DatagramSocket) -> i64:
     """Have a port to send from. 0 or -EADDRINUSE."""
-    if self.endpoint.local_port != 0:
+    if self.endpoint.local_port != 0 or self.endpoint.space == RAW:
         return 0
     with self.changing:
         if self.endpoint.local_port != 0:
@@ -198,7 +213,8 @@ def connect(socket: Socket, data: Slice[u8], nonblocking: bool) -> i64:
             disconnect(self)
         return 0
     name = Name()
-    if self.wishes.only6 and family_of(data) == AF_INET:
+    only6 = self.wishes.only6 or (socket.family == AF_INET6 and self.endpoint.space != 0)
+    if only6 and family_of(data) == AF_INET:
         return -EAFNOSUPPORT
     error = read_target(self, data, name)
     if error < 0:
@@ -207,8 +223,6 @@ def connect(socket: Socket, data: Slice[u8], nonblocking: bool) -> i64:
     if error < 0:
         return error
     with self.changing:
-        if self.endpoint.remote_port != 0:
-            udp.disconnect(self.endpoint, self.own)
         if name.address.link_local() and not name.address.is4() and self.wishes.bound == 0:
             if name.scope == 0:
                 return -EINVAL
@@ -248,7 +262,7 @@ def disconnect(self: DatagramSocket) -> None:
         return
     udp.disconnect(endpoint, self.own)
     if not self.own_port:
-        udp.unbind(endpoint)
+        leave(endpoint)
     apply(self)
 
 
@@ -272,7 +286,7 @@ def shutdown(socket: Socket, how: u32) -> i64:
         socket.shut |= how
         socket.readers.wake_all()
     socket.watchers.notify(0xFFFF)
-    return 0 if self.endpoint.remote_port != 0 else i64(-ENOTCONN)
+    return 0 if self.endpoint.connected else i64(-ENOTCONN)
 
 
 @metal
@@ -339,6 +353,7 @@ def get_option(socket: Socket, level: u32, name: u32, data: Slice[u8]) -> i64:
 def release(socket: Socket) -> None:
     """The last descriptor is gone."""
     self = of(socket)
+    raw.end(self.endpoint)
     udp.unbind(self.endpoint)
     leave_all(self.wishes)
     sockets.free(self)

@@ -32,6 +32,11 @@ from goanna.metal import Array, Ptr, Slice, i64, metal, struct, u8, u32, u64
 MOST_MEMBERSHIPS = 20  # net.ipv4.igmp_max_memberships
 NAME_SIZE = 16  # bytes of an interface's name with its end
 
+KNOWN6 = (
+    so.IPV6_UNICAST_HOPS, so.IPV6_MULTICAST_HOPS, so.IPV6_MULTICAST_LOOP, so.IPV6_MULTICAST_IF, so.IPV6_MTU_DISCOVER,
+    so.IPV6_TCLASS, so.IPV6_RECVPKTINFO, so.IPV6_RECVHOPLIMIT, so.IPV6_RECVTCLASS,
+)  # fmt: skip
+
 # Bits of Wishes.told: what a receiver wants to know of each datagram.
 PACKET_INFORMATION, HOPS, TRAFFIC = 1, 2, 4
 
@@ -115,7 +120,7 @@ def set6(wishes: Wishes, name: u32, data: Slice[u8]) -> i64:
     if name in (so.IPV6_JOIN_GROUP, so.IPV6_LEAVE_GROUP):
         return set_member6(wishes, name == so.IPV6_JOIN_GROUP, data)
     value, error = number_of(data)
-    if error < 0:
+    if error < 0 and name in KNOWN6:
         return error
     match name:
         case so.IPV6_UNICAST_HOPS:
@@ -194,6 +199,8 @@ def get_ip_option(wishes: Wishes, path: Path, family: u32, level: u32, name: u32
             value = u64(not wishes.quiet)
         case so.IP_MTU_DISCOVER | values.SIX_DISCOVER:
             value = u64(wishes.discover)
+        case so.IP_HDRINCL:  # of a raw socket alone it can be anything else
+            value = 0
         case so.IP_PKTINFO | values.SIX_PACKET_INFORMATION:
             value = u64(wishes.told & PACKET_INFORMATION != 0)
         case so.IP_RECVTTL | values.SIX_RECEIVE_HOPS:

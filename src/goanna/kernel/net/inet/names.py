@@ -100,10 +100,11 @@ def to_ourselves(name: Name) -> None:
 
 
 @metal
-def may_bind(name: Name, only6: bool, bound: u32) -> i64:
-    """Whether a socket may take an address and port for its own. 0 or an errno; a group is left to the caller."""
+def may_bind(name: Name, only6: bool, bound: u32, guarded: bool) -> i64:
+    """Whether a socket may take an address and port for its own; `guarded`: the first ports are for who may have them.
+    0 or an errno; a group is left to the caller."""
     address = name.address
-    if name.port != 0 and name.port < FIRST_FREE_PORT and not capable(CAP_NET_BIND_SERVICE):
+    if guarded and name.port != 0 and name.port < FIRST_FREE_PORT and not capable(CAP_NET_BIND_SERVICE):
         return -EACCES
     if address.is4() and only6 and not address.unspecified():
         return -EINVAL

@@ -1,4 +1,4 @@
-"""What TCP and UDP sockets can do, and how one is made (socket(2), ip(7), ipv6(7))."""
+"""What TCP, UDP, ping and raw sockets can do, and how one is made (socket(2), ip(7), ipv6(7))."""
 
 from goanna.kernel.base.errno import (
     EINVAL,
@@ -12,7 +12,15 @@ from goanna.kernel.base.errno import (
 from goanna.kernel.file.flags import FIONREAD
 from goanna.kernel.file.transfer import put_count
 from goanna.kernel.identity.credentials import CAP_NET_RAW, capable
-from goanna.kernel.net.inet import datagram, datagram_socket, stream, stream_join, stream_options, stream_socket
+from goanna.kernel.net.inet import (
+    datagram,
+    datagram_socket,
+    raw_socket,
+    stream,
+    stream_join,
+    stream_options,
+    stream_socket,
+)
 from goanna.kernel.net.inet.stream_socket import Phase, of
 from goanna.kernel.net.socket import numbers as so
 from goanna.kernel.net.socket.options import put_number
@@ -102,6 +110,39 @@ DATAGRAM = constant(
         "changed": datagram_socket.changed,
     },
 )
+PING = constant(
+    Protocol,
+    {
+        "bind": datagram_socket.bind,
+        "connect": datagram_socket.connect,
+        "name": datagram_socket.name,
+        "shutdown": datagram_socket.shutdown,
+        "release": datagram_socket.release,
+        "send": raw_socket.send_ping,
+        "receive": datagram.receive,
+        "poll": datagram_socket.poll,
+        "set_option": datagram_socket.set_option,
+        "get_option": datagram_socket.get_option,
+        "changed": datagram_socket.changed,
+    },
+)
+RAW = constant(
+    Protocol,
+    {
+        "bind": raw_socket.bind_raw,
+        "connect": datagram_socket.connect,
+        "name": datagram_socket.name,
+        "shutdown": datagram_socket.shutdown,
+        "release": datagram_socket.release,
+        "send": raw_socket.send_raw,
+        "receive": datagram.receive,
+        "poll": datagram_socket.poll,
+        "control": datagram_socket.control,
+        "set_option": raw_socket.set_raw_option,
+        "get_option": raw_socket.get_raw_option,
+        "changed": datagram_socket.changed,
+    },
+)
 
 
 @metal
@@ -118,14 +159,23 @@ def create_socket(family: u32, kind: u32, number: i32) -> tuple[Ptr[Socket], i64
                 return None, -EPROTONOSUPPORT
             made = stream_join.create(STREAM, family, so.IPPROTO_TCP)
         case so.SOCK_DGRAM:
-            if number not in (0, i32(so.IPPROTO_UDP)):
+            if number == (so.IPPROTO_ICMPV6 if family == so.AF_INET6 else so.IPPROTO_ICMP):
+                made = raw_socket.create(PING, family, kind, number)
+            elif number not in (0, i32(so.IPPROTO_UDP)):
                 return None, -EPROTONOSUPPORT
-            made = datagram_socket.create(DATAGRAM, family, so.IPPROTO_UDP)
+            else:
+                datagrams = datagram_socket.create(DATAGRAM, family, kind, so.IPPROTO_UDP)
+                if datagrams is not None:
+                    made = datagrams.socket
         case so.SOCK_RAW:
-            return None, -EPROTONOSUPPORT if capable(CAP_NET_RAW) else i64(-EPERM)
+            if number == 0:
+                return None, -EPROTONOSUPPORT
+            if not capable(CAP_NET_RAW):
+                return None, -EPERM
+            made = raw_socket.create(RAW, family, kind, number)
         case _:
             return None, -ESOCKTNOSUPPORT
     return made, 0 if made is not None else i64(-ENOMEM)
 
 
-__all__ = ["DATAGRAM", "STREAM", "create_socket"]
+__all__ = ["DATAGRAM", "PING", "RAW", "STREAM", "create_socket"]

@@ -95,7 +95,7 @@ def bind(socket: Socket, data: Slice[u8]) -> i64:
         return -EINVAL
     if socket.family == AF_INET6 and self.listener.binding.port != 0:
         return -EINVAL
-    error = may_bind(name, self.wishes.only6, self.wishes.bound)
+    error = may_bind(name, self.wishes.only6, self.wishes.bound, True)
     if error < 0:
         return error
     with self.changing:

@@ -240,5 +240,7 @@ def tell_option(socket: Socket, level: u32, name: u32, address: u64, length_addr
     if found < 0:
         return found
     size = u64(found) if room < 0 else min(u64(found), u64(room))
+    if level == IPPROTO_IP and found == 4 and 0 < size < 4 and value[1:4] == b"\0\0\0":
+        size = 1  # as older programs want it
     error = user.copy_out(address, value[0:size])
     return error if error < 0 else user.put(length_address, u32(size))
