@@ -14,9 +14,11 @@ from goanna.kernel.file import (
     network_files,
     process_files,
     processor_files,
+    socket_files,
     statistics_files,
     sysctl_files,
     system_files,
+    unix_files,
 )
 from goanna.kernel.file.declare import Generated, Generator, Jump, LinkText, Store
 from goanna.kernel.file.description import Operations
@@ -198,10 +200,12 @@ for _room in (
     memory_files,
     namespace_links,
     network_files,
+    socket_files,
     statistics_files,
     processor_files,
     sysctl_files,
     system_files,
+    unix_files,
 ):
     for _each in _room.FILES:
         _built.add(_each.path, _built.node(_each))

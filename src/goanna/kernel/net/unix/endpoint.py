@@ -75,6 +75,7 @@ class Endpoint:
     name: Array[u8, PATH_SIZE + 1]  # a path with a zero byte, or what begins with one
     entry: Ptr[Entry]  # the path that it is bound to, referenced
     name_link: Link  # among the abstract names
+    all_link: Link  # among all that are not dead, as the name under the lock of names
     letters: Letters  # what came and was not read
     queued: u32  # letters
     bytes: u64  # in them

@@ -24,7 +24,7 @@ from goanna.kernel.net.unix.endpoint import (
     of,
 )
 from goanna.kernel.net.unix.letter import Letters, end_all
-from goanna.kernel.net.unix.names import find_partner, leave_name, put_name
+from goanna.kernel.net.unix.names import enter, find_partner, leave_name, put_name
 from goanna.metal import Ptr, Slice, copy, i64, metal, u8, u32, u64
 
 CHANGED = READABLE | WRITABLE | POLLHUP | POLLRDHUP | POLLERR
@@ -117,6 +117,7 @@ def join(self: Endpoint, target: Endpoint, until: u64) -> i64:
             other.hold()
             self.peer = other
             target.pending.append(other)
+            enter(other)
             target.waiting += 1
             target.socket.readers.wake_all()
     if error < 0:

@@ -28,8 +28,17 @@ from goanna.metal import Array, Ptr, Slice, i64, metal, static, u8, u32, u64, un
 
 BUCKETS = 64
 Named = List(Endpoint, "name_link")
-names_lock = static(SpinLock)  # protects the buckets, and Node.attached of sockets
+names_lock = static(SpinLock)  # protects the buckets, everybody, and Node.attached of sockets
 buckets = static(Array[Named, BUCKETS])
+All = List(Endpoint, "all_link")
+everybody = static(All)
+
+
+@metal
+def enter(self: Endpoint) -> None:
+    """There is one endpoint more."""
+    with names_lock:
+        everybody.append(self)
 
 
 @metal
@@ -212,9 +221,11 @@ def bind_in(self: Endpoint, parent: Entry, path: Path, text: Slice[u8]) -> i64:
 
 @metal
 def leave_name(self: Endpoint) -> None:
-    """Nobody finds this socket any more. A path stays, and leads to nothing."""
+    """Nobody finds this socket any more, and no list has it. A path stays, and leads to nothing."""
     entry: Ptr[Entry] = None
     with names_lock:
+        if self.all_link.linked():
+            everybody.remove(self)
         if self.name_link.linked():
             bucket_of(self.address(), self.socket.kind).remove(self)
         if self.entry is not None:

@@ -94,4 +94,5 @@ def create_socket(kind: u32, number: i32) -> tuple[Ptr[Socket], i64]:
     made.references.store(1)
     made.backlog = DATAGRAMS
     prepare(made.socket, protocol, so.AF_UNIX, so.SOCK_DGRAM if kind == so.SOCK_RAW else kind, 0)
+    names.enter(made)
     return made.socket, 0
