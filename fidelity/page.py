@@ -29,7 +29,7 @@ verdicts by name.
 """
 _CENSUS = (
     "The library has {all} packages without cgo (`go list std`). The {tested} with test files are measured{empty}. "
-    "Of the other {rest}, {vendored} are taken over from other modules without their tests (`vendor/`), {otherwise} "
+    "Of the other {rest}, {vendored} are taken over from other modules without their tests (vendored), {otherwise} "
     "{has} tests for other settings only (cgo, build tags), and {without} have no test file."
 )
 _OTHERS = """\
