@@ -103,10 +103,16 @@ class Server:
     def walk(self, fields: Fields) -> bytes:
         fid, made, count = self.fid(fields.number(4)), fields.number(4), fields.number(2)
         assert made not in self.fids, "a fid is given twice"
+        assert fid.descriptor is None and count <= 16
         path, found = fid.path, b""
-        for _ in range(count):
+        for index in range(count):
             path = os.path.join(path, name_of(fields.text()))
-            found += self.qid(path)
+            try:
+                found += self.qid(path)
+            except OSError:
+                if index == 0:
+                    raise
+                return struct.pack("<H", index) + found
         os.lstat(path)
         self.fids[made] = Fid(path)
         return struct.pack("<H", count) + found

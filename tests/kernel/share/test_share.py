@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from goanna.kernel.base.errno import EBADF, EEXIST, EINVAL, ENOENT, ENOTEMPTY, EOPNOTSUPP, EROFS
+from goanna.kernel.base.errno import EBADF, EEXIST, EINVAL, ENOENT, ENOTDIR, ENOTEMPTY, EOPNOTSUPP, EROFS
 from tests.kernel.share.machine import Machine, in_use
 from tests.kernel.share.server import Server
 from tests.kernel.syscall.bench import default_tree
@@ -184,3 +184,91 @@ def test_what_the_protocol_does_not_carry_is_refused(machine):
     assert machine.call("openat", AT_FDCWD, b"/share", 0o20200002, 0o600) == -EOPNOTSUPP
     assert machine.raw("fsync", descriptor) == 0
     assert machine.raw("fsync", 77) == -EBADF
+
+
+def asked(machine, *call):
+    """The answer of a call, and how many requests it took, but for clunks, for which nobody waits."""
+    machine.server.seen.clear()
+    result = machine.call(*call)
+    return result, len([each for each in machine.server.seen if each != CLUNK])
+
+
+CLUNK = 120
+
+
+def test_a_path_is_one_walk_however_long(machine, folder):
+    (folder / "a/b/c/d").mkdir(parents=True)
+    (folder / "a/b/c/d/file").write_bytes(b"deep")
+    status = machine.scratch + (512 << 10)
+    walk_and_look = 2
+    assert asked(machine, "newfstatat", AT_FDCWD, b"/share/a/b/c/d/file", status, 0) == (0, walk_and_look + 1)
+    assert asked(machine, "newfstatat", AT_FDCWD, b"/share/a/b/c/d/none", status, 0) == (-ENOENT, 2)
+    assert asked(machine, "faccessat", AT_FDCWD, b"/share/file", 4) == (0, walk_and_look + 1)
+    descriptor, count = asked(machine, "openat", AT_FDCWD, b"/share/a/b/c/d/file", 0)
+    assert descriptor >= 0 and count == walk_and_look + 1
+    assert asked(machine, "fstat", descriptor, status) == (0, 1)
+    assert machine.read(descriptor, 100) == b"deep"
+    assert asked(machine, "fchmod", descriptor, 0o600) == (0, 2)
+    assert oct((folder / "a/b/c/d/file").stat().st_mode) == "0o100600"
+    machine.raw("close", descriptor)
+    descriptor, count = asked(machine, "openat", AT_FDCWD, b"/share/a/b/c/d/new", 0o102, 0o600)
+    assert descriptor >= 0 and count == walk_and_look + 5
+    assert machine.write(descriptor, b"new") == 3
+    machine.raw("close", descriptor)
+    assert asked(machine, "unlinkat", AT_FDCWD, b"/share/a/b/c/d/new", 0)[1] <= 5
+    assert not (folder / "a/b/c/d/new").exists()
+    assert machine.unit.call(in_use) == 1 and len(machine.server.fids) == 1
+
+
+def test_folders_that_were_only_passed_are_known_when_they_are_wanted(machine, folder):
+    (folder / "a/b/c").mkdir(parents=True)
+    (folder / "a/b").chmod(0o2711)
+    (folder / "a/b/file").write_bytes(b"x")
+    status = machine.scratch + (512 << 10)
+    assert machine.call("chdir", b"/share/a/b/c") == 0
+    assert machine.call("newfstatat", AT_FDCWD, b"..", status, 0) == 0
+    assert struct.unpack_from("I", machine.get(status, 144), 24)[0] == 0o42711
+    assert machine.call("mkdirat", AT_FDCWD, b"../made", 0o755) == 0
+    assert machine.file(b"../file") == b"x"
+    assert machine.file(b"../../b/c/../file") == b"x"
+    assert machine.call("chdir", b"/") == 0
+    assert machine.unit.call(in_use) == 1 and len(machine.server.fids) == 1
+
+
+def test_a_folder_that_was_replaced_meanwhile_is_another(machine, folder):
+    (folder / "a/b/c").mkdir(parents=True)
+    (folder / "a/b/c/file").write_bytes(b"old")
+    assert machine.call("chdir", b"/share/a/b/c") == 0
+    os.rename(folder / "a", folder / "gone")
+    (folder / "a/b/c").mkdir(parents=True)
+    (folder / "a/b/c/file").write_bytes(b"new")
+    assert machine.call("mkdirat", AT_FDCWD, b"../../x", 0o755) == -ENOENT
+    assert machine.file(b"/share/a/b/c/file") == b"new"
+    assert machine.file(b"/share/gone/b/c/file") == b"old"
+
+
+def test_paths_of_more_names_than_one_walk_takes(machine, folder):
+    deep = "/".join(f"n{index}" for index in range(40))
+    (folder / deep).mkdir(parents=True)
+    (folder / deep / "file").write_bytes(b"deep")
+    assert machine.file(f"/share/{deep}/file".encode()) == b"deep"
+    assert machine.call("chdir", f"/share/{deep}".encode()) == 0
+    assert machine.file(b"file") == b"deep"
+    assert machine.file(b"../n39/../../n38/n39//./file") == b"deep"
+    assert machine.call("renameat2", AT_FDCWD, f"/share/{deep}/file".encode(), AT_FDCWD, b"/share/n0/n1/f", 0) == 0
+    assert machine.file(b"/share/n0/n1/f") == b"deep"
+    assert machine.call("chdir", b"/") == 0
+    assert machine.unit.call(in_use) == 1 and len(machine.server.fids) == 1
+
+
+def test_links_on_the_way_are_followed(machine, folder):
+    (folder / "a/b").mkdir(parents=True)
+    (folder / "a/b/file").write_bytes(b"x")
+    (folder / "a/to-b").symlink_to("b")
+    (folder / "a/b/up").symlink_to("../../a")
+    (folder / "a/b/last").symlink_to("file")
+    assert machine.file(b"/share/a/to-b/file") == b"x"
+    assert machine.file(b"/share/a/b/up/b/up/to-b/last") == b"x"
+    assert machine.open(b"/share/a/b/file/") == -ENOTDIR
+    assert machine.open(b"/share/a/b/file/x") == -ENOTDIR
+    assert machine.unit.call(in_use) == 1

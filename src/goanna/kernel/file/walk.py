@@ -7,9 +7,10 @@ name. It costs one page for the path and, from the first link on, a second one.
 from goanna.kernel.arch import PAGE_SIZE, virtual
 from goanna.kernel.base.errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EXDEV
 from goanna.kernel.file.flags import LINKS_MAX, NAME_MAX, PATH_MAX
-from goanna.kernel.file.known_way import SLASH, is_dots, walk_known
+from goanna.kernel.file.known_way import SLASH, component, is_dots, walk_known
 from goanna.kernel.file.permission import SEARCH, entry_permitted
 from goanna.kernel.file.tree import Entry, child_of, parent_of
+from goanna.kernel.identity.credentials import CAP_DAC_OVERRIDE, capable
 from goanna.kernel.memory import pages, user
 from goanna.metal import Array, Ptr, Slice, i64, metal, per_processor, struct, u8, u32, u64, unsafe
 
@@ -69,6 +70,7 @@ class Path:
     last_end: u64
     begin_at: Ptr[Entry]  # where the next walk starts, with a reference that is used up; None: where it is told to
     reached: Ptr[Entry]  # where the last step led, with a reference; None: nowhere else
+    ahead: Ptr[Entry]  # what the next component was found to be, with a reference; None: that is to be found
     missing_in: Ptr[Entry]  # the walk ended at a last component that is not there: the directory, with a reference
 
     def load(self, address: u64) -> i64:
@@ -179,6 +181,8 @@ class Path:
         while True:
             if self.absolute():
                 self.skip_slashes()
+            if at.tree.elsewhere is not None and self.ahead is None and self.resolve == 0:
+                at = self.look_ahead(at)
             self.last_start = self.start
             name = self.component()
             self.last_end = self.start
@@ -216,6 +220,30 @@ class Path:
         self.start = position
         return reached
 
+    def look_ahead(self, at: Entry) -> Entry:
+        """Go from a directory whose names are kept elsewhere, and whose reference is used up, as far as one question
+        tells, but not over the last component: where that is, with a reference."""
+        text = self.page(0)[0 : self.end]
+        start = self.start
+        stop = start
+        names: u64 = 0
+        while start < len(text):
+            end, following = component(text, start)
+            last = following == len(text)
+            if is_dots(text[start:end]) or (last and (self.to_parent or self.creates)) or end - start > NAME_MAX:
+                break
+            names += 1
+            stop = end
+            start = following
+        if names < 2 or not at.is_directory() or not capable(CAP_DAC_OVERRIDE):
+            return at
+        below, passed, self.ahead = at.tree.elsewhere.find_ahead(at, text[self.start : stop])
+        if below is None:
+            return at
+        at.drop()
+        self.start += passed
+        return below
+
     def check_parent(self, at: Entry) -> i64:
         """Whether a name can be looked for in the last directory of a walk to_parent. 0 or an errno."""
         if not self.to_parent:
@@ -237,7 +265,11 @@ class Path:
         last = self.start == self.end
         if last and self.creates and self.to_directory:
             return -EISDIR
-        child, error = child_of(at, name)
+        child = self.ahead
+        self.ahead = None
+        error: i64 = 0
+        if child is None:
+            child, error = child_of(at, name)
         if error < 0:
             if last and error == -ENOENT and self.creates and self.missing_in is None:
                 at.hold()
@@ -262,6 +294,11 @@ class Path:
             self.reached = at
             return 0
         above = parent_of(at)
+        if above.tree.elsewhere is not None:
+            error = above.tree.elsewhere.make_sure(above)
+            if error < 0:
+                above.drop()
+                return error
         if (self.resolve & RESOLVE_NO_XDEV) != 0 and above.tree is not at.tree:
             above.drop()
             return -EXDEV
@@ -304,6 +341,9 @@ class Path:
 
     def release(self) -> None:
         """Free the pages, and let go of what the walk found."""
+        if self.ahead is not None:
+            self.ahead.drop()
+            self.ahead = None
         if self.missing_in is not None:
             self.missing_in.drop()
             self.missing_in = None

@@ -6,6 +6,7 @@ from goanna.kernel.memory import pages
 from goanna.kernel.share import requests
 from goanna.kernel.share.node import share_of
 from goanna.kernel.share.session import Session, bulk_memory, bytes_of
+from goanna.kernel.share.walk import fid_for
 from goanna.metal import Slice, i64, metal, u8, u32, u64
 
 __all__ = ["get_attribute", "list_attributes", "remove_attribute", "set_attribute"]
@@ -18,7 +19,10 @@ XATTR_REPLACE = 2
 def get_attribute(entry: Entry, name: Slice[u8], buffer: Slice[u8]) -> i64:
     """Elsewhere.get_attribute."""
     session = share_of(entry).session
-    fid, size, error = requests.walk_attribute(session, u32(entry.number), name)
+    of, error = fid_for(entry)
+    if error < 0:
+        return error
+    fid, size, error = requests.walk_attribute(session, of, name)
     if error < 0:
         return error
     result: i64 = -EIO
@@ -64,18 +68,22 @@ def set_attribute(entry: Entry, name: Slice[u8], value: Slice[u8], flags: u32) -
     """Elsewhere.set_attribute. The protocol can't say that a value is empty: -EOPNOTSUPP."""
     if len(value) == 0:
         return -EOPNOTSUPP
-    return put_value(share_of(entry).session, u32(entry.number), name, value, flags)
+    of, error = fid_for(entry)
+    return error if error < 0 else put_value(share_of(entry).session, of, name, value, flags)
 
 
 @metal
 def remove_attribute(entry: Entry, name: Slice[u8]) -> i64:
     """Elsewhere.remove_attribute."""
     session = share_of(entry).session
-    fid, _, error = requests.walk_attribute(session, u32(entry.number), name)
+    of, error = fid_for(entry)
+    if error < 0:
+        return error
+    fid, _, error = requests.walk_attribute(session, of, name)
     if error < 0:
         return error
     session.clunk(fid)
-    return put_value(session, u32(entry.number), name, b"", XATTR_REPLACE)
+    return put_value(session, of, name, b"", XATTR_REPLACE)
 
 
 @metal

@@ -11,12 +11,12 @@ from goanna.kernel.file.memory_file import on_size_limit
 from goanna.kernel.file.node import Node
 from goanna.kernel.file.seek import read_directory, seek_file
 from goanna.kernel.file.transfer import Transfer
-from goanna.kernel.file.tree import attributes_by_entry, tell_both
+from goanna.kernel.file.tree import tell_both
 from goanna.kernel.memory import pages, user
 from goanna.kernel.memory.page_map import MAXIMUM_INDEX
 from goanna.kernel.share import requests
 from goanna.kernel.share.message import Qid, Unpacker
-from goanna.kernel.share.node import OpenFile
+from goanna.kernel.share.node import OpenFile, describe_by
 from goanna.kernel.share.pages import map_description, tell_pages, write_back
 from goanna.kernel.share.session import bulk_memory, bytes_of
 from goanna.kernel.thread.current import current_process
@@ -130,8 +130,14 @@ def send(description: Description, node: Node, transfer: Transfer) -> i64:
 def size_of(description: Description) -> tuple[u64, i64]:
     """How long the file is now, and 0 or an errno."""
     attributes = Attributes()
-    error = attributes_by_entry(description, attributes)
+    error = describe_open(description, attributes)
     return attributes.size, error
+
+
+@metal
+def describe_open(description: Description, attributes: Attributes) -> i64:
+    """Operations.attributes: what the server says of the file by the fid that is open."""
+    return describe_by(description.entry, opened_of(description).fid, attributes)
 
 
 @metal
@@ -254,7 +260,7 @@ FILE = constant(
         "read": read_file,
         "write": write_file,
         "seek": seek,
-        "attributes": attributes_by_entry,
+        "attributes": describe_open,
         "control": control,
         "source": map_description,
         "synchronise": synchronise,
@@ -268,7 +274,7 @@ DIRECTORY = constant(
         "positional": True,
         "read": read_directory,
         "seek": seek_folder,
-        "attributes": attributes_by_entry,
+        "attributes": describe_open,
         "list": list_folder,
         "synchronise": synchronise_folder,
         "release": release,

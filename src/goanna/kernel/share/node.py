@@ -4,21 +4,34 @@ What a node says of such a file is what the server said last. The content is the
 here too (pages.py).
 """
 
+from goanna.kernel.base.errno import ENOENT
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.attributes import Attributes
-from goanna.kernel.file.flags import S_IFMT
+from goanna.kernel.file.flags import S_IFDIR, S_IFMT
 from goanna.kernel.file.node import Node, nodes
 from goanna.kernel.file.tree import Entry, Tree
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.memory.page_map import PageMap
-from goanna.kernel.share.message import Qid
-from goanna.kernel.share.requests import clone, open_fid
+from goanna.kernel.share.message import NO_FID, Qid
+from goanna.kernel.share.requests import clone, describe, open_fid
 from goanna.kernel.share.session import Session
 from goanna.kernel.thread.mutex import Mutex
 from goanna.metal import Array, Atomic, Ptr, i64, metal, struct, u32, u64, unsafe
 
-__all__ = ["OpenFile", "Share", "Shared", "end_shared", "node_for", "open_file", "refresh", "share_of", "shared_of"]
+__all__ = [
+    "OpenFile",
+    "Share",
+    "Shared",
+    "describe_by",
+    "end_shared",
+    "node_for",
+    "open_file",
+    "refresh",
+    "share_of",
+    "shared_of",
+    "vague_node",
+]
 
 BUCKETS = 256
 
@@ -55,6 +68,7 @@ class Shared:
     reader: Ptr[OpenFile]  # while the file is mapped: where its pages come from
     writer: Ptr[OpenFile]  # where they go to, if a description that may write was mapped
     sent: PageMap  # copies of the pages that may be written to, as the server has them; `mutex`
+    vague: bool  # nothing is known of it but that it is a folder: nobody asked yet
     failure: i64  # why pages did not get to the server, until fsync or msync has told; `mutex`
 
 
@@ -139,6 +153,7 @@ def find_shared(share: Share, path: u64, mode: u32) -> Ptr[Node]:
 @metal
 def refresh(node: Node, attributes: Attributes) -> None:
     """Take over what the server says of a file."""
+    shared_of(node).vague = False
     with node.lock:
         node.mode = (node.mode & S_IFMT) | (attributes.mode & ~u32(S_IFMT))
         node.links = attributes.links
@@ -154,18 +169,35 @@ def refresh(node: Node, attributes: Attributes) -> None:
 @metal
 def node_for(share: Share, qid: Qid, attributes: Attributes) -> Ptr[Node]:
     """The node of a file that the server has described, with a reference; None: memory is out."""
+    found, fresh = node_at(share, qid, attributes)
+    if found is not None and not fresh:
+        refresh(found, attributes)
+    return found
+
+
+@metal
+def vague_node(share: Share, qid: Qid) -> Ptr[Node]:
+    """The node of a folder of which nothing else is known, with a reference; None: memory is out."""
+    found, fresh = node_at(share, qid, Attributes(mode=S_IFDIR, links=2))
+    if fresh:
+        shared_of(found).vague = True
+    return found
+
+
+@metal
+def node_at(share: Share, qid: Qid, attributes: Attributes) -> tuple[Ptr[Node], bool]:
+    """The node of a file, with a reference, and whether it was made now, with these attributes. None: memory is out."""
     with share.lock:
         found = find_shared(share, qid.path, attributes.mode)
     if found is not None:
-        refresh(found, attributes)
-        return found
+        return found, False
     made = nodes.allocate()
     if made is None:
-        return None
+        return None, False
     shared = shared_files.allocate()
     if shared is None:
         nodes.free(made)
-        return None
+        return None, False
     made.references.store(1)
     made.mode = attributes.mode & S_IFMT
     made.number = qid.path
@@ -179,10 +211,32 @@ def node_for(share: Share, qid: Qid, attributes: Attributes) -> Ptr[Node]:
         found = find_shared(share, qid.path, attributes.mode)
         if found is None:
             share.buckets[qid.path % BUCKETS].append(shared)
-            return made
+            return made, True
     shared_files.free(shared)
     nodes.free(made)
-    return found
+    return found, False
+
+
+@metal
+def describe_by(entry: Entry, fid: u32, attributes: Attributes) -> i64:
+    """What the server says of a file by one of its fids (NO_FID: it is no longer found by its name); of one that is
+    gone while it is open, what it was last, with no name. 0 or an errno."""
+    node: Node = entry.node
+    qid = Qid()
+    error: i64 = -ENOENT
+    if fid != NO_FID:
+        error = describe(share_of(entry).session, fid, qid, attributes)
+    gone = error == -ENOENT
+    if error == 0:
+        gone = qid.path != shared_of(node).path or (attributes.mode & S_IFMT) != entry.kind()
+    if gone:
+        node.describe(attributes)
+        attributes.links = 0
+        error = 0
+    elif error == 0:
+        refresh(node, attributes)
+    attributes.device = entry.tree.device
+    return error
 
 
 @metal

@@ -12,7 +12,6 @@ from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.node import Node
 from goanna.kernel.file.node_pages import on_pages_gone
-from goanna.kernel.file.tree import Entry
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.page_map import MAXIMUM_INDEX, PageMap
 from goanna.kernel.memory.source import NO_MEMORY, NO_PAGE, PageSource
@@ -20,7 +19,7 @@ from goanna.kernel.share import requests
 from goanna.kernel.share.message import Qid
 from goanna.kernel.share.node import OpenFile, Shared, shared_of
 from goanna.kernel.thread.current import count_fetch
-from goanna.metal import Ptr, Slice, copy, fill, i64, metal, u8, u32, u64, unsafe
+from goanna.metal import Ptr, Slice, copy, fill, i64, metal, u8, u64, unsafe
 
 __all__ = ["cut", "map_description", "tell_pages", "write_back"]
 
@@ -167,10 +166,9 @@ def send_pages(shared: Shared, first: u64, end: u64) -> None:
 @metal
 def look_at_size(shared: Shared) -> None:
     """Ask the server how long the file is now, lest what is past its end be written."""
-    entry: Entry = shared.node.source.entry
     qid = Qid()
     attributes = Attributes()
-    if requests.describe(shared.share.session, u32(entry.number), qid, attributes) == 0 and qid.path == shared.path:
+    if requests.describe(shared.share.session, shared.writer.fid, qid, attributes) == 0 and qid.path == shared.path:
         with shared.node.lock:
             shared.node.size = attributes.size
 

@@ -3,7 +3,7 @@
 Every function may sleep. -EIO stands for a reply that makes no sense, -ENOMEM for memory that is out here.
 """
 
-from goanna.kernel.base.errno import EIO, ENFILE, ENOENT, ENOMEM
+from goanna.kernel.base.errno import EIO, ENFILE, ENOMEM
 from goanna.kernel.file.attributes import (
     CHANGE_ACCESS_TIME,
     CHANGE_GROUP,
@@ -53,7 +53,7 @@ from goanna.kernel.share.message import (
     take_attributes,
 )
 from goanna.kernel.share.session import Exchange, Session
-from goanna.metal import Ptr, Slice, i64, metal, u8, u16, u32, u64
+from goanna.metal import Ptr, Slice, i64, metal, u8, u32, u64
 
 __all__ = [
     "change",
@@ -74,15 +74,14 @@ __all__ = [
     "rename",
     "space",
     "synchronise",
-    "walk",
     "walk_attribute",
     "write",
 ]
 
 
 @metal
-def walk(session: Session, fid: u32, name: Slice[u8]) -> tuple[u32, i64]:
-    """A new fid for a name in the folder `fid`, or for that file itself if the name is empty; and 0 or an errno."""
+def clone(session: Session, fid: u32) -> tuple[u32, i64]:
+    """Another fid for the same file, and 0 or an errno."""
     made = session.new_fid()
     if made == NO_FID:
         return made, -ENFILE
@@ -92,26 +91,15 @@ def walk(session: Session, fid: u32, name: Slice[u8]) -> tuple[u32, i64]:
         return NO_FID, -ENOMEM
     exchange.out.put32(fid)
     exchange.out.put32(made)
-    steps: u16 = 0 if len(name) == 0 else 1
-    exchange.out.put16(steps)
-    if steps != 0:
-        exchange.out.put_text(name)
+    exchange.out.put16(0)
     error, ours = session.finish(exchange)
     if not ours:
         return NO_FID, error  # whether the server has the number now nobody knows: it stays in use
-    if error == 0 and exchange.reply.take16() != steps:
-        error = -ENOENT
     session.release(session.object, exchange)
     if error < 0:
         session.free_fid(made)
         return NO_FID, error
     return made, 0
-
-
-@metal
-def clone(session: Session, fid: u32) -> tuple[u32, i64]:
-    """Another fid for the same file, and 0 or an errno."""
-    return walk(session, fid, b"")
 
 
 @metal
@@ -302,7 +290,7 @@ def synchronise(session: Session, fid: u32, data_only: bool) -> i64:
 
 @metal
 def read_link(session: Session, fid: u32, buffer: Slice[u8]) -> i64:
-    """The text of a symbolic link: its length, cut to fit, or an errno."""
+    """The text of a symbolic link: its length, cut to fit and at a zero byte, or an errno."""
     exchange = session.begin(TREADLINK)
     if exchange is None:
         return -ENOMEM
@@ -310,7 +298,10 @@ def read_link(session: Session, fid: u32, buffer: Slice[u8]) -> i64:
     error, ours = session.finish(exchange)
     if error == 0:
         text = exchange.reply.take_text()
-        count = min(len(text), len(buffer))
+        most = min(len(text), len(buffer))
+        count: u64 = 0
+        while count < most and text[count] != 0:
+            count += 1
         buffer[0:count] = text[0:count]
         error = i64(count) if exchange.reply.good else -i64(EIO)
     if ours:

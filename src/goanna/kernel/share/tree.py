@@ -24,6 +24,7 @@ from goanna.kernel.file.flags import (
     O_RDONLY,
     O_RDWR,
     O_SYNC,
+    O_TRUNC,
     S_IFCHR,
     S_IFDIR,
     S_IFIFO,
@@ -52,18 +53,27 @@ from goanna.kernel.file.tree import (
 from goanna.kernel.identity.credentials import mine
 from goanna.kernel.share import extended, requests
 from goanna.kernel.share.file import DIRECTORY, FILE
-from goanna.kernel.share.message import Qid
+from goanna.kernel.share.message import NO_FID, Qid
 from goanna.kernel.share.node import (
     OpenFile,
     Share,
+    describe_by,
     node_for,
     open_again,
     open_file,
-    refresh,
     share_of,
     shared_of,
 )
 from goanna.kernel.share.pages import cut
+from goanna.kernel.share.walk import (
+    NOT_WALKED,
+    fid_for,
+    find_folders,
+    give_fid,
+    next_name,
+    take_fid,
+    walk_below,
+)
 from goanna.kernel.thread.current import current_process
 from goanna.metal import Ptr, Slice, constant, i64, metal, u8, u32, u64, unsafe
 
@@ -75,22 +85,22 @@ OPEN_FLAGS = O_ACCMODE | O_APPEND | O_SYNC  # that matter to the server; truncat
 
 
 @metal
-def fid_of(entry: Entry) -> u32:
-    """The fid of an entry."""
-    return u32(entry.number)
-
-
-@metal
 def forget(entry: Entry) -> None:
     """Tree.forget. Fid 0 is the root's, which stays."""
-    if entry.number != 0:
-        share_of(entry).session.clunk(fid_of(entry))
+    if entry.number not in (0, NOT_WALKED):
+        share_of(entry).session.clunk(u32(entry.number))
 
 
 @metal
 def look(share: Share, entry: Entry, fid: u32) -> i64:
     """Let a new entry be what a fid, which is the entry's from now on, says. 0 or an errno."""
     entry.number = u64(fid)
+    return look_by(share, entry, fid)
+
+
+@metal
+def look_by(share: Share, entry: Entry, fid: u32) -> i64:
+    """The same by a fid that is somebody else's."""
     qid = Qid()
     attributes = Attributes()
     error = requests.describe(share.session, fid, qid, attributes)
@@ -104,15 +114,30 @@ def look(share: Share, entry: Entry, fid: u32) -> i64:
 @metal
 def find(parent: Entry, name: Slice[u8]) -> tuple[Ptr[Entry], i64]:
     """Elsewhere.find: an entry that is there is right if the server still says that it is that file."""
-    share = share_of(parent)
+    known = known_below(parent, name)
+    if known is not None and known.has(MOUNT):
+        return known, 0
+    fid, error = walk_below(parent, name)
+    found, missing = found_by(parent, name, known, fid, error)
+    return found, missing
+
+
+@metal
+def known_below(parent: Entry, name: Slice[u8]) -> Ptr[Entry]:
+    """The entry that a name had last, with a reference, or None."""
     hash = hash_of(parent, name)
     with entries_lock:
         known = find_entry(parent, name, hash)
         if known is not None:
             take(known)
-    if known is not None and known.has(MOUNT):
-        return known, 0
-    fid, error = requests.walk(share.session, fid_of(parent), name)
+        return known
+
+
+@metal
+def found_by(parent: Entry, name: Slice[u8], known: Ptr[Entry], fid: u32, error: i64) -> tuple[Ptr[Entry], i64]:
+    """The entry of a name after a walk to it, which gave a fid or an errno; with the one it had last, whose reference
+    is used up. None and an errno."""
+    share = share_of(parent)
     child: Ptr[Entry] = None
     if error == 0:
         child = new_entry(parent.tree, name)
@@ -123,6 +148,10 @@ def find(parent: Entry, name: Slice[u8]) -> tuple[Ptr[Entry], i64]:
             share.session.clunk(fid)
     if known is not None:
         if error == 0 and known.node is child.node:
+            with entries_lock:
+                if known.number == NOT_WALKED:
+                    known.number = child.number
+                    child.number = NOT_WALKED
             free_entry(child)
             return known, 0
         if error == 0 or error == -ENOENT:
@@ -134,41 +163,53 @@ def find(parent: Entry, name: Slice[u8]) -> tuple[Ptr[Entry], i64]:
         if child is not None:
             free_entry(child)
         return None, error
-    child.hash = hash
+    child.hash = hash_of(parent, name)
     found, missing = settle(parent, child)
     return found, missing
 
 
 @metal
+def find_ahead(parent: Entry, text: Slice[u8]) -> tuple[Ptr[Entry], u64, Ptr[Entry]]:
+    """Elsewhere.find_ahead."""
+    folder, passed, fid = find_folders(parent, text)
+    if folder is None or fid == NO_FID:
+        return folder, passed, None
+    end, _ = next_name(text, passed)
+    name = text[passed:end]
+    found, _ = found_by(folder, name, known_below(folder, name), fid, 0)
+    return folder, passed, found
+
+
+@metal
+def make_sure(entry: Entry) -> i64:
+    """Elsewhere.make_sure."""
+    if not shared_of(entry.node).vague:
+        return 0
+    attributes = Attributes()
+    return attributes_of(entry, attributes)
+
+
+@metal
 def attributes_of(entry: Entry, attributes: Attributes) -> i64:
     """Tree.attributes. Of a file that is gone while it is open, what it was last, with no name."""
-    share = share_of(entry)
-    node: Node = entry.node
-    qid = Qid()
-    error = requests.describe(share.session, fid_of(entry), qid, attributes)
-    gone = error == -ENOENT
-    if error == 0:
-        gone = qid.path != shared_of(node).path or (attributes.mode & S_IFMT) != entry.kind()
-    if gone:
-        node.describe(attributes)
-        attributes.links = 0
-        error = 0
-    elif error == 0:
-        refresh(node, attributes)
-    attributes.device = entry.tree.device
+    fid, error = fid_for(entry)
+    if error == 0 or error == -ENOENT:
+        error = describe_by(entry, fid, attributes)
     return error
 
 
 @metal
 def read_link(entry: Entry, buffer: Slice[u8]) -> i64:
     """Tree.read_link."""
-    return requests.read_link(share_of(entry).session, fid_of(entry), buffer)
+    fid, error = fid_for(entry)
+    return error if error < 0 else requests.read_link(share_of(entry).session, fid, buffer)
 
 
 @metal
 def space_of(entry: Entry, space: Space) -> i64:
     """Tree.space."""
-    return requests.space(share_of(entry).session, fid_of(entry), space)
+    fid, error = fid_for(entry)
+    return error if error < 0 else requests.space(share_of(entry).session, fid, space)
 
 
 @metal
@@ -184,7 +225,10 @@ def open_entry(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
     if kind != S_IFDIR:
         return None, -ENXIO
     session = share_of(entry).session
-    fid, error = open_again(session, fid_of(entry), O_RDONLY | SERVER_DIRECTORY)
+    of, error = fid_for(entry)
+    if error < 0:
+        return None, error
+    fid, error = open_again(session, of, O_RDONLY | SERVER_DIRECTORY)
     if error < 0:
         return None, error
     opened = open_file(session, fid)
@@ -211,7 +255,7 @@ def open_regular(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
         opened = shared.fresh
         shared.fresh = None
     if opened is None or (wanted & ~u32(O_ACCMODE)) != 0:
-        fid, error = open_again(session, fid_of(entry), wanted)
+        fid, error = open_by(entry, wanted, (flags & O_TRUNC) == 0)
         if error == 0:
             if opened is not None:
                 opened.drop()
@@ -231,15 +275,36 @@ def open_regular(entry: Entry, flags: u32) -> tuple[Ptr[Description], i64]:
 
 
 @metal
+def open_by(entry: Entry, flags: u32, alone: bool) -> tuple[u32, i64]:
+    """A fid for a file that is open. `alone`: the entry's own, if only the caller has that; it gets another when it is
+    wanted. NO_FID and an errno."""
+    session = share_of(entry).session
+    own = take_fid(entry) if alone else u32(NO_FID)
+    if own != NO_FID:
+        refused = requests.open_fid(session, own, flags)
+        if refused < 0:
+            give_fid(entry, own)
+        return own if refused == 0 else u32(NO_FID), refused
+    of, missing = fid_for(entry)
+    if missing < 0:
+        return NO_FID, missing
+    fid, error = open_again(session, of, flags)
+    return fid, error
+
+
+@metal
 def create_in(parent: Entry, child: Entry, device: u64, text: Slice[u8]) -> i64:
     """Tree.create."""
     share = share_of(parent)
     session = share.session
-    folder = fid_of(parent)
     kind = child.mode & S_IFMT
     bits = child.mode & ~u32(S_IFMT)
     opened: Ptr[OpenFile] = None
-    error: i64 = 0
+    error = make_sure(parent)
+    folder, missing = fid_for(parent)
+    if error < 0 or missing < 0:
+        return min(error, missing)
+    child.number = NOT_WALKED
     if kind == S_IFREG:
         fid, failed = requests.clone(session, folder)
         error = failed
@@ -256,8 +321,10 @@ def create_in(parent: Entry, child: Entry, device: u64, text: Slice[u8]) -> i64:
         error = requests.make_link(session, folder, child.text(), text)
     else:
         error = requests.make_node(session, folder, child.text(), child.mode, device)
-    if error == 0:
-        fid, failed = requests.walk(session, folder, child.text())
+    if error == 0 and opened is not None:
+        error = look_by(share, child, opened.fid)
+    elif error == 0:
+        fid, failed = walk_below(parent, child.text())
         error = failed
         if error == 0:
             error = look(share, child, fid)
@@ -295,7 +362,9 @@ def own(share: Share, parent: Entry, child: Entry) -> None:
         wish.group = me.file_group
     if wish.what == 0 or share.keeps_owner:
         return
-    error = requests.change(share.session, fid_of(child), wish)
+    fid, error = fid_of_new(parent, child)
+    if error == 0:
+        error = requests.change(share.session, fid, wish)
     if error < 0:
         share.keeps_owner = error == -EPERM
         return
@@ -304,6 +373,17 @@ def own(share: Share, parent: Entry, child: Entry) -> None:
             node.user = wish.user
         if wish.wants(CHANGE_GROUP):
             node.group = wish.group
+
+
+@metal
+def fid_of_new(parent: Entry, child: Entry) -> tuple[u32, i64]:
+    """The fid of a new entry, which is not in its folder yet."""
+    if child.number != NOT_WALKED:
+        return u32(child.number), 0
+    fid, error = walk_below(parent, child.text())
+    if error == 0:
+        child.number = u64(fid)
+    return fid, error
 
 
 @metal
@@ -325,9 +405,11 @@ def change(entry: Entry, wish: Change) -> i64:
         if wish.size > attributes.size:
             on_size_limit()
             return -EFBIG
-    error = requests.change(share.session, fid_of(entry), wish)
-    if error < 0:
-        return error
+    fid, failed = fid_for(entry)
+    if failed == 0:
+        failed = requests.change(share.session, fid, wish)
+    if failed < 0:
+        return failed
     if wish.wants(CHANGE_SIZE):
         with node.lock:
             node.size = wish.size
@@ -350,19 +432,29 @@ def change(entry: Entry, wish: Change) -> i64:
 def remove(victim: Entry, directory: bool) -> i64:
     """Elsewhere.remove."""
     flags: u32 = AT_REMOVEDIR if directory else 0
-    return requests.remove(share_of(victim).session, fid_of(victim.parent), victim.text(), flags)
+    folder, error = fid_for(victim.parent)
+    return error if error < 0 else requests.remove(share_of(victim).session, folder, victim.text(), flags)
 
 
 @metal
 def move(old: Entry, to: Entry, name: Slice[u8]) -> i64:
     """Elsewhere.move."""
-    return requests.rename(share_of(old).session, fid_of(old.parent), old.text(), fid_of(to), name)
+    folder, error = fid_for(old.parent)
+    if error < 0:
+        return error
+    goal, error = fid_for(to)
+    return error if error < 0 else requests.rename(share_of(old).session, folder, old.text(), goal, name)
 
 
 @metal
 def link(old: Entry, to: Entry, name: Slice[u8]) -> i64:
     """Elsewhere.link."""
-    error = requests.link(share_of(old).session, fid_of(to), fid_of(old), name)
+    folder, error = fid_for(to)
+    if error < 0:
+        return error
+    fid, error = fid_for(old)
+    if error == 0:
+        error = requests.link(share_of(old).session, folder, fid, name)
     if error == 0:
         old.node.set_links(old.node.links + 1)
     return error
@@ -372,6 +464,8 @@ ELSEWHERE = constant(
     Elsewhere,
     {
         "find": find,
+        "find_ahead": find_ahead,
+        "make_sure": make_sure,
         "remove": remove,
         "move": move,
         "link": link,
