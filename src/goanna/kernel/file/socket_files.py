@@ -9,7 +9,7 @@ from goanna.kernel.base.text import Text
 from goanna.kernel.file.declare import Generated
 from goanna.kernel.file.network_files import upper
 from goanna.kernel.file.subject import Subject
-from goanna.kernel.net import udp
+from goanna.kernel.net import endpoint
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.network import MILLISECOND
 from goanna.kernel.net.socket.numbers import AF_INET6
@@ -213,15 +213,15 @@ def list_udp(text: Text, six: bool) -> i64:
         text.pad_to(UDP_WIDTH, 0)
     text.byte(0x0A)
     listing = Listing(text=text, six=six, datagrams=True)
-    for index in range(u64(udp.BUCKETS)):
-        ports = udp.table[index]
+    for index in range(u64(endpoint.BUCKETS)):
+        ports = endpoint.table[index]
         with ports.lock:
             each = ports.endpoints.head()
             while each is not None:
-                if listing.wants(each.owner_object, each.local):
+                if each.space == 0 and listing.wants(each.owner_object, each.local):
                     line = Line(local=each.local, remote=each.remote, local_port=each.local_port)
                     line.remote_port = each.remote_port
-                    line.state = State.ESTABLISHED if each.remote_port != 0 else State.CLOSED
+                    line.state = State.ESTABLISHED if each.connected else State.CLOSED
                     line.receiving = each.queued
                     line.drops = each.dropped
                     line.own(each.owner_object)
