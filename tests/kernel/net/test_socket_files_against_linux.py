@@ -6,18 +6,9 @@ from pathlib import Path
 import pytest
 
 from goanna.image.erofs import Folder
+from tests.kernel.net.both import INET, INET6, BothNetworks, name4, name6, perform
 from tests.kernel.net.calls import DATAGRAM, NONBLOCK, STREAM
-from tests.kernel.net.test_internet_against_linux import (
-    INET,
-    INET6,
-    LOCAL4,
-    LOCAL6,
-    BothNetworks,
-    joined,
-    name4,
-    name6,
-    perform,
-)
+from tests.kernel.net.test_internet_against_linux import LOCAL4, LOCAL6, joined
 from tests.kernel.syscall.linux import needs_linux
 
 pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="gives Linux a network of its own, as root")]
