@@ -55,6 +55,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="packages side by side")
     parser.add_argument("--keep", type=Path, default=KEPT, metavar="FOLDER", help="where a run keeps what it has")
     parser.add_argument("--cpus", type=int, default=min(os.cpu_count() or 1, 4), metavar="N", help="processors")
+    parser.add_argument("--memory", default="1G", metavar="SIZE", help="what machines have; 1G if nobody says")
     options = parser.parse_args()
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         print("fidelity: needs root and util-linux, to give the tests equal surroundings on Linux", file=sys.stderr)
@@ -80,6 +81,7 @@ def _measure(options: argparse.Namespace) -> int:
         raise Failure(f"there is no package with tests: {', '.join(unknown) or module}")
     options.keep.mkdir(parents=True, exist_ok=True)
     keep = options.keep / f"{tools.version}{module.as_posix().replace('/', '_') if module else ''}.json"
+    machine = emulated.Machine(options.cpus, options.memory)
     facts = {"Go": tools.version, "date": time.strftime("%Y-%m-%d")}
     with TemporaryDirectory(prefix="fidelity-") as folder:
         files = Path(folder, "files")
@@ -87,7 +89,7 @@ def _measure(options: argparse.Namespace) -> int:
         linux.write_files(files, surroundings)
         session = Session(
             tools=tools, tree=surroundings.top, limit=options.limit, processors=options.cpus,
-            image=image_side(options.cpus), emulated=_emulated(options, tools, Path(folder)), place=files,
+            image=image_side(machine), emulated=_emulated(options, tools, machine, Path(folder)), place=files,
             identity=f"{tools.version} {kernel}", commit=_commit(), reasons=Reasons(), facts=facts,
             results=load(keep), keep=keep,
             # A module may be another one the next time: go's cache knows.
@@ -118,7 +120,7 @@ def _title(module: Path) -> str:
     return f"{found[1] if found else module.name}{f' {version}' if version else ''}"
 
 
-def _emulated(options: argparse.Namespace, tools: Toolchain, folder: Path) -> Side | None:
+def _emulated(options: argparse.Namespace, tools: Toolchain, machine: emulated.Machine, folder: Path) -> Side | None:
     """The Linux in QEMU. A full run builds it (minutes) if it isn't there; a part of one does without."""
     if options.kept:
         return None
@@ -127,7 +129,7 @@ def _emulated(options: argparse.Namespace, tools: Toolchain, folder: Path) -> Si
             return None
         print("building a Linux to compare with, once; this takes minutes", flush=True)
     try:
-        return emulated_side(tools, options.cpus, folder)
+        return emulated_side(tools, machine, folder)
     except PeerUnavailable as error:
         print(f"fidelity: nothing is compared with a Linux in QEMU: {error}", file=sys.stderr)
         return None

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +29,14 @@ from goanna.program.around import around
 
 FRAGMENT = Path(__file__).with_name("linux.config")
 INIT = Path(__file__).with_name("guest") / "init.go"
-MEMORY = "1G"  # what goanna exec gives a machine
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How large machines are; `memory` as QEMU and goanna read it, like 1G."""
+
+    processors: int
+    memory: str
 
 
 def is_built() -> bool:
@@ -50,14 +58,15 @@ def init(go: Path, folder: Path) -> Path:
 
 
 def command(
-    kernel: Path, init: Path, processors: int, limit: float, folder: Path, program: Path, arguments: list[str]
+    kernel: Path, init: Path, machine: Machine, limit: float, folder: Path, program: Path, arguments: list[str]
 ) -> list[str]:
     """The command that runs a program there, in a folder, with its own environment; `limit` in seconds."""
-    words = [str(kernel), str(init), str(processors), f"{limit:g}", str(folder), str(program), *arguments]
+    words = [str(kernel), str(init), str(machine.processors), machine.memory, f"{limit:g}", str(folder), str(program)]
+    words += arguments
     return [sys.executable, "-m", "fidelity.emulated", *words]
 
 
-def run(kernel: Path, init: Path, processors: int, limit: float, folder: Path, words: list[str]) -> None:
+def run(kernel: Path, init: Path, size: Machine, limit: float, folder: Path, words: list[str]) -> None:
     """Boot Linux with a program, and write what that writes. `words` are the program and its arguments."""
     surroundings = around(folder)
     top = read_tree(surroundings.top, surroundings.wanted)
@@ -76,7 +85,7 @@ def run(kernel: Path, init: Path, processors: int, limit: float, folder: Path, w
             stream.writelines(FileSystem(tree.root).pieces())
         (place / "initrd").write_bytes(initramfs(init))
         drives = {"files": place / "files", "tree": cached_tree(surroundings.top, top)}
-        machine = [*COMMON, "-M", LINUX_MACHINES["microvm"], "-m", MEMORY, "-smp", str(processors)]
+        machine = [*COMMON, "-M", LINUX_MACHINES["microvm"], "-m", size.memory, "-smp", str(size.processors)]
         for serial, path in drives.items():
             machine += [
                 "-drive", f"if=none,id={serial},format=raw,readonly=on,file.locking=off,file={path}",
@@ -88,5 +97,5 @@ def run(kernel: Path, init: Path, processors: int, limit: float, folder: Path, w
 
 
 if __name__ == "__main__":
-    _kernel, _init, _processors, _limit, _folder, *_words = sys.argv[1:]
-    run(Path(_kernel), Path(_init), int(_processors), float(_limit), Path(_folder), _words)
+    _kernel, _init, _processors, _memory, _limit, _folder, *_words = sys.argv[1:]
+    run(Path(_kernel), Path(_init), Machine(int(_processors), _memory), float(_limit), Path(_folder), _words)

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from fidelity import emulated, linux
+from fidelity.emulated import Machine
 from fidelity.packages import PROJECT, Package, Toolchain
 from fidelity.verdicts import FAIL, MISSING, UNFINISHED, read_verdicts
 from goanna.failure import Failure
@@ -112,12 +113,12 @@ class Outcome:
     last: list[str]
 
 
-def image_side(processors: int) -> Side:
+def image_side(machine: Machine) -> Side:
     """Tests in a booted image."""
 
     def command(package: Package, binary: Path, arguments: list[str], limit: float) -> list[str]:
-        words = [sys.executable, "-m", "goanna.cli.main", "exec", "-c", str(processors), "--timeout", f"{limit:g}"]
-        return [*words, str(binary), *arguments]
+        words = [sys.executable, "-m", "goanna.cli.main", "exec", "--timeout", f"{limit:g}"]
+        return [*words, "-c", str(machine.processors), "-m", machine.memory, str(binary), *arguments]
 
     return Side("image", command, _environment())
 
@@ -133,12 +134,12 @@ def linux_side(tree: Path, processors: int, files: Path, root: Path) -> Side:
     return Side("linux", command, _environment())
 
 
-def emulated_side(tools: Toolchain, processors: int, folder: Path) -> Side:
+def emulated_side(tools: Toolchain, machine: Machine, folder: Path) -> Side:
     """Tests on a Linux in QEMU. Raises benchmarks.linux.PeerUnavailable."""
     kernel, init = emulated.kernel(), emulated.init(tools.go, folder)
 
     def command(package: Package, binary: Path, arguments: list[str], limit: float) -> list[str]:
-        return emulated.command(kernel, init, processors, limit, package.folder, binary, arguments)
+        return emulated.command(kernel, init, machine, limit, package.folder, binary, arguments)
 
     own = _environment()
     return Side("emulated", command, own | {"PYTHONPATH": f"{PROJECT}:{own.get('PYTHONPATH', '')}"})

@@ -69,7 +69,7 @@ def test_a_linux_in_the_same_qemu_has_the_same_surroundings(tmp_path: Path) -> N
     package = packages.Package("internal/poll", tools.root / "src" / "internal" / "poll")
     binary = packages.test_binary(tools, package, tmp_path)
     assert binary is not None
-    side = running.emulated_side(tools, 1, tmp_path)
+    side = running.emulated_side(tools, emulated.Machine(1, "1G"), tmp_path)
     outcome = running.run_package(
         running.Processes(), side, package, binary, ["TestReadError", "TestRead"], 60, alone=True
     )
