@@ -1,7 +1,7 @@
 # One word a task. `make demo` and `make test` start from a bare Debian or Ubuntu machine; see README.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap bootstrap-tests demo loop test lint unit boot boot-all fuzz fuzz-metal bench fidelity fidelity-quick clean
+.PHONY: help bootstrap bootstrap-tests bootstrap-bench demo loop test lint unit boot boot-all fuzz fuzz-metal bench fidelity fidelity-quick clean
 
 # The tools that bootstrap put into .venv come first; a Go of the user's own is found if the wheel isn't there.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/local/go/bin
@@ -46,7 +46,10 @@ fuzz: bootstrap ## random system calls, FUZZ_SEEDS seeds (default 200)
 fuzz-metal: bootstrap-tests ## generated programs for the compiler, EXAMPLES of each kind (default 5000)
 	GOANNA_METAL_EXAMPLES=$(EXAMPLES) pytest -q -n $(WORKERS) tests/metal/test_generated*.py tests/metal/test_miscompiles.py
 
-bench: bootstrap ## measure, print the table, write benchmarks/results.json and benchmarks/results.svg
+bootstrap-bench: ## and what the benchmarks put a load on with: wrk
+	@tools/bootstrap bench
+
+bench: bootstrap-bench ## measure, print the table, write benchmarks/results.json and benchmarks/results.svg
 	python -m benchmarks
 
 fidelity: bootstrap ## Go's own tests in a booted image and on Linux, into docs/fidelity.md (hours; goes on where it stopped; GO=PATH: another go; MODULE=FOLDER: a module's tests)

@@ -1,6 +1,6 @@
 """Measures everything, prints the table, writes results.json and results.svg beside this file.
 
-    python -m benchmarks [--only start|memory|size|clock|counts|files|streams|building ...]
+    python -m benchmarks [--only start|memory|size|clock|counts|files|streams|network|network-costs|building ...]
 
 With --only nothing is written. The comparison Linux is built on first use (minutes; needs apt-get).
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import building, counting, files, startup, streams
+from benchmarks import building, counting, files, network, startup, streams
 from benchmarks.programs import PROJECT
 from benchmarks.result import Measurement, print_table, write_json, write_picture
 from goanna.machine.qemu import find_qemu
@@ -30,6 +30,8 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Measurement]]] = {
     "counts": counting.instruction_counts,
     "files": files.file_costs,
     "streams": streams.stream_times,
+    "network": network.network_rates,
+    "network-costs": network.network_costs,
     "building": building.build_times,
 }
 

@@ -35,11 +35,12 @@ class Machine:
         return [*COMMON, "-M", kind, "-m", f"{mebibytes}M", "-kernel", str(self.kernel), *self.extra, *more]
 
 
-def linux_machine(program: Path, folder: Path, arguments: str = "") -> Machine:
-    """The comparison Linux with a program as its init; the initial RAM disk is written to `folder`."""
+def linux_machine(program: Path, folder: Path, arguments: str = "", boot: str = "") -> Machine:
+    """The comparison Linux with a program as its init; the initial RAM disk is written to `folder`. `boot` is said to
+    the kernel beside what is always said."""
     archive = folder / f"{program.name}.cpio"
     archive.write_bytes(linux.initramfs(program))
-    words = linux.command_line() + (f" -- {arguments}" if arguments else "")
+    words = linux.command_line() + (f" {boot}" if boot else "") + (f" -- {arguments}" if arguments else "")
     extra = ("-initrd", str(archive), "-append", words)
     return Machine(linux.build(), extra, tuple(LINUX_MACHINES.items()))
 

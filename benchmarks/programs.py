@@ -40,6 +40,12 @@ def httpd(folder: Path) -> Path:
 
 
 @cache
+def network(folder: Path) -> Path:
+    """guest/network: a web server and other ends of loads."""
+    return _go(GUEST / "network", folder / "network")
+
+
+@cache
 def now(folder: Path) -> Path:
     """tests/guest/now: 200,000 readings of the clock."""
     return _go(PROJECT / "tests" / "guest" / "now", folder / "now")

@@ -14,7 +14,7 @@ from rich.table import Table
 
 @dataclass
 class Measurement:
-    """One number. `target` is the most it may be, None where it is only for comparison; smaller is better always."""
+    """One number. `target` is the most it may be, or with `larger` the least; None where it is only for comparison."""
 
     group: str
     name: str
@@ -23,13 +23,15 @@ class Measurement:
     target: float | None = None
     note: str = ""
     samples: list[float] = field(default_factory=list)
+    larger: bool = False  # is better
 
     @property
     def verdict(self) -> str:
         """met, missed, or nothing where there is no target."""
         if self.target is None:
             return ""
-        return "met" if self.value <= self.target else "missed"
+        met = self.value >= self.target if self.larger else self.value <= self.target
+        return "met" if met else "missed"
 
 
 def number(value: float) -> str:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import re
-import signal
 import socket
 import struct
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import pytest
 from tests.boot import toolchains
 from tests.boot.catalogue import guests
 from tests.boot.running import GOANNA
+from tests.boot.serving import goanna_run
 from tests.boot.wire import (
     EVERYBODY,
     MACHINE,
@@ -230,39 +228,13 @@ def test_a_setting_that_makes_no_sense_is_said(image: Path, tmp_path: Path) -> N
         made.wait("a network's setting can't be understood: address=10.0.0.300/24")
 
 
-@contextlib.contextmanager
-def goanna_run(
-    *words: str, what: Path | None = None, ready: str = "ready\n"
-) -> Iterator[tuple[subprocess.Popen[str], dict[str, int]]]:
-    """The guest, or what is named, under `goanna run` with a free port for each -p; the ports by what they lead to."""
-    environment = {"GOANNA_ACCEL": "tcg"} | dict(os.environ)
-    process = subprocess.Popen(
-        [*GOANNA, "run", *words, str(what or program())], env=environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-    ports = {}
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            found = re.fullmatch(r"goanna: [\d.]+:(\d+) leads to port (\S+)\n", line)
-            if found is not None:
-                ports[found[2]] = int(found[1])
-            if line == ready:
-                break
-        yield process, ports
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 @pytest.mark.parametrize("kind", ["microvm", "q35"])
 @pytest.mark.parametrize("net", ["user", "user,dhcp"])
 def test_ports_lead_in(tmp_path: Path, kind: str, net: str, processors: int) -> None:
     record = tmp_path / "record.pcap"
     words = ["--machine", kind, "-c", str(processors), "--net", net, "-p", "127.0.0.1::9000",
              "-p", "127.0.0.1::9000/udp", "--pcap", os.fspath(record)]  # fmt: skip
-    with goanna_run(*words) as (process, ports):
+    with goanna_run(*words, str(program()), ready="ready\n") as (process, ports):
         data = os.urandom(300_000)
         got = bytearray()
         with socket.create_connection(("127.0.0.1", ports["9000/tcp"]), timeout=120) as connection:
@@ -282,17 +254,6 @@ def test_ports_lead_in(tmp_path: Path, kind: str, net: str, processors: int) -> 
         assert process.wait(120) == 7
     content = record.read_bytes()
     assert content[:4] == b"\xd4\xc3\xb2\xa1" and len(content) > 600_000
-
-
-def test_the_example_serves_the_web() -> None:
-    examples = Path(__file__).resolve().parents[2] / "examples"
-    with goanna_run("-p", "127.0.0.1::8080", what=examples / "httpd", ready="serving on :8080\n") as (process, ports):
-        for number in range(20):
-            with urllib.request.urlopen(f"http://127.0.0.1:{ports['8080/tcp']}/{number}", timeout=120) as answer:
-                text = answer.read().decode()
-            assert answer.status == 200 and text.startswith("Hello from go") and f"GET /{number} for 10.0.2.2:" in text
-        process.send_signal(signal.SIGINT)
-        assert process.wait(120) == 128 + signal.SIGINT
 
 
 def test_a_port_in_use_is_said() -> None:
