@@ -15,6 +15,7 @@ from goanna.kernel.net import (
     path_mtu,
     reassembly,
     route,
+    tap,
     udp,
 )
 from goanna.kernel.net import raw as raw_sockets
@@ -224,8 +225,8 @@ def reach_of(address: Address) -> u32:
 HOST_ROOTS = (
     *PACKET_ROOTS, start, take_frame, frame_in, add_address, add_route, standing, endpoint, send, receive, connect,
     close, take_error, timers, deadline, neighbours, reach_of, Address, Path, Local, network.counters, lost,
-    notified, segments, raw_sockets.begin, path_mtu.known_mtu, path_mtu.learn_mtu, reassembly.reassembly_memory,
-    device, endpoints,
+    notified, segments, raw_sockets.begin, tap.open_tap, path_mtu.known_mtu, path_mtu.learn_mtu,
+    reassembly.reassembly_memory, device, endpoints,
 )  # fmt: skip
 
 

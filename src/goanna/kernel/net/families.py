@@ -1,9 +1,10 @@
 """From a family and a type to a socket (socket(2), address_families(7))."""
 
 from goanna.kernel.base.errno import EAFNOSUPPORT, EINVAL, EOPNOTSUPP
+from goanna.kernel.net import packet_socket
 from goanna.kernel.net.inet import protocols as inet
 from goanna.kernel.net.netlink import socket as netlink
-from goanna.kernel.net.socket.numbers import AF_INET, AF_INET6, AF_NETLINK, AF_UNIX
+from goanna.kernel.net.socket.numbers import AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX
 from goanna.kernel.net.socket.socket import Socket
 from goanna.kernel.net.unix import join, protocols
 from goanna.kernel.variant import NETWORK
@@ -25,6 +26,8 @@ def create(family: u32, kind: u32, number: i32) -> tuple[Ptr[Socket], i64]:
     if NETWORK:
         if family in (AF_INET, AF_INET6):
             return inet.create_socket(family, kind, number)
+        if family == AF_PACKET:
+            return packet_socket.create_socket(kind, number)
         if family == AF_NETLINK:
             return netlink.create_socket(kind, number)
     return None, -EAFNOSUPPORT

@@ -12,12 +12,28 @@ from goanna.kernel.net.network import changed
 from goanna.kernel.net.offload import fill_checksum
 from goanna.kernel.net.packet import CHECKSUM_WANTED, Packet
 from goanna.kernel.time.timer import NEVER
-from goanna.metal import Array, Fn, Ptr, Slice, enumeration, metal, static, struct, u8, u16, u32, u64
+from goanna.metal import (
+    Array,
+    Atomic,
+    Fn,
+    Ptr,
+    Slice,
+    enumeration,
+    hook,
+    metal,
+    static,
+    struct,
+    u8,
+    u16,
+    u32,
+    u64,
+    unlikely,
+)
 
 __all__ = [
-    "CHECKSUM", "MOST_INTERFACES", "Interface", "Kind", "Local", "Standing", "Target", "add_interface", "flushes",
-    "interface_by_index", "interface_by_name", "interfaces", "interfaces_lock", "local_interface", "remove_interface",
-    "target_of",
+    "CHECKSUM", "FRAME", "MOST_INTERFACES", "Interface", "Kind", "Local", "Standing", "Target", "add_interface",
+    "flushes", "interface_by_index", "interface_by_name", "interfaces", "interfaces_lock", "local_interface",
+    "on_frame", "remove_interface", "sending_taps", "taps_open", "target_of",
 ]  # fmt: skip
 
 MOST_INTERFACES = 64
@@ -25,6 +41,7 @@ MOST_ADDRESSES = 16
 MOST_GROUPS = 32
 NAME_SIZE = 16  # bytes, the last one zero
 
+FRAME = 8  # a flag of packets on loopback: a program made it, link header and all
 CHECKSUM, SEGMENT4, SEGMENT6 = 1, 2, 4  # what a device can do with what is sent
 
 
@@ -127,6 +144,8 @@ class Interface:
         """Hand a packet to the device, link header and all."""
         if packet.flags & CHECKSUM_WANTED != 0 and self.features & CHECKSUM == 0:
             fill_checksum(packet)
+        if unlikely(taps_open.load() != 0):
+            on_frame(self, packet, True, sending_taps[u64(processor_index())].tap)
         self.sent_packets += 1
         self.sent_bytes += u64(packet.total)
         self.transmit(self, packet)
@@ -215,6 +234,22 @@ class Interface:
             if six and local.address.low & 0xFF_FFFF == group.low & 0xFF_FFFF:
                 return True
         return False
+
+
+# Only while there are taps (tap.py), each frame that comes or is sent is shown to them: whether it is sent, and by
+# which of them. Locks of the network may be held; the packet stays the caller's.
+taps_open = static(Atomic[u32])
+on_frame = hook(Fn[[Interface, Packet, bool, u64], None])
+
+
+@struct(align=64)
+class SendingTap:
+    """The tap whose frame one processor is sending; 0: none's."""
+
+    tap: u64
+
+
+sending_taps = static(Array[SendingTap, MAXIMUM_PROCESSORS])  # each touched by its own processor alone
 
 
 @struct(align=64)

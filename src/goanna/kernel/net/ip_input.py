@@ -6,12 +6,21 @@
 from goanna.kernel.net.arrival import Arrival, on_raw, raw_users
 from goanna.kernel.net.icmp import receive_icmp, report_locally
 from goanna.kernel.net.icmp_error import ICMP6, send_error
-from goanna.kernel.net.interface import Interface, Target, interface_by_index, interfaces, target_of
+from goanna.kernel.net.interface import (
+    FRAME,
+    Interface,
+    Target,
+    interface_by_index,
+    interfaces,
+    on_frame,
+    taps_open,
+    target_of,
+)
 from goanna.kernel.net.loopback import loopback, next_looped
 from goanna.kernel.net.neighbour import on_unreachable
 from goanna.kernel.net.neighbour_input import receive_arp
 from goanna.kernel.net.network import counters
-from goanna.kernel.net.packet import GROUP, Packet, drop
+from goanna.kernel.net.packet import CHECKSUM_GOOD, GROUP, Packet, drop
 from goanna.kernel.net.reassembly import add_fragment, expired_fragment
 from goanna.kernel.net.wire import ethernet, icmp, ip4, ip6
 from goanna.metal import Fn, Ptr, hook, likely, metal, u8, u16, u32, u64, unlikely
@@ -31,6 +40,8 @@ def receive(interface: Interface, packet: Packet, now: u64) -> None:
     packet.interface = interface.index
     interface.received_packets += 1
     interface.received_bytes += u64(packet.total)
+    if unlikely(taps_open.load() != 0):
+        on_frame(interface, packet, False, 0)
     frame = ethernet.Frame()
     if unlikely(not ethernet.parse(packet.bytes(), frame)):
         interface.received_dropped += 1
@@ -76,11 +87,27 @@ def receive_looped(now: u64, most: u32) -> u32:
         if packet is None:
             return number
         packet.interface = loopback.index
-        if packet.six:
+        if unlikely(taps_open.load() != 0):
+            on_frame(loopback, packet, False, 0)
+        if unlikely(packet.flags & FRAME != 0) and not unframed(packet):
+            drop(packet)
+        elif packet.six:
             receive6(loopback, packet, now)
         else:
             receive4(loopback, packet, now)
     return most
+
+
+@metal
+def unframed(packet: Packet) -> bool:
+    """Take the link header off what a program sent to loopback. Whether it is a packet of IP."""
+    if not packet.pullable(ethernet.HEADER):
+        return False
+    kind = u16(packet.bytes()[12]) << 8 | u16(packet.bytes()[13])
+    packet.flags &= ~u8(FRAME | CHECKSUM_GOOD)
+    packet.six = kind == ethernet.IP6
+    packet.pull(ethernet.HEADER)
+    return packet.total != 0 and kind in (ethernet.IP4, ethernet.IP6)
 
 
 @metal

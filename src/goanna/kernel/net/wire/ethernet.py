@@ -3,7 +3,10 @@
 from goanna.kernel.net.wire.bytes import get16, get32, put16
 from goanna.metal import Slice, metal, struct, u8, u16, u32, u64, unlikely
 
-__all__ = ["ARP", "BROADCAST", "HEADER", "IP4", "IP6", "TAG", "Frame", "load_mac", "parse", "store_mac", "write"]
+__all__ = [
+    "ARP", "BROADCAST", "GROUP_BIT", "HEADER", "IP4", "IP6", "LEAST_TYPE", "TAG", "Frame", "load_mac", "parse",
+    "store_mac", "write",
+]  # fmt: skip
 
 HEADER = 14  # bytes
 TAG = 4  # bytes more for each VLAN tag
