@@ -4,6 +4,7 @@ Fields of a guest.toml:
 
     bare = true          the guest that the bare-QEMU tests boot, too
     build = ["-flag"]    further flags of go build
+    mounts = true        it mounts: it is skipped where this computer's Linux does not let it
     language = "c"       the program is main.c, built by zig (musl) and, where there is one, by gcc (glibc, fixed and as
                          a position-independent program)
 
@@ -80,6 +81,7 @@ class Guest:
     build: tuple[str, ...]
     bare: bool
     runs: tuple[Run, ...]
+    mounts: bool = False
 
 
 def guests() -> list[Guest]:
@@ -91,7 +93,7 @@ def _read(path: Path) -> Guest:
     data = tomllib.loads(path.read_text())
     name = path.parent.name
     runs = tuple(_run(name, entry) for entry in data.pop("run", []))
-    known = {"language", "build", "bare"}
+    known = {"language", "build", "bare", "mounts"}
     if unknown := data.keys() - known:
         raise ValueError(f"{path}: no such field: {', '.join(sorted(unknown))}")
     return Guest(
@@ -101,6 +103,7 @@ def _read(path: Path) -> Guest:
         tuple(data.get("build", ())),
         data.get("bare", False),
         runs,
+        data.get("mounts", False),
     )
 
 

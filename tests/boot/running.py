@@ -32,6 +32,11 @@ class Outcome:
     output: str
 
 
+def may_mount() -> bool:
+    """Whether this computer's Linux lets a process have mounts of its own."""
+    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
+
+
 def on_linux(program: Path, run: Run) -> Outcome:
     """The program as a process of this computer, with the variables of a program in an image and those of the run."""
     home = "/root" if os.getuid() == 0 and run.user is None else "/"  # the image knows no other user

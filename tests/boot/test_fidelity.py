@@ -13,16 +13,13 @@ from pathlib import Path
 import pytest
 
 from fidelity import emulated, packages, running
+from tests.boot.running import may_mount
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ["container/heap", "errors", "path", "unicode/utf16"]
 
 
-def _can_mount() -> bool:
-    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
-
-
-pytestmark = pytest.mark.skipif(not _can_mount(), reason="gives tests surroundings of their own: needs root, mounts")
+pytestmark = pytest.mark.skipif(not may_mount(), reason="gives tests surroundings of their own: needs root, mounts")
 
 
 def _words(keep: Path) -> list[str]:

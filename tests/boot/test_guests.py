@@ -18,7 +18,7 @@ from tests.boot import toolchains
 from tests.boot.catalogue import Guest, Run, guests
 from tests.boot.conftest import PROCESSORS
 from tests.boot.normalise import normalised
-from tests.boot.running import Outcome, in_image, on_linux
+from tests.boot.running import Outcome, in_image, may_mount, on_linux
 
 LONG = os.environ.get("GOANNA_BOOT_ALL") == "1"
 OLD_IN_SHORT = {"hello", "goroutines", "garbage", "preempt", "signals", "pie"}
@@ -57,6 +57,8 @@ def _machines(guest: Guest, run: Run, variant: str) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize(("guest", "run", "variant", "processors"), list(_cases()))
 def test_same_as_on_linux(guest: Guest, run: Run, variant: str, processors: int) -> None:
+    if guest.mounts and not may_mount():
+        pytest.skip("mounts, and this computer does not let it")
     program = _built(guest, variant)
     here = _checked(on_linux(program, run), run, "on Linux")
     there = _checked(in_image(program, run, processors), run, "in the image")

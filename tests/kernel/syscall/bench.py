@@ -20,7 +20,7 @@ from goanna.kernel.exec import load
 from goanna.kernel.exec.stack import Start
 from goanna.kernel.file import (
     console,
-    generated_tree,
+    generated_mount,
     image_tree,
     integrity,
     memory_file,
@@ -221,7 +221,7 @@ def start(address: u64, image_size: u64) -> i64:
     error = image_tree.mount_root(address + (ROOM - IMAGE_ROOM), image_size)
     if error < 0:
         return error
-    generated_tree.mount_generated()
+    generated_mount.mount_generated()
     process: Process = make_process()
     process.space = space.create()
     process.id = 1

@@ -7,10 +7,9 @@ from goanna.kernel.base.text import Text
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.boot.standing import SLASH, find_entry
 from goanna.kernel.device.virtio.plan9 import Channel, connect
-from goanna.kernel.file.flags import S_IFDIR
-from goanna.kernel.file.names import put_name
-from goanna.kernel.file.node import create_node
-from goanna.kernel.file.tree import Entry, child_of, new_entry
+from goanna.kernel.file.crossing import cross
+from goanna.kernel.file.mount import make_folder
+from goanna.kernel.file.tree import Entry, child_of
 from goanna.kernel.memory import pages
 from goanna.kernel.share.mount import MAXIMUM_SHARES, mount_share, new_share
 from goanna.metal import Array, Ptr, Slice, fill, i64, metal, sizeof, static, u8, u32, u64, unsafe
@@ -18,7 +17,6 @@ from goanna.metal import Array, Ptr, Slice, fill, i64, metal, sizeof, static, u8
 __all__ = ["add_channel", "mount_shares", "next_channel"]
 
 COLON = 0x3A
-FOLDER_SIZE = 40  # bytes, of an empty directory in memory
 
 channels = static(Array[Ptr[Channel], MAXIMUM_SHARES])  # filled at boot, constant afterwards
 channel_count = static(u64)
@@ -131,37 +129,16 @@ def made_folder(path: Slice[u8]) -> tuple[Ptr[Entry], i64]:
         child, missing = child_of(at, path[position:end])
         error = missing
         if error == -ENOENT:
-            child, error = make_folder(at, path[position:end])
+            child = make_folder(at, path[position:end])
         at.drop()
         if child is None:
             return None, error
-        at = child
+        at = cross(child)
         position = end
     if not at.is_directory():
         at.drop()
         return None, -ENOTDIR
     return at, 0
-
-
-@metal
-def make_folder(parent: Entry, name: Slice[u8]) -> tuple[Ptr[Entry], i64]:
-    """Make a directory of root's in a tree in memory: with a reference. Or None and -ENOENT, -ENOTDIR, -ENOMEM."""
-    if parent.node is None or parent.tree.elsewhere is not None:
-        return None, -ENOENT
-    if not parent.is_directory():
-        return None, -ENOTDIR
-    child = new_entry(parent.tree, name)
-    if child is None:
-        return None, -ENOMEM
-    child.node = create_node(S_IFDIR | 0o755, 0, 0)
-    if child.node is None:
-        child.drop()
-        return None, -ENOMEM
-    child.mode = S_IFDIR | 0o755
-    child.node.links = 2
-    child.node.size = FOLDER_SIZE
-    put_name(parent, child)
-    return child, 0
 
 
 @metal

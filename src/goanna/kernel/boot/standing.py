@@ -5,6 +5,7 @@ tree that came along beside the image.
 from goanna.kernel.base.errno import EINVAL, ENOTDIR
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.exec.stack import Start
+from goanna.kernel.file.crossing import cross
 from goanna.kernel.file.drive import Drive
 from goanna.kernel.file.image_tree import mount_image
 from goanna.kernel.file.tree import Entry, child_of, root_entry
@@ -38,7 +39,7 @@ def find_entry(path: Slice[u8]) -> tuple[Ptr[Entry], i64]:
         at.drop()
         if child is None:
             return None, error
-        at = child
+        at = cross(child)
         position = end
     return at, 0
 

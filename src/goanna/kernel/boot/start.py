@@ -34,7 +34,7 @@ from goanna.kernel.boot.settings import settings, take_command_line, take_inform
 from goanna.kernel.boot.shares import mount_shares
 from goanna.kernel.boot.standing import mount_tree
 from goanna.kernel.device.control import log_line, program_died, program_exited, use_channel
-from goanna.kernel.file.generated_tree import mount_generated
+from goanna.kernel.file.generated_mount import mount_generated
 from goanna.kernel.file.image_tree import mount_root, root_image
 from goanna.kernel.file.integrity import ON_DRIVE, Integrity, on_damage, xxh64
 from goanna.kernel.memory import pages, placement

@@ -4,15 +4,17 @@ from goanna.kernel.base.errno import EACCES, EBADF, ELOOP, ENOMEM, ETXTBSY
 from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.descriptors import get_file
-from goanna.kernel.file.flags import AT_FDCWD, O_PATH, S_IFLNK, S_IFMT, S_IFREG
+from goanna.kernel.file.flags import AT_FDCWD, O_PATH, S_IFLNK, S_IFMT, S_IFREG, ST_NOEXEC, ST_NOSUID
 from goanna.kernel.file.permission import SEARCH, permitted
 from goanna.kernel.file.place import walk_from
 from goanna.kernel.file.tree import Entry
 from goanna.kernel.file.walk import Path
 from goanna.kernel.memory.source import PageSource
-from goanna.metal import Ptr, Slice, i32, i64, struct, u8
+from goanna.metal import Ptr, Slice, i32, i64, struct, u8, u32
 
 __all__ = ["Program"]
+
+SET_IDS = 0o6000
 
 
 @struct
@@ -90,6 +92,12 @@ class Program:
         file = self.attributes
         if (file.mode & S_IFMT) != S_IFREG or description.operations.source is None:
             return False
+        if description.entry is not None:
+            flags = description.entry.tree.flags
+            if (flags & ST_NOEXEC) != 0:
+                return False
+            if (flags & ST_NOSUID) != 0:
+                file.mode &= ~u32(SET_IDS)
         return permitted(file.mode, file.user, file.group, SEARCH)
 
     def close(self) -> None:

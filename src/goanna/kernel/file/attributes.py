@@ -6,6 +6,7 @@ from goanna.metal import Array, i64, metal, sizeof, struct, u8, u16, u32, u64
 STATX_BASIC_STATS = 0x7FF
 STATX_BTIME = 0x800
 STATX_MNT_ID = 0x1000
+STATX_ATTR_MOUNT_ROOT = 0x2000
 
 
 @struct
@@ -22,6 +23,7 @@ class Attributes:
     size: u64  # bytes
     block_size: u32  # bytes that are good to move at once
     mount: u64  # statx's stx_mnt_id
+    mount_top: bool  # it is the top of that mount
     access_time: i64
     modify_time: i64
     change_time: i64
@@ -190,3 +192,6 @@ def fill_statx(statx: Statx, attributes: Attributes) -> None:
     statx.stx_dev_major = device_major(attributes.device)
     statx.stx_dev_minor = device_minor(attributes.device)
     statx.stx_mnt_id = attributes.mount
+    statx.stx_attributes_mask = STATX_ATTR_MOUNT_ROOT
+    if attributes.mount_top:
+        statx.stx_attributes = STATX_ATTR_MOUNT_ROOT

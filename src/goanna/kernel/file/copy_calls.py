@@ -210,7 +210,7 @@ def check_range(source: Description, start: u64, to: Description, position: u64,
         return -EINVAL
     if not source.readable() or not to.writable() or (to.status.load() & O_APPEND) != 0:
         return -EBADF
-    if source.entry is None or to.entry is None or source.entry.tree is not to.entry.tree:
+    if source.entry is None or to.entry is None or source.entry.real().tree is not to.entry.real().tree:
         return -EXDEV
     if start > EVERY - count or position > EVERY - count:
         return -EOVERFLOW

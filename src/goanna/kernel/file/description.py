@@ -121,8 +121,8 @@ on_owned_release = hook(Fn[[Description], None])
 on_descriptor_close = hook(Fn[[Description, u64], None])
 # A description that may own locks has lost its last reference (set by locks.py).
 on_locked_release = hook(Fn[[Description], None])
-# Gives back a description's entry (set by tree.py).
-on_entry_release = hook(Fn[[Ptr["goanna.kernel.file.tree.Entry"]], None])
+# Gives back a description's entry; the bool: the description could be written to (set by tree.py).
+on_entry_release = hook(Fn[[Ptr["goanna.kernel.file.tree.Entry"], bool], None])
 
 
 @metal
@@ -157,6 +157,6 @@ def destroy(description: Description) -> None:
     if description.operations.release is not None:
         description.operations.release(description)
     if description.entry is not None:
-        on_entry_release(description.entry)
+        on_entry_release(description.entry, description.writable())
     descriptions.free(description)
 

@@ -92,9 +92,10 @@ def set_attribute(entry: Entry, made: Attribute, flags: u32) -> i64:
     error = check_name(entry, made.text(), True)
     if error == 0:
         error = -EOPNOTSUPP
-        if entry.tree.elsewhere is not None:
+        real = entry.real()
+        if real.tree.elsewhere is not None:
             value = unsafe.slice(u8, made.value, made.size)
-            error = entry.tree.elsewhere.set_attribute(entry, made.text(), value, flags)
+            error = real.tree.elsewhere.set_attribute(real, made.text(), value, flags)
             if error == 0:
                 empty_value(made)
                 attributes.free(made)
@@ -174,8 +175,9 @@ def get_attribute(entry: Entry, name: Slice[u8], address: u64, size: u64) -> i64
     error = check_name(entry, name, False)
     if error < 0:
         return error
-    if entry.tree.elsewhere is not None:
-        return ask_elsewhere(entry, name, address, size)
+    real = entry.real()
+    if real.tree.elsewhere is not None:
+        return ask_elsewhere(real, name, address, size)
     return -EOPNOTSUPP if entry.node is None else get_value(entry.node, name, address, size)
 
 
@@ -208,8 +210,9 @@ def list_at(place: u64, how: u32, address: u64, size: u64) -> i64:
     if entry is None:
         return error
     result: i64 = 0
-    if entry.tree.elsewhere is not None:
-        result = ask_elsewhere(entry, b"", address, size)
+    real = entry.real()
+    if real.tree.elsewhere is not None:
+        result = ask_elsewhere(real, b"", address, size)
     elif entry.node is not None:
         result = list_attributes(entry.node, NameList(address=address, size=size))
     entry.drop()
@@ -236,8 +239,9 @@ def remove_at(place: u64, how: u32, name_address: u64) -> i64:
 @metal
 def remove_attribute(entry: Entry, name: Slice[u8]) -> i64:
     """removexattr of an entry."""
-    if entry.tree.elsewhere is not None:
-        error = entry.tree.elsewhere.remove_attribute(entry, name)
+    real = entry.real()
+    if real.tree.elsewhere is not None:
+        error = real.tree.elsewhere.remove_attribute(real, name)
         if error == 0:
             tell_both(entry, IN_ATTRIB)
         return error

@@ -106,6 +106,18 @@ FIONCLEX = 0x5450
 FIGETBSZ = 2
 FIOCLEX = 0x5451
 
+# How a file system is mounted, as statfs tells it (statfs(2)).
+ST_RDONLY = 1
+ST_NOSUID = 2
+ST_NODEV = 4
+ST_NOEXEC = 8
+ST_VALID = 0x20
+ST_NOATIME = 0x400
+ST_NODIRATIME = 0x800
+ST_RELATIME = 0x1000
+ST_NOSYMFOLLOW = 0x2000
+ST_STRICTATIME = 1 << 30  # kept beside them, and not told: neither ST_NOATIME nor ST_RELATIME
+
 PATH_MAX = 4096  # bytes, the final zero counted in
 NAME_MAX = 255
 LINKS_MAX = 40  # symbolic links followed in one path

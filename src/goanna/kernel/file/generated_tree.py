@@ -10,7 +10,13 @@ from goanna.kernel.file.attributes import Attributes, device_number
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.descriptor_tree import descriptor_of
 from goanna.kernel.file.directory import DirectoryWriter, entry_type
-from goanna.kernel.file.flags import O_ACCMODE, O_RDONLY, S_IFDIR, S_IFLNK, S_IFMT
+from goanna.kernel.file.flags import (
+    O_ACCMODE,
+    O_RDONLY,
+    S_IFDIR,
+    S_IFLNK,
+    S_IFMT,
+)
 from goanna.kernel.file.generated_nodes import (
     CACHE,
     DESCRIPTOR,
@@ -20,7 +26,6 @@ from goanna.kernel.file.generated_nodes import (
     PROCESSOR,
     THREAD,
     THREAD_DESCRIPTOR,
-    TOPS,
     Node,
     find_subject,
     item_of,
@@ -28,22 +33,15 @@ from goanna.kernel.file.generated_nodes import (
     number_of,
     process_of,
 )
-from goanna.kernel.file.image_tree import SHM_TREE, mount_memory
 from goanna.kernel.file.memory_tree import open_device
-from goanna.kernel.file.pts_tree import mount_pts
 from goanna.kernel.file.seek import read_directory, seek_file
 from goanna.kernel.file.subject import Subject, hold_files_of, next_id
 from goanna.kernel.file.table import MAXIMUM_DESCRIPTORS, drop_table
 from goanna.kernel.file.transfer import Transfer
-from goanna.kernel.file.tree import Entry, Tree, attributes_by_entry, mount_at, root_entry
+from goanna.kernel.file.tree import Entry, attributes_by_entry
 from goanna.kernel.memory import pages
 from goanna.kernel.time.wall import real_time
 from goanna.metal import Array, Ptr, Slice, constant, i64, metal, u8, u32, u64, unsafe
-
-PROC_MAGIC = 0x9FA0
-SYSFS_MAGIC = 0x62656572
-TMPFS_MAGIC = 0x01021994
-GENERATED_DEVICE = 21  # 0:21
 
 SHORT = 128  # bytes that are read without a page to write them to first
 
@@ -167,9 +165,8 @@ def device_of(node: Node) -> u64:
 
 @metal
 def fill_attributes(number: u64, attributes: Attributes) -> i64:
-    """What stat tells of a generated file."""
+    """What stat tells of a generated file, but for the device."""
     node = node_of(number)
-    attributes.device = GENERATED_DEVICE
     attributes.inode = number + 1
     attributes.mode = u32(node.mode)
     attributes.user, attributes.group = owner_of(number)
@@ -190,6 +187,7 @@ def fill_attributes(number: u64, attributes: Attributes) -> i64:
 @metal
 def generated_attributes(entry: Entry, attributes: Attributes) -> i64:
     """Tree.attributes."""
+    attributes.device = entry.tree.device
     return fill_attributes(entry.number, attributes)
 
 
@@ -463,34 +461,3 @@ DIRECTORY = constant(
         "list": list_generated,
     },
 )
-
-
-def _tree(magic: int, label: bytes):
-    return constant(
-        Tree,
-        {
-            "lookup": lookup_generated,
-            "attributes": generated_attributes,
-            "read_link": read_generated_link,
-            "jump": jump_generated,
-            "open": open_generated,
-            "label": label,
-            "magic": magic,
-            "device": GENERATED_DEVICE,
-        },
-    )
-
-
-PROC_TREE, SYS_TREE = _tree(PROC_MAGIC, b"proc"), _tree(SYSFS_MAGIC, b"sysfs")
-DEV_TREE = _tree(TMPFS_MAGIC, b"devtmpfs")
-_PROC, _SYS, _DEV = TOPS["proc"], TOPS["sys"], TOPS["dev"]
-
-
-@metal
-def mount_generated() -> None:
-    """Put the three trees into the root, and memory under /dev/shm, the terminals under /dev/pts. At boot."""
-    mount_at(root_entry, b"proc", PROC_TREE, _PROC, None)
-    mount_at(root_entry, b"sys", SYS_TREE, _SYS, None)
-    devices = mount_at(root_entry, b"dev", DEV_TREE, _DEV, None)
-    mount_memory(devices, b"shm", SHM_TREE)
-    mount_pts(devices)

@@ -8,8 +8,9 @@ from goanna.kernel.base.errno import ENOMEM
 from goanna.kernel.file.drive import Drive
 from goanna.kernel.file.erofs import DirectoryEntry, Image, Inode
 from goanna.kernel.file.memory_tree import make_tree
+from goanna.kernel.file.mount import mount_at, mount_top
 from goanna.kernel.file.node import create_node, image_node, number_from, set_budget
-from goanna.kernel.file.tree import Entry, Tree, mount_at, root_entry
+from goanna.kernel.file.tree import Entry, Tree, root_entry
 from goanna.kernel.memory.pages import total_pages
 from goanna.metal import Ptr, Slice, i64, metal, sizeof, static, u8, u64
 
@@ -47,6 +48,7 @@ def mount_root(base: u64, size: u64) -> i64:
     root_entry.node = image_node(root_image, inode)
     if root_entry.node is None:
         return -ENOMEM
+    mount_top(root_entry)
     if not filled(inode, b"tmp") and not mount_memory(root_entry, b"tmp", TMP_TREE):
         return -ENOMEM
     if not filled(inode, b"run") and not mount_memory(root_entry, b"run", RUN_TREE):

@@ -6,6 +6,7 @@ that is not known, a dot, a directory that may not be searched, or one whose nam
 """
 
 from goanna.kernel.base.word import load_word
+from goanna.kernel.file.crossing import topmost
 from goanna.kernel.file.flags import NAME_MAX, PATH_MAX
 from goanna.kernel.file.permission import SEARCH, entry_permitted
 from goanna.kernel.file.tree import NEGATIVE, Entry, entries_lock, find_entry, hash_of, take
@@ -46,7 +47,7 @@ def walk_known(start: Entry, text: Slice[u8], from_: u64, to_parent: bool) -> tu
             found = find_entry(here, name, hash_of(here, name))
             if found is None or found.has(NEGATIVE) or found.is_link():
                 break
-            here = found
+            here = found if found.over is None else topmost(found)
             begun = position
             position = following
         if here is not start:

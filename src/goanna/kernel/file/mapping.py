@@ -4,6 +4,7 @@ from goanna.kernel.arch import EXECUTE, READ, WRITE
 from goanna.kernel.base.errno import EACCES, EBADF, ENODEV, ENOMEM, EPERM
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.descriptors import get_open_file
+from goanna.kernel.file.flags import ST_NOEXEC
 from goanna.kernel.file.memory_file import SEAL_FUTURE_WRITE, SEAL_WRITE
 from goanna.kernel.memory.calls import open_mapping
 from goanna.kernel.memory.mapping import MAP_PRIVATE, Request
@@ -37,11 +38,16 @@ def fill_request(description: Description, request: Request) -> i64:
     sealed = shared and is_sealed(description)
     if sealed and (request.protection & WRITE) != 0:
         return -EPERM
+    executable = description.entry is None or (description.entry.tree.flags & ST_NOEXEC) == 0
+    if not executable and (request.protection & EXECUTE) != 0:
+        return -EPERM
     request.source = description.operations.source(description)
     if request.source is None:
         return -ENOMEM
     fixed = sealed or (shared and not description.writable())
-    request.maximum = READ | EXECUTE if fixed else READ | WRITE | EXECUTE
+    request.maximum = READ if fixed else READ | WRITE
+    if executable:
+        request.maximum |= EXECUTE
     return 0
 
 

@@ -24,7 +24,7 @@ from goanna.kernel.file.node_pages import (
 )
 from goanna.kernel.file.seek import seek_file
 from goanna.kernel.file.transfer import Transfer
-from goanna.kernel.file.tree import attributes_by_entry, tell_both
+from goanna.kernel.file.tree import attributes_by_entry, tell_both, touch
 from goanna.kernel.identity.credentials import CAP_FSETID, capable
 from goanna.kernel.memory import pages, user
 from goanna.kernel.memory.source import PageSource
@@ -97,8 +97,8 @@ def read_file(description: Description, transfer: Transfer) -> i64:
         transfer.position += copied
         if copied < wanted:
             return done if done != 0 else -EFAULT
-    if node.image is None and (description.status.load() & O_NOATIME) == 0:
-        node.accessed()
+    if (description.status.load() & O_NOATIME) == 0:
+        touch(description.entry)
     if done != 0:
         tell_both(description.entry, IN_ACCESS)
     return done

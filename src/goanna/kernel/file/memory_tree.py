@@ -32,6 +32,7 @@ from goanna.kernel.file.flags import (
     S_IFREG,
     SEEK_CUR,
     SEEK_SET,
+    ST_RELATIME,
 )
 from goanna.kernel.file.memory_file import SEAL_SEAL, open_node, truncate_node
 from goanna.kernel.file.named_pipe import open_named_pipe
@@ -39,6 +40,7 @@ from goanna.kernel.file.node import (
     NODE_COST,
     Node,
     create_node,
+    drop_budget,
     image_node,
     now,
     space_total,
@@ -173,8 +175,6 @@ def read_node_link(entry: Entry, buffer: Slice[u8]) -> i64:
         done += len(part)
         if page != 0:
             pages.release(page)
-    if node.image is None:
-        node.accessed()
     return i64(done)
 
 
@@ -204,6 +204,8 @@ def node_space(entry: Entry, space: Space) -> i64:
     space.free = space.total - space_used()
     space.files = space.total // NODE_COST
     space.files_free = space.free // NODE_COST
+    if entry.node.budget is not None:
+        entry.node.budget.limit(space)
     return 0
 
 
@@ -220,9 +222,14 @@ def create_in(parent: Entry, child: Entry, device: u64, text: Slice[u8]) -> i64:
             mode |= S_ISGID
         elif (mode & 0o2010) == 0o2010 and not in_group(group) and not capable(CAP_FSETID):
             mode &= ~u32(S_ISGID)
+    budget = directory.budget
+    if budget is not None and not budget.take_file():
+        return -ENOSPC
     node = create_node(mode, me.file_user, group)
     if node is None:
+        drop_budget(budget)
         return -ENOSPC
+    node.budget = budget
     if (mode & S_IFMT) == S_IFDIR:
         node.links = 2
         node.size = 2 * NAME_COST
@@ -325,7 +332,7 @@ THE_END = 1 << 62
 @metal
 def list_directory(description: Description, writer: DirectoryWriter) -> i64:
     """getdents64: . and .., the pinned entries, then the names that only the image has."""
-    directory: Entry = description.entry
+    directory: Entry = description.entry.real()
     if directory.node.links == 0:
         return -ENOENT
     tell_both(directory, IN_ACCESS)
@@ -432,7 +439,7 @@ DIRECTORY = constant(
 
 def make_tree(device: int, magic: int = TMPFS_MAGIC, label: bytes = b"tmpfs"):
     """A tree in memory with a device number of its own."""
-    return constant(
+    return static(
         Tree,
         {
             "lookup": lookup_image,
@@ -447,5 +454,6 @@ def make_tree(device: int, magic: int = TMPFS_MAGIC, label: bytes = b"tmpfs"):
             "magic": magic,
             "device": device,
             "cached": True,
+            "flags": ST_RELATIME,
         },
     )

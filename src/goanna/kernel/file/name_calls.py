@@ -250,7 +250,7 @@ def sys_linkat(directory: i32, address: u64, new_directory: i32, new_address: u6
         elif path.to_directory:
             error = missing_or_there(parent, path)
         else:
-            error = link_name(old, parent, path.last(), old.has(LINKABLE))
+            error = link_name(old, parent, path.last(), old.real().has(LINKABLE))
         parent.drop()
     path.release()
     old.drop()

@@ -30,7 +30,6 @@ from goanna.kernel.file.permission import READ, SEARCH, WRITE, entry_permitted
 from goanna.kernel.file.tree import (
     COVERS,
     DEAD,
-    MOUNT,
     NEGATIVE,
     Entry,
     attach,
@@ -44,6 +43,7 @@ from goanna.kernel.file.tree import (
     own,
     settle,
 )
+from goanna.kernel.file.view import shown_by
 from goanna.kernel.identity.credentials import CAP_FOWNER, CAP_MKNOD, capable, mine
 from goanna.metal import Ptr, Slice, i64, metal, u8, u32, u64
 
@@ -62,9 +62,7 @@ NAME_COST = 20  # bytes by which a name adds to the size of its directory
 
 @metal
 def may_create(parent: Entry, refusal: i64) -> i64:
-    """Whether names can be made in a directory. 0, -EROFS, -EACCES, or `refusal` where nothing is ever made."""
-    if parent.tree.read_only:
-        return -EROFS
+    """Whether names can be made in a directory. 0, -EACCES, or `refusal` where nothing is ever made."""
     if not entry_permitted(parent, WRITE | SEARCH):
         return -EACCES
     return refusal if parent.tree.create is None else i64(0)
@@ -94,6 +92,16 @@ def make_name(
 ) -> tuple[Ptr[Entry], i64]:
     """Make a file, directory, pipe, device or symbolic link under a name: its entry, with a reference. Or None and
     -EEXIST, -ENOENT (the directory is gone), -EACCES, -EROFS, -ENOSPC, -ENOMEM, or `refusal`."""
+    made, error = make_real(parent.real(), name, mode, device, text, refusal, parent.tree.read_only)
+    shown = shown_by(parent, made)
+    return shown, -i64(ENOMEM) if error == 0 and shown is None else error
+
+
+@metal
+def make_real(
+    parent: Entry, name: Slice[u8], mode: u32, device: u64, text: Slice[u8], refusal: i64, read_only: bool
+) -> tuple[Ptr[Entry], i64]:
+    """The same in a directory that is no view's; `read_only`: nothing can be made by the way that led there."""
     with names_of(parent.tree):
         found, error = child_of(parent, name)
         if found is not None:
@@ -101,7 +109,7 @@ def make_name(
             return None, -EEXIST
         if error != -ENOENT or parent.has(DEAD):
             return None, error
-        error = may_create(parent, refusal)
+        error = -EROFS if read_only else may_create(parent, refusal)
         if error == 0 and (mode & S_IFMT) in (S_IFCHR, S_IFBLK) and not capable(CAP_MKNOD):
             error = -EPERM
         if error < 0:
@@ -135,22 +143,24 @@ def directory_bit(entry: Entry) -> u32:
 @metal
 def make_nameless(parent: Entry, mode: u32) -> tuple[Ptr[Entry], i64]:
     """A file in a directory's tree without a name (O_TMPFILE): an entry with a reference, or None and an errno."""
-    error = may_create(parent, -EPERM)
+    place = parent.real()
+    error = -EROFS if parent.tree.read_only else may_create(place, -EPERM)
     if error < 0:
         return None, error
-    child = new_entry(parent.tree, b"#")
+    child = new_entry(place.tree, b"#")
     if child is None:
         return None, -ENOMEM
     child.mode = mode
-    error = parent.tree.create(parent, child, 0, b"")
+    error = place.tree.create(place, child, 0, b"")
     if error < 0:
         child.drop()
         return None, error
     child.node.links = 0
     child.flags = DEAD
-    parent.hold()
-    child.parent = parent
-    return child, 0
+    place.hold()
+    child.parent = place
+    shown = shown_by(parent, child)
+    return shown, 0 if shown is not None else -ENOMEM
 
 
 @metal
@@ -251,7 +261,7 @@ def remove_name(parent: Entry, name: Slice[u8], directory: bool, slash: bool) ->
     if parent.tree.read_only:
         return -EROFS
     with names_of(parent.tree):
-        victim, error = child_of(parent, name)
+        victim, error = child_of(parent.real(), name)
         if victim is None:
             return error
         error = remove_entry(victim, directory, slash)
@@ -267,7 +277,7 @@ def remove_entry(victim: Entry, directory: bool, slash: bool) -> i64:
     error = may_delete(victim, directory)
     if error < 0:
         return error
-    if victim.has(MOUNT):
+    if victim.over is not None:
         return -EBUSY
     if victim.node is None:
         return -EPERM
@@ -297,6 +307,18 @@ def remove_entry(victim: Entry, directory: bool, slash: bool) -> i64:
 @metal
 def link_name(old: Entry, parent: Entry, name: Slice[u8], linkable: bool) -> i64:
     """Give a file one more name. 0 or an errno. `linkable`: though it has no name any more."""
+    if not parent.tree.read_only:
+        return link_real(old.real(), parent.real(), name, linkable, old.tree is parent.tree)
+    found, error = child_of(parent, name)
+    if found is not None:
+        found.drop()
+        return -EEXIST
+    return -EROFS if error == -ENOENT else error
+
+
+@metal
+def link_real(old: Entry, parent: Entry, name: Slice[u8], linkable: bool, within: bool) -> i64:
+    """The same where nothing is a view's; `within`: both are of one mount."""
     with names_of(parent.tree):
         found, error = child_of(parent, name)
         if found is not None:
@@ -304,7 +326,7 @@ def link_name(old: Entry, parent: Entry, name: Slice[u8], linkable: bool) -> i64
             return -EEXIST
         if error != -ENOENT or parent.has(DEAD):
             return error
-        if old.tree is not parent.tree:
+        if not within:
             return -EXDEV
         if not may_be_linked(old):
             return -EPERM

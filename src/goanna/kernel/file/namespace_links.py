@@ -1,4 +1,5 @@
-"""/proc/PID/ns: the namespaces of a process, which are the machine's first and only ones (namespaces(7))."""
+"""/proc/PID/ns: the namespaces of a process, which are the machine's first and only ones but for mounts
+(namespaces(7))."""
 
 from goanna.kernel.base.errno import ENOMEM
 from goanna.kernel.base.text import Text
@@ -7,8 +8,10 @@ from goanna.kernel.file.declare import Generated
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.descriptor_tree import lookup_nothing
 from goanna.kernel.file.flags import S_IFREG
-from goanna.kernel.file.subject import Subject
+from goanna.kernel.file.place import drop_place
+from goanna.kernel.file.subject import Subject, hold_place
 from goanna.kernel.file.tree import Entry, Tree, entries
+from goanna.kernel.thread.process import Process
 from goanna.metal import Ptr, Slice, constant, i64, metal, u8, u32, u64
 
 __all__ = ["FILES"]
@@ -86,7 +89,32 @@ def put_link(buffer: Slice[u8], kind: Slice[u8], number: u64) -> i64:
     return i64(text.position)
 
 
+@metal
+def mount_number(process: Process) -> u64:
+    """The number of a process's mount namespace."""
+    number: u64 = 0
+    place = hold_place(process)
+    if place is not None:
+        number = place.space.number
+        drop_place(place)
+    return number if number != 0 else FIRST_NUMBER
+
+
+@metal
+def jump_to_mounts(subject: Subject) -> Ptr[Entry]:
+    """Where the link to a mount namespace leads."""
+    return namespace_entry(mount_number(subject.process))
+
+
+@metal
+def mounts_text(subject: Subject, buffer: Slice[u8]) -> i64:
+    """What that link says."""
+    return put_link(buffer, b"mnt", mount_number(subject.process))
+
+
 def _link(path: str, kind: str) -> Generated:
+    if kind == "mnt":
+        return Generated(path, 0o777, link=mounts_text, jump=jump_to_mounts)
     number = FIRST_NUMBER + KINDS.index(kind)
     name = kind.encode()
 

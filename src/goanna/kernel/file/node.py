@@ -6,7 +6,7 @@ nodes share one budget of memory; what does not fit into it is refused with ENOS
 
 from goanna.kernel.arch import PAGE_SIZE
 from goanna.kernel.base.lock import SpinLock
-from goanna.kernel.file.attributes import Attributes
+from goanna.kernel.file.attributes import Attributes, Space
 from goanna.kernel.file.erofs import Image, Inode
 from goanna.kernel.file.flags import S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG
 from goanna.kernel.memory.objects import Cache
@@ -17,9 +17,12 @@ from goanna.kernel.time.wall import real_time
 from goanna.metal import Atomic, Fn, Ptr, copy, hook, i64, metal, static, struct, u32, u64
 
 __all__ = [
+    "Budget",
     "Node",
+    "budgets",
     "charge",
     "create_node",
+    "drop_budget",
     "image_node",
     "now",
     "number_from",
@@ -37,6 +40,52 @@ _last_number = static(Atomic[u64])  # of nodes that no image has
 
 # What else hangs on a node that nobody refers to any more: pipes, extended attributes.
 on_node_end = hook(Fn[["Node"], None])
+
+
+@struct
+class Budget:
+    """What the files of one tree may take, of what all may (tmpfs(5): size, nr_inodes)."""
+
+    references: Atomic[u64]  # the tree's, and one of each file
+    most: u64  # bytes of content; 0: no limit of its own
+    used: Atomic[u64]
+    most_files: u64  # 0: no limit of its own
+    mode: u32  # of the tree's top, as it was asked for; and who it was to belong to
+    user: u32
+    group: u32
+
+    def take_file(self) -> bool:
+        """Let one file more count. False: there are as many as there may be. `drop_budget` is the way back."""
+        if self.references.add(1) <= self.most_files or self.most_files == 0:
+            return True
+        self.references.sub(1)
+        return False
+
+    def take(self, bytes: u64) -> bool:
+        """Take bytes. False: there are not so many."""
+        if self.used.add(bytes) + bytes <= self.most or self.most == 0:
+            return True
+        self.used.sub(bytes)
+        return False
+
+    def limit(self, space: Space) -> None:
+        """Put the limits into what statfs tells of all files."""
+        if self.most != 0:
+            space.total = self.most
+            space.free = min(space.free, self.most - min(self.most, self.used.load()))
+        if self.most_files != 0:
+            space.files = self.most_files
+            space.files_free = self.most_files - min(self.most_files, self.references.load() - 1)
+
+
+budgets = Cache(Budget)
+
+
+@metal
+def drop_budget(budget: Ptr[Budget]) -> None:
+    """Give back what take_file took, or a tree's reference."""
+    if budget is not None and budget.references.sub(1) == 1:
+        budgets.free(budget)
 
 
 @struct
@@ -72,6 +121,23 @@ class Node:
     writers: Atomic[u32]  # descriptions open for writing
     running: Atomic[u32]  # processes whose program it is
     readers: Atomic[u32]  # descriptions open for reading only
+    budget: Ptr[Budget]  # its tree's own, or None
+
+    def charge(self, bytes: u64) -> bool:
+        """Take bytes of its tree's budget and of the one of all. False: there are not so many."""
+        if self.budget is not None and not self.budget.take(bytes):
+            return False
+        if charge(bytes):
+            return True
+        if self.budget is not None:
+            self.budget.used.sub(bytes)
+        return False
+
+    def uncharge(self, bytes: u64) -> None:
+        """Give them back."""
+        uncharge(bytes)
+        if self.budget is not None:
+            self.budget.used.sub(bytes)
 
     def kind(self) -> u32:
         """The type bits of the mode."""
@@ -101,11 +167,11 @@ class Node:
         with self.lock:
             self.change_time = now()
 
-    def accessed(self) -> None:
-        """The content was read: noted as the mount option relatime does."""
+    def accessed(self, strict: bool) -> None:
+        """The content was read: noted always, or only as the mount option relatime does."""
         time = now()
         with self.lock:
-            if self.access_time <= max(self.modify_time, self.change_time) or time - self.access_time >= DAY:
+            if strict or self.access_time <= max(self.modify_time, self.change_time) or time - self.access_time >= DAY:
                 self.access_time = time
 
     def set_links(self, links: u32) -> None:
@@ -251,6 +317,7 @@ def end_node(node: Node) -> None:
     cut_pages(node, 0)
     if node.image is None and node.remote == 0:
         uncharge(NODE_COST)
+    drop_budget(node.budget)
     nodes.free(node)
 
 
@@ -270,4 +337,4 @@ def cut_pages(node: Node, first: u64) -> None:
                 return
             node.pages.clear_from(max(first, last - min(last, PAGES_AT_ONCE - 1)))
             released = before - node.pages.count
-        uncharge(released * PAGE_SIZE)
+        node.uncharge(released * PAGE_SIZE)

@@ -6,7 +6,7 @@ write to it makes a page of the node's own. Mappings hold on to the pages they h
 
 from goanna.kernel.arch import PAGE_SIZE, physical, virtual
 from goanna.kernel.base.errno import EFBIG, ENOMEM, ENOSPC
-from goanna.kernel.file.node import Node, charge, cut_pages, now, uncharge
+from goanna.kernel.file.node import Node, cut_pages, now
 from goanna.kernel.file.transfer import Transfer
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.page_map import MAXIMUM_INDEX
@@ -65,11 +65,11 @@ def content(node: Node, position: u64, most: u64) -> tuple[Slice[u8], u64, i64]:
 def fresh_page(node: Node, index: u64, keep_start: u64, keep_end: u64) -> tuple[u64, i64]:
     """A page for an index that has none, not in the node yet: with what the file holds there, except from byte
     keep_start to keep_end, which the caller writes. -ENOSPC, -ENOMEM, -EIO."""
-    if not charge(PAGE_SIZE):
+    if not node.charge(PAGE_SIZE):
         return 0, -ENOSPC
     page = pages.allocate_for_program()
     if page == 0:
-        uncharge(PAGE_SIZE)
+        node.uncharge(PAGE_SIZE)
         return 0, -ENOMEM
     data = page_bytes(page)
     start = index * PAGE_SIZE
@@ -80,17 +80,17 @@ def fresh_page(node: Node, index: u64, keep_start: u64, keep_end: u64) -> tuple[
     count = min(node.image_end - start, PAGE_SIZE)
     read = node.image.read(node.inode, start, data[0:count])
     if read < 0:
-        discard(page)
+        discard(node, page)
         return 0, read
     fill(data[count:PAGE_SIZE], 0)
     return page, 0
 
 
 @metal
-def discard(page: u64) -> None:
-    """Give back a page that did not get into a node."""
+def discard(node: Node, page: u64) -> None:
+    """Give back a page that did not get into its node."""
     pages.release(page)
-    uncharge(PAGE_SIZE)
+    node.uncharge(PAGE_SIZE)
 
 
 @metal
@@ -122,7 +122,7 @@ def own_page(node: Node, index: u64) -> tuple[u64, i64]:
         return 0, error
     found, inserted = insert(node, index, made)
     if not inserted:
-        discard(made)
+        discard(node, made)
     elif node.image is not None:
         on_pages_gone(node, index, index + 1, False, 0)
     return found, 0 if found != 0 else -ENOMEM
@@ -152,15 +152,15 @@ def write_page(node: Node, position: u64, count: u64, transfer: Transfer) -> tup
     if copied < count and not over_image:
         fill(data[offset + copied : offset + count], 0)
     if copied == 0:
-        discard(made)
+        discard(node, made)
         return 0, 0
     page, inserted = insert(node, index, made)
     if page == 0:
-        discard(made)
+        discard(node, made)
         return 0, -ENOMEM
     if not inserted:
         page_bytes(page)[offset : offset + copied] = data[offset : offset + copied]
-        discard(made)
+        discard(node, made)
     elif over_image:
         on_pages_gone(node, index, index + 1, False, 0)
     pages.release(page)
@@ -212,7 +212,7 @@ def clear_range(node: Node, start: u64, end: u64) -> i64:
             if page != 0:
                 on_pages_gone(node, index, index + 1, True, page)
                 pages.release(page)
-                uncharge(PAGE_SIZE)
+                node.uncharge(PAGE_SIZE)
         else:
             page, error = own_page(node, index)
             if error < 0:
@@ -277,7 +277,7 @@ def get_page(source: Ptr[PageSource], index: u64, writing: bool) -> u64:
             return page
         stale = node.pages.take(index)
     if stale != 0:
-        discard(stale)
+        discard(node, stale)
     pages.release(page)
     return NO_PAGE
 

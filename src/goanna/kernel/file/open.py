@@ -38,8 +38,11 @@ from goanna.kernel.file.flags import (
     O_TRUNC,
     O_WRONLY,
     OPEN_FLAGS,
+    S_IFBLK,
+    S_IFCHR,
     S_IFLNK,
     S_IFREG,
+    ST_NODEV,
 )
 from goanna.kernel.file.names import make_name, make_nameless
 from goanna.kernel.file.permission import READ, WRITE, entry_permitted
@@ -121,6 +124,8 @@ def check_open(entry: Entry, flags: u32) -> i64:
         return -ENOTDIR
     if entry.is_link():
         return -ELOOP
+    if entry.kind() in (S_IFCHR, S_IFBLK) and (entry.tree.flags & ST_NODEV) != 0:
+        return -EACCES
     wanted = wanted_access(flags)
     if (wanted & WRITE) != 0 and entry.tree.read_only and entry.kind() in (S_IFREG, S_IFLNK):
         return -EROFS
@@ -139,6 +144,8 @@ def with_entry(description: Ptr[Description], entry: Entry, error: i64) -> tuple
     if description is not None and not entry.tree.pathless:
         entry.hold()
         description.entry = entry
+        if description.writable() and entry.kind() == S_IFREG:
+            entry.tree.writers.add(1)
         if watched() and (description.status.load() & O_PATH) == 0:
             tell_both(entry, IN_OPEN)
     return description, error
@@ -189,11 +196,11 @@ def make_temporary(directory: Entry, flags: u32, mode: u32) -> tuple[Ptr[Entry],
     error: i64 = -ENOTDIR
     if directory.is_directory():
         error = -EOPNOTSUPP
-        nameless = directory.tree.create is not None and directory.tree.elsewhere is None
+        nameless = directory.tree.create is not None and directory.real().tree.elsewhere is None
         if nameless or directory.tree.read_only:
             made, error = make_nameless(directory, S_IFREG | (mode & MODE_BITS & ~my_place().umask))
     if made is not None and (flags & O_EXCL) == 0:
-        made.flags |= LINKABLE
+        made.real().flags |= LINKABLE
     directory.drop()
     return made, error
 

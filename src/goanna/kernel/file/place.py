@@ -5,6 +5,8 @@ from goanna.kernel.base.errno import EACCES, EBADF, EFAULT, ENAMETOOLONG, ENOENT
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.descriptors import get_file
 from goanna.kernel.file.flags import AT_FDCWD, PATH_MAX
+from goanna.kernel.file.mount import mounts_mutex
+from goanna.kernel.file.mount_space import Space, copy_space, counterpart, drop_space, first_space
 from goanna.kernel.file.permission import SEARCH, entry_permitted
 from goanna.kernel.file.shown import path_of
 from goanna.kernel.file.tree import DEAD, Entry, root_entry
@@ -26,6 +28,7 @@ class Place:
     root: Ptr[Entry]
     directory: Ptr[Entry]
     umask: u32  # permissions that new files don't get
+    space: Ptr[Space]  # the mount namespace, referenced
 
     def get_root(self) -> Entry:
         """The root, with a reference."""
@@ -55,6 +58,7 @@ class Place:
 
 
 places = Cache(Place)
+UNREACHABLE = b"(unreachable)"
 
 
 @metal
@@ -65,6 +69,8 @@ def create_place() -> Ptr[Place]:
         place.references.store(1)
         root_entry.hold()
         place.umask = 0o022
+        first_space.references.add(1)
+        place.space = first_space
         place.root = root_entry
         root_entry.hold()
         place.directory = root_entry
@@ -80,6 +86,8 @@ def copy_place(source: Place) -> Ptr[Place]:
         place.umask = source.umask
         place.root = source.get_root()
         place.directory = source.get_directory()
+        source.space.references.add(1)
+        place.space = source.space
     return place
 
 
@@ -89,7 +97,27 @@ def drop_place(place: Place) -> None:
     if place.references.sub(1) == 1:
         place.root.drop()
         place.directory.drop()
+        drop_space(place.space)
         places.free(place)
+
+
+@metal
+def leave_space(place: Place) -> i64:
+    """Take a copy of the mount namespace for a place that only the caller has. 0 or -ENOMEM."""
+    with mounts_mutex:
+        space, error = copy_space(place.space)
+        if space is None:
+            return error
+        old = place.space
+        place.space = space
+        root = counterpart(place.root)
+        directory = counterpart(place.directory)
+        if root is not None:
+            place.set_root(root)
+        if directory is not None:
+            place.set_directory(directory)
+    drop_space(old)
+    return 0 if root is not None and directory is not None else -ENOMEM
 
 
 @metal
@@ -220,10 +248,13 @@ def sys_getcwd(address: u64, size: u64) -> i64:
     entry = place.get_directory()
     root = place.get_root()
     buffer[PATH_MAX - 1] = 0
-    start = path_of(entry, root, buffer[0 : PATH_MAX - 1])
+    start, reached = path_of(entry, root, buffer[0 : PATH_MAX - 1])
     root.drop()
-    directory_gone = entry.has(DEAD)
+    directory_gone = entry.real().has(DEAD)
     entry.drop()
+    if not reached and start >= len(UNREACHABLE):
+        start -= len(UNREACHABLE)
+        buffer[start : start + len(UNREACHABLE)] = UNREACHABLE
     length = PATH_MAX - start
     result = i64(length)
     if directory_gone:

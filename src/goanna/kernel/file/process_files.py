@@ -3,14 +3,14 @@
 from goanna.kernel.arch import EXECUTE, READ, WRITE
 from goanna.kernel.base.errno import ENOENT
 from goanna.kernel.base.text import Text
-from goanna.kernel.file.declare import Generated, link_to
+from goanna.kernel.file.declare import Generated
 from goanna.kernel.file.descriptor_tree import descriptor_name, jump_to_descriptor, path_text
 from goanna.kernel.file.executable import get_executable
 from goanna.kernel.file.place import drop_place
 from goanna.kernel.file.process_status import write_stat, write_statm, write_status
 from goanna.kernel.file.shown import shown_path
 from goanna.kernel.file.subject import Subject, hold_place, hold_space
-from goanna.kernel.file.tree import Entry, mount_count, mounts, root_entry
+from goanna.kernel.file.tree import Entry, root_entry
 from goanna.kernel.memory.area import AREA_BRK, AREA_SHARED, AREA_STACK, AREA_VDSO, Area
 from goanna.kernel.memory.remote import peek
 from goanna.kernel.memory.space import AddressSpace, release
@@ -48,7 +48,12 @@ def write_area(text: Text, space: AddressSpace, area: Area) -> None:
     text.put(b"x" if (area.protection & EXECUTE) != 0 else b"-")
     text.put(b"s " if (area.flags & AREA_SHARED) != 0 else b"p ")
     text.hexadecimal(area.offset if area.source is not None else u64(0), 8)
-    text.put(b" 00:10 " if area.source is not None and area.source.number != 0 else b" 00:00 ")
+    device: u64 = 0
+    if area.source is not None and area.source.entry is not None:
+        device = area.source.entry.real().tree.device
+    text.put(b" 00:")
+    text.hexadecimal(device, 2)
+    text.byte(0x20)
     text.number(area.source.number if area.source is not None else u64(0))
     text.byte(0x20)
     write_area_name(text, area, begun)
@@ -79,16 +84,7 @@ LONGEST_SHOWN = 512  # bytes of a path that fit on the stack
 def write_entry_path(text: Text, entry: Entry) -> None:
     """The path of an entry from the machine's root."""
     buffer = unsafe.uninitialized(Array[u8, LONGEST_SHOWN])
-    text.put(buffer[0 : shown_path(entry, entry_root(entry), buffer[:])])
-
-
-@metal
-def entry_root(entry: Entry) -> Entry:
-    """The entry without a parent above it."""
-    at = entry
-    while at.parent is not None:
-        at = at.parent
-    return at
+    text.put(buffer[0 : shown_path(entry, root_entry, buffer[:])])
 
 
 CHUNK = 256  # bytes copied from a process's memory at once
@@ -260,72 +256,6 @@ def write_limits(text: Text, subject: Subject) -> i64:
 
 
 @metal
-def write_mounts(text: Text, subject: Subject) -> i64:
-    """mounts: where trees stand, the root first."""
-    for index in range(mount_count + 1):
-        entry = mounted(index)
-        text.string(entry.tree.label[:])
-        text.byte(0x20)
-        write_entry_path(text, entry)
-        text.byte(0x20)
-        text.string(entry.tree.label[:])
-        write_mount_options(text, entry)
-        text.put(b" 0 0\n")
-    return 0
-
-
-@metal
-def write_mount_statistics(text: Text, subject: Subject) -> i64:
-    """mountstats."""
-    for index in range(mount_count + 1):
-        entry = mounted(index)
-        text.put(b"device ")
-        text.string(entry.tree.label[:])
-        text.put(b" mounted on ")
-        write_entry_path(text, entry)
-        text.put(b" with fstype ")
-        text.string(entry.tree.label[:])
-        text.byte(0x0A)
-    return 0
-
-
-@metal
-def write_mount_information(text: Text, subject: Subject) -> i64:
-    """mountinfo."""
-    for index in range(mount_count + 1):
-        entry = mounted(index)
-        text.number(index + 1)
-        text.put(b" 0 0:" if index == 0 else b" 1 0:")
-        text.number(entry.tree.device)
-        text.put(b" / ")
-        write_entry_path(text, entry)
-        write_mount_options(text, entry)
-        text.put(b" - ")
-        text.string(entry.tree.label[:])
-        text.byte(0x20)
-        text.string(entry.tree.label[:])
-        text.put(b" ro\n" if entry.tree.read_only else b" rw\n")
-    return 0
-
-
-@metal
-def mounted(index: u64) -> Entry:
-    """Where a tree stands; the root is number 0."""
-    if index == 0:
-        return root_entry
-    return mounts[index - 1]
-
-
-@metal
-def write_mount_options(text: Text, entry: Entry) -> None:
-    """The options of a tree, after a blank."""
-    text.put(b" ro" if entry.tree.read_only else b" rw")
-    if entry.node is None:
-        text.put(b",nosuid,noexec" if entry.tree.label[0] != 0x64 else b",nosuid")
-    text.put(b",relatime")
-
-
-@metal
 def process_entry(subject: Subject, which: u64) -> Ptr[Entry]:
     """The program (0), working directory (1) or root (2) of a process, with a reference; None if there is none."""
     if which == 0:
@@ -384,8 +314,6 @@ def _of_thread(base: str) -> list[Generated]:
         Generated(f"{base}/environ", 0o400, text=write_environment),
         Generated(f"{base}/auxv", 0o400, text=write_auxiliary),
         Generated(f"{base}/limits", 0o444, text=write_limits),
-        Generated(f"{base}/mounts", 0o444, text=write_mounts),
-        Generated(f"{base}/mountinfo", 0o444, text=write_mount_information),
         Generated(f"{base}/exe", 0o777, **_place_link(0)),
         Generated(f"{base}/cwd", 0o777, **_place_link(1)),
         Generated(f"{base}/root", 0o777, **_place_link(2)),
@@ -395,9 +323,7 @@ def _of_thread(base: str) -> list[Generated]:
 FILES = [
     Generated("/proc/self", 0o777, link=self_name),
     Generated("/proc/thread-self", 0o777, link=thread_self_name),
-    Generated("/proc/mounts", 0o777, link=link_to(b"self/mounts")),
     *_of_thread("/proc/{pid}"),
-    Generated("/proc/{pid}/mountstats", 0o400, text=write_mount_statistics),
     Generated("/proc/{pid}/net", 0o555),
     Generated("/proc/{pid}/fd", 0o500),
     Generated("/proc/{pid}/fd/{fd}", 0o777, link=descriptor_name, jump=jump_to_descriptor),

@@ -3,7 +3,7 @@
 from goanna.kernel.base.errno import ENOMEM
 from goanna.kernel.file.console import open_standard
 from goanna.kernel.file.executable import get_executable, set_executable
-from goanna.kernel.file.place import Place, copy_place, create_place, drop_place
+from goanna.kernel.file.place import Place, copy_place, create_place, drop_place, leave_space
 from goanna.kernel.file.subject import hanging_lock
 from goanna.kernel.file.table import FileTable, copy_table, create_table, drop_table
 from goanna.kernel.file.terminal_session import leader_ended
@@ -15,6 +15,7 @@ from goanna.metal import Ptr, i64, metal, u32, u64
 
 CLONE_FS = 0x200
 CLONE_FILES = 0x400
+CLONE_NEWNS = 0x2_0000
 
 
 @file_process_setup.set
@@ -57,6 +58,10 @@ def inherit(process: Process, parent: Process, flags: u64) -> i64:
         process.place = me.place
     else:
         process.place = copy_place(me.place)
+    if (flags & CLONE_NEWNS) != 0 and process.place is not None:
+        error = leave_space(process.place)
+        if error < 0:
+            return error
     if (flags & CLONE_FILES) != 0:
         me.files.references.add(1)
         process.files = me.files

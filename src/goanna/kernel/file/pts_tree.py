@@ -14,7 +14,8 @@ from goanna.kernel.file.attributes import (
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.descriptors import add_descriptor
 from goanna.kernel.file.directory import DirectoryWriter, entry_type
-from goanna.kernel.file.flags import O_CLOEXEC, S_IFCHR, S_IFDIR
+from goanna.kernel.file.flags import O_CLOEXEC, S_IFCHR, S_IFDIR, ST_NOEXEC, ST_NOSUID, ST_RELATIME
+from goanna.kernel.file.mount import mount_at
 from goanna.kernel.file.pseudo_terminal import (
     MAXIMUM_PAIRS,
     find_pair,
@@ -27,12 +28,12 @@ from goanna.kernel.file.pseudo_terminal import (
 from goanna.kernel.file.seek import read_directory, seek_file
 from goanna.kernel.file.terminal import Terminal
 from goanna.kernel.file.terminal_calls import MAJOR_PSEUDO
-from goanna.kernel.file.tree import DEAD, Entry, Tree, attributes_by_entry, child_of, detach, entries_lock, mount_at
+from goanna.kernel.file.tree import DEAD, Entry, Tree, attributes_by_entry, child_of, detach, entries_lock
 from goanna.kernel.time.wall import real_time
 from goanna.metal import Array, Ptr, Slice, constant, i64, metal, static, u8, u32, u64
 
 DEVPTS_MAGIC = 0x1CD1
-PTS_DEVICE = 24  # 0:24
+PTS_DEVICE = 27  # 0:27
 FIRST = 3  # the inode number of /dev/pts/0
 LONGEST = 4  # digits of a name
 
@@ -190,7 +191,7 @@ DIRECTORY = constant(
         "list": list_directory,
     },
 )
-PTS_TREE = constant(
+PTS_TREE = static(
     Tree,
     {
         "lookup": lookup,
@@ -200,6 +201,7 @@ PTS_TREE = constant(
         "label": b"devpts",
         "magic": DEVPTS_MAGIC,
         "device": PTS_DEVICE,
+        "flags": ST_NOSUID | ST_NOEXEC | ST_RELATIME,
     },
 )
 

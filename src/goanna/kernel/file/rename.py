@@ -40,7 +40,6 @@ from goanna.kernel.file.tree import (
     COVERS,
     DEAD,
     INLINE_NAME,
-    MOUNT,
     NEGATIVE,
     Entry,
     attach,
@@ -82,6 +81,14 @@ def move_name(
     """rename. 0 or an errno; the last components are names and both directories are of one tree."""
     if parent.tree.read_only:
         return -EROFS
+    return move_real(parent.real(), name, slash, to.real(), new_name, new_slash, flags)
+
+
+@metal
+def move_real(
+    parent: Entry, name: Slice[u8], slash: bool, to: Entry, new_name: Slice[u8], new_slash: bool, flags: u32
+) -> i64:
+    """The same in directories that are no view's."""
     with names_of(parent.tree):
         old, error = child_of(parent, name)
         if old is None:
@@ -195,7 +202,7 @@ def may_move(old: Entry, to: Entry, new: Ptr[Entry], exchange: bool) -> i64:
             return -EACCES
         if exchange and new.is_directory() and not entry_permitted(new, WRITE):
             return -EACCES
-    if old.has(MOUNT) or (new is not None and new.has(MOUNT)):
+    if old.over is not None or (new is not None and new.over is not None):
         return -EBUSY
     if old.node is None:
         return -EPERM

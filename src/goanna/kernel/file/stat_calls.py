@@ -3,6 +3,7 @@
 from goanna.kernel.arch import PAGE_SIZE, Stat, virtual
 from goanna.kernel.base.errno import EACCES, EBADF, EFAULT, EINVAL, ENOENT, ENOMEM, ENOTDIR, EROFS
 from goanna.kernel.file.attributes import Attributes, Space, Statx, fill_stat, fill_statx
+from goanna.kernel.file.crossing import is_top
 from goanna.kernel.file.descriptors import get_file, get_open_file
 from goanna.kernel.file.directory import DirectoryWriter
 from goanna.kernel.file.flags import (
@@ -19,10 +20,14 @@ from goanna.kernel.file.flags import (
     S_IFLNK,
     S_IFMT,
     S_IFREG,
+    ST_NOEXEC,
+    ST_RDONLY,
+    ST_STRICTATIME,
+    ST_VALID,
 )
 from goanna.kernel.file.permission import permitted
 from goanna.kernel.file.place import entry_at, walk_from
-from goanna.kernel.file.tree import Entry, Tree
+from goanna.kernel.file.tree import Entry, Tree, touch
 from goanna.kernel.file.walk import Path
 from goanna.kernel.identity.credentials import mine
 from goanna.kernel.memory import pages, user
@@ -44,6 +49,7 @@ def describe(directory: i32, address: u64, flags: u32, attributes: Attributes) -
         result = error
         if error == 0:
             result = entry.tree.attributes(entry, attributes)
+            tell_mount(entry, attributes)
             entry.drop()
     path.release()
     return result
@@ -56,8 +62,17 @@ def describe_descriptor(descriptor: i32, attributes: Attributes) -> i64:
     if description is None:
         return -EBADF
     result = description.operations.attributes(description, attributes)
+    if description.entry is not None:
+        tell_mount(description.entry, attributes)
     description.drop()
     return result
+
+
+@metal
+def tell_mount(entry: Entry, attributes: Attributes) -> None:
+    """What statx tells besides: the mount by which the file was reached."""
+    attributes.mount = u64(entry.tree.id)
+    attributes.mount_top = is_top(entry)
 
 
 @metal
@@ -124,6 +139,8 @@ def check_access(attributes: Attributes, tree: Ptr[Tree], mode: u32) -> i64:
     kind = attributes.mode & S_IFMT
     if (mode & 2) != 0 and tree is not None and tree.read_only and kind in (S_IFREG, S_IFDIR, S_IFLNK):
         return -EROFS
+    if (mode & 1) != 0 and kind == S_IFREG and tree is not None and (tree.flags & ST_NOEXEC) != 0:
+        return -EACCES
     if mode != 0 and not permitted(attributes.mode, attributes.user, attributes.group, mode):
         return -EACCES
     return 0
@@ -206,6 +223,7 @@ def sys_readlinkat(directory: i32, address: u64, buffer: u64, size: i32) -> i64:
         return -ENOMEM
     text = unsafe.slice(u8, virtual(page), PATH_MAX)
     result = entry.tree.read_link(entry, text)
+    touch(entry)
     entry.drop()
     if result >= 0:
         count = min(u64(result), u64(size))
@@ -289,10 +307,6 @@ class FileSystem:
     spare: Array[i64, 4]
 
 
-ST_RDONLY = 1
-ST_VALID = 0x20
-
-
 @metal
 def give_file_system(address: u64, entry: Ptr[Entry]) -> i64:
     """Write struct statfs to user memory. No entry: what pipes and sockets live in."""
@@ -302,8 +316,9 @@ def give_file_system(address: u64, entry: Ptr[Entry]) -> i64:
         tree: Tree = entry.tree
         system.kind = i64(tree.magic)
         system.identity[0] = i32(tree.device)
+        system.flags = i64(ST_VALID | (tree.flags & ~u32(ST_STRICTATIME)))
         if tree.read_only:
-            system.flags = ST_VALID | ST_RDONLY
+            system.flags |= ST_RDONLY
         if tree.space is not None:
             space = Space()
             error = tree.space(entry, space)

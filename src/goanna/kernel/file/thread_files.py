@@ -6,10 +6,10 @@ process, in /proc, is what the process has.
 """
 
 from goanna.kernel.base.errno import ENOMEM
-from goanna.kernel.file.place import Place, copy_place, drop_place
+from goanna.kernel.file.place import Place, copy_place, drop_place, leave_space
 from goanna.kernel.file.subject import hanging_lock
 from goanna.kernel.file.table import FileTable, copy_table, drop_table
-from goanna.kernel.thread.inherit import CLONE_FILES, CLONE_FS
+from goanna.kernel.thread.inherit import CLONE_FILES, CLONE_FS, CLONE_NEWNS
 from goanna.kernel.thread.process import Process
 from goanna.kernel.thread.thread import Thread, file_thread_setup, file_thread_teardown
 from goanna.metal import Ptr, i64, metal, u64
@@ -32,10 +32,12 @@ def setup_thread(new: Thread, me: Thread, flags: u64) -> i64:
         new.place = copy_place(me.place)
     elif me.place is not process.place:
         me.place.references.add(1)
+    error = -i64(ENOMEM)
     if new.files is not None and new.place is not None:
-        return 0
-    teardown_thread(new)
-    return -ENOMEM
+        error = leave_space(new.place) if flags & CLONE_NEWNS != 0 else i64(0)
+    if error < 0:
+        teardown_thread(new)
+    return error
 
 
 @file_thread_teardown.set

@@ -17,8 +17,8 @@ from goanna.kernel.file.attributes import Attributes, Change, Space
 from goanna.kernel.file.description import Description, on_entry_release
 from goanna.kernel.file.elsewhere import Elsewhere
 from goanna.kernel.file.events import IN_ISDIR, tell_in, tell_of, watched
-from goanna.kernel.file.flags import NAME_MAX, S_IFDIR, S_IFLNK, S_IFMT
-from goanna.kernel.file.node import Node
+from goanna.kernel.file.flags import NAME_MAX, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, ST_NOATIME, ST_STRICTATIME
+from goanna.kernel.file.node import Budget, Node, drop_budget
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.thread.mutex import Mutex
@@ -29,6 +29,7 @@ from goanna.metal import (
     Fn,
     Ptr,
     Slice,
+    hook,
     i64,
     metal,
     static,
@@ -42,7 +43,8 @@ from goanna.metal import (
 
 @struct
 class Tree:
-    """What one kind of tree can do. Functions may sleep. Those that change names have `names` held."""
+    """What one tree can do, and where it stands: a file system as it is mounted at one place (mount.py), or a view of
+    another (view.py). Functions may sleep. Those that change names have `names` held."""
 
     # Find a name in a directory: number, mode, user and group of `child` filled in, or its node. 0, -ENOENT or another
     # errno.
@@ -67,14 +69,31 @@ class Tree:
     read_only: bool  # changes answer EROFS
     cached: bool  # entries that nobody refers to are kept for a while
     pathless: bool  # no path leads here: what is opened has no entry
+    made: bool  # at run time: it goes with its last entry
+    frozen: bool  # the file system can't be written to, wherever it stands
+    unbindable: bool  # MS_UNBINDABLE
+    expiring: bool  # MNT_EXPIRE was asked for, and it has not been looked at since
+    # How and where it stands; entries_lock protects what links it to others.
+    flags: u32  # ST_ bits of the mount
+    id: u32  # as mountinfo numbers it; 0: it has not been mounted
+    root: Ptr["Entry"]  # its top, referenced while it stands; None: nothing can stand here
+    covered: Ptr["Entry"]  # where it stands, referenced; None: over nothing
+    next_over: Ptr["Tree"]  # the next that stands over the same file
+    next: Ptr["Tree"]  # the next of all that stand
+    copied: Ptr["Tree"]  # its copy, while trees are copied with what is below
+    namespace: u64  # the number of its mount namespace
+    users: Atomic[u32]  # entries, if it was made at run time
+    views: Atomic[u32]  # entries of views of it
+    writers: Atomic[u32]  # descriptions open for writing that were opened by it
+    budget: Ptr[Budget]  # what its files may take; None: what all may
+    source: Ptr["LongName"]  # what it was mounted from; None: its label
 
 
 PINNED = 1  # one reference more keeps the entry: nothing below it says what it says
 NEGATIVE = 2  # there is no such name, though the image has one
 COVERS = 4  # the image has the name in this directory
 DEAD = 8  # the name is gone: removed, or another file was renamed to it
-MOUNT = 16  # a tree stands here
-LINKABLE = 32  # made without a name, it may get one
+LINKABLE = 16  # made without a name, it may get one
 INLINE_NAME = 40
 
 
@@ -89,7 +108,8 @@ class LongName:
 class Entry:
     """One name. entries_lock protects what places it: links, parent, flags, name, children.
 
-    A file with a node is described by the node; of mode, user and group only the type bits of mode count then.
+    A file with a node is described by the node; of mode, user and group only the type bits of mode count then. What a
+    view shows (view.py) has no place of its own: only what says what it is counts, the rest is `below`'s.
     """
 
     references: Atomic[u32]
@@ -108,6 +128,8 @@ class Entry:
     last_cookie: u64
     order: TreeNode  # among the parent's children
     cookie: u64  # the position at which getdents64 gives it
+    over: Ptr[Tree]  # the first of the trees that stand here; entries_lock
+    below: Ptr["Entry"]  # what a view shows, referenced; None: the file is of this tree
     length: u32  # of the name, bytes
     name: Array[u8, INLINE_NAME]
     long: Ptr[LongName]
@@ -146,6 +168,10 @@ class Entry:
         """The mode, type included."""
         return self.mode if self.node is None else self.node.mode
 
+    def real(self) -> "Entry":
+        """Itself, or what it shows."""
+        return self if self.below is None else self.below
+
     def hold(self) -> None:
         """One reference more. The caller has one, or holds entries_lock."""
         self.references.add(1)
@@ -179,9 +205,10 @@ UnusedList = List(Entry, "unused")
 known_names = static(NameTable)  # the entries that can be found; entries_lock
 unused_entries = static(UnusedList)  # the one that was used last is at the end
 unused_count = static(u64)
-MAXIMUM_MOUNTS = 32
-mounts = static(Array[Ptr[Entry], MAXIMUM_MOUNTS])  # where trees stand, for /proc/mounts; entries_lock
-mount_count = static(u64)
+trees = Cache(Tree)
+abandoned = static(u64)  # trees that are mounted no more and yet in use; changed by mount.py
+# Somebody who may have been the last in an abandoned tree has left it (set by mount.py).
+on_left = hook(Fn[[], None])
 root_entry = static(Entry, {"references": 1, "mode": S_IFDIR | 0o755})
 
 
@@ -234,16 +261,32 @@ def unhash(entry: Entry) -> None:
 
 @metal
 def free_entry(entry: Entry) -> Ptr[Entry]:
-    """Free an entry that nobody can find or refers to: its parent, whose reference is the caller's now."""
-    parent = entry.parent
-    if entry.tree.forget is not None:
-        entry.tree.forget(entry)
+    """Free an entry that nobody can find or refers to: its parent, or what it showed, whose reference is the caller's
+    now."""
+    above = entry.parent
+    tree: Tree = entry.tree
+    if tree.forget is not None:
+        tree.forget(entry)
+    if entry.below is not None:
+        above = entry.below
+        above.tree.views.sub(1)
     if entry.node is not None:
         entry.node.drop()
     if entry.long is not None:
         long_names.free(entry.long)
     entries.free(entry)
-    return parent
+    if tree.made and tree.users.sub(1) == 1:
+        free_tree(tree)
+    return above
+
+
+@metal(cold=True)
+def free_tree(tree: Tree) -> None:
+    """Free a tree that was made at run time and has no entries any more."""
+    drop_budget(tree.budget)
+    if tree.source is not None:
+        long_names.free(tree.source)
+    trees.free(tree)
 
 
 @metal
@@ -341,6 +384,8 @@ def new_entry(tree: Tree, name: Slice[u8]) -> Ptr[Entry]:
         return None
     entry.references.store(1)
     entry.tree = tree
+    if tree.made:
+        tree.users.add(1)
     return entry
 
 
@@ -396,16 +441,17 @@ def detach(entry: Entry) -> bool:
 @metal
 def own(entry: Entry) -> None:
     """What the image says of a file is no longer all: keep the entry. The caller has a reference."""
-    if entry.has(PINNED) or entry.parent is None or entry.tree.elsewhere is not None:
+    kept = entry.real()
+    if kept.has(PINNED) or kept.parent is None or kept.tree.elsewhere is not None:
         return
     with entries_lock:
-        if not entry.has(DEAD):
-            pin(entry)
+        if not kept.has(DEAD):
+            pin(kept)
 
 
 @metal
 def parent_of(entry: Entry) -> Entry:
-    """The directory above, with a reference; of the root, the root."""
+    """The directory above in the same tree, with a reference; of its top, itself. Not of what a view shows."""
     with entries_lock:
         above: Entry = entry if entry.parent is None else entry.parent
         above.hold()
@@ -413,66 +459,37 @@ def parent_of(entry: Entry) -> Entry:
 
 
 @metal
-def mount_at(parent: Entry, name: Slice[u8], tree: Tree, number: u64, node: Ptr[Node]) -> Ptr[Entry]:
-    """Let a tree stand under a name in a directory, over what the directory has there; its top is a directory, of
-    that number in its tree or with that node, whose reference is used up. The entry, or None: memory is out."""
-    global mount_count
-    child = new_entry(tree, name)
-    if child is None:
-        return None
-    child.number = number
-    child.node = node
-    child.mode = S_IFDIR | 0o555
-    if node is not None:
-        child.mode = node.mode
-    child.flags = MOUNT
-    if has_below(parent, name):
-        child.flags = MOUNT | COVERS
-    covered: Ptr[Entry] = None
-    with entries_lock:
-        hidden = find_entry(parent, name, hash_of(parent, name))
-        if hidden is not None:
-            take(hidden)
-            if detach(hidden):
-                covered = hidden
-        attach(parent, child)
-        if mount_count < MAXIMUM_MOUNTS:
-            mounts[mount_count] = child
-            mount_count += 1
-    if hidden is not None:
-        hidden.drop()
-    if covered is not None:
-        covered.drop()
-    return child
-
-
-@metal
-def has_below(parent: Entry, name: Slice[u8]) -> bool:
-    """Whether the image has a name in a directory; a directory of a tree without any has all that is asked for."""
-    if parent.node is None or parent.node.image is None:
-        return parent.node is None
-    _, error = parent.node.image.lookup(parent.node.inode, name)
-    return error == 0
-
-
-@metal
 def tell_both(entry: Entry, mask: u32) -> None:
     """Something happened to a file: who watches it, or the directory that it is in, hears of it."""
     if not watched():
         return
-    marked: u32 = mask | IN_ISDIR if entry.is_directory() else mask
-    if entry.parent is not None and not entry.has(DEAD | MOUNT):
-        above = parent_of(entry)
-        tell_in(above.node, marked, 0, entry.text())
+    told = entry.real()
+    marked: u32 = mask | IN_ISDIR if told.is_directory() else mask
+    if told.parent is not None and not told.has(DEAD):
+        above = parent_of(told)
+        tell_in(above.node, marked, 0, told.text())
         above.drop()
-    tell_of(entry.node, marked)
+    tell_of(told.node, marked)
+
+
+@metal(inline=False)
+def touch(entry: Entry) -> None:
+    """A file was read: noted as its mount says."""
+    node = entry.node
+    flags = entry.tree.flags
+    if node is not None and node.image is None and node.remote == 0 and (flags & ST_NOATIME) == 0:
+        node.accessed((flags & ST_STRICTATIME) != 0)
 
 
 @on_entry_release.set
 @metal
-def release_entry(entry: Ptr[Entry]) -> None:
+def release_entry(entry: Ptr[Entry], writable: bool) -> None:
     """A description gives back the entry it was opened by."""
+    if writable and not entry.tree.pathless and entry.kind() == S_IFREG:
+        entry.tree.writers.sub(1)
     entry.drop()
+    if abandoned != 0:
+        on_left()
 
 
 @metal

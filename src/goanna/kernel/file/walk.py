@@ -6,10 +6,12 @@ name. It costs one page for the path and, from the first link on, a second one.
 
 from goanna.kernel.arch import PAGE_SIZE, virtual
 from goanna.kernel.base.errno import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EXDEV
-from goanna.kernel.file.flags import LINKS_MAX, NAME_MAX, PATH_MAX
+from goanna.kernel.file.crossing import cross, same_place
+from goanna.kernel.file.flags import LINKS_MAX, NAME_MAX, PATH_MAX, ST_NOSYMFOLLOW
 from goanna.kernel.file.known_way import SLASH, component, is_dots, walk_known
 from goanna.kernel.file.permission import SEARCH, entry_permitted
-from goanna.kernel.file.tree import Entry, child_of, parent_of
+from goanna.kernel.file.tree import Entry, child_of, touch
+from goanna.kernel.file.view import above
 from goanna.kernel.identity.credentials import CAP_DAC_OVERRIDE, capable
 from goanna.kernel.memory import pages, user
 from goanna.metal import Array, Ptr, Slice, i64, metal, per_processor, struct, u8, u32, u64, unsafe
@@ -149,6 +151,7 @@ class Path:
                 return -ENOMEM
         target = self.page(1)
         result = link.tree.read_link(link, target[0 : PATH_MAX - 1])
+        touch(link)
         if result < 0:
             return result
         if result == 0:
@@ -181,7 +184,7 @@ class Path:
         while True:
             if self.absolute():
                 self.skip_slashes()
-            if at.tree.elsewhere is not None and self.ahead is None and self.resolve == 0:
+            if at.tree.elsewhere is not None and at.below is None and self.ahead is None and self.resolve == 0:
                 at = self.look_ahead(at)
             self.last_start = self.start
             name = self.component()
@@ -275,6 +278,7 @@ class Path:
                 at.hold()
                 self.missing_in = at
             return error
+        child = cross(child)
         if (self.resolve & RESOLVE_NO_XDEV) != 0 and child.tree is not at.tree:
             child.drop()
             return -EXDEV
@@ -286,28 +290,40 @@ class Path:
         return error
 
     def step_dots(self, at: Entry, root: Entry, up: bool) -> i64:
-        """Stay, or go to the directory above. 0 or -EXDEV."""
-        if not up or at is root:
-            if up and (self.resolve & RESOLVE_BENEATH) != 0:
-                return -EXDEV
+        """Stay, or go to the directory above and to what stands over it. 0 or an errno."""
+        if not up:
             at.hold()
             self.reached = at
             return 0
-        above = parent_of(at)
-        if above.tree.elsewhere is not None:
-            error = above.tree.elsewhere.make_sure(above)
-            if error < 0:
-                above.drop()
-                return error
-        if (self.resolve & RESOLVE_NO_XDEV) != 0 and above.tree is not at.tree:
-            above.drop()
-            return -EXDEV
-        self.reached = above
+        return self.step_up(at, root)
+
+    @metal(inline=False)
+    def step_up(self, at: Entry, root: Entry) -> i64:
+        """Go up. 0, -EXDEV, -ENOMEM, or what keeps a folder that is kept elsewhere from being looked at."""
+        if same_place(at, root):
+            if (self.resolve & RESOLVE_BENEATH) != 0:
+                return -EXDEV
+            at.hold()
+            self.reached = cross(at)
+            return 0
+        higher = above(at)
+        if higher is None:
+            return -ENOMEM
+        higher = cross(higher)
+        error: i64 = 0
+        if (self.resolve & RESOLVE_NO_XDEV) != 0 and higher.tree is not at.tree:
+            error = -EXDEV
+        elif higher.real().tree.elsewhere is not None:
+            error = higher.real().tree.elsewhere.make_sure(higher.real())
+        if error < 0:
+            higher.drop()
+            return error
+        self.reached = higher
         return 0
 
     def through(self, link: Entry, root: Entry) -> i64:
         """Follow a link. 0 or an errno."""
-        if (self.resolve & RESOLVE_NO_SYMLINKS) != 0:
+        if (self.resolve & RESOLVE_NO_SYMLINKS) != 0 or (link.tree.flags & ST_NOSYMFOLLOW) != 0:
             return -ELOOP
         self.links += 1
         if self.links > LINKS_MAX:

@@ -137,7 +137,7 @@ def size_of(description: Description) -> tuple[u64, i64]:
 @metal
 def describe_open(description: Description, attributes: Attributes) -> i64:
     """Operations.attributes: what the server says of the file by the fid that is open."""
-    return describe_by(description.entry, opened_of(description).fid, attributes)
+    return describe_by(description.entry.real(), opened_of(description).fid, attributes)
 
 
 @metal

@@ -4,8 +4,9 @@ from goanna.kernel.arch import PAGE_SIZE, virtual
 from goanna.kernel.base.errno import ENOMEM, ENOTDIR
 from goanna.kernel.file.attributes import Attributes
 from goanna.kernel.file.flags import S_IFDIR
+from goanna.kernel.file.mount import mount_at
 from goanna.kernel.file.node import Node
-from goanna.kernel.file.tree import Entry, mount_at
+from goanna.kernel.file.tree import Entry
 from goanna.kernel.memory import pages
 from goanna.kernel.share import requests
 from goanna.kernel.share.message import Qid

@@ -43,7 +43,7 @@ def map_description(description: Description) -> Ptr[PageSource]:
             source.has_page = has_page
             source.synchronise = synchronise
             source.leave = leave
-            source.entry = description.entry
+            source.entry = description.entry.real()
             source.entry.hold()
             opened.hold()
             shared.reader = opened

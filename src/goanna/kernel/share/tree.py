@@ -31,6 +31,8 @@ from goanna.kernel.file.flags import (
     S_IFLNK,
     S_IFMT,
     S_IFREG,
+    ST_RDONLY,
+    ST_RELATIME,
 )
 from goanna.kernel.file.memory_file import RLIMIT_FSIZE, on_size_limit
 from goanna.kernel.file.memory_tree import event_of, open_device
@@ -38,7 +40,6 @@ from goanna.kernel.file.named_pipe import open_named_pipe
 from goanna.kernel.file.node import Node
 from goanna.kernel.file.tree import (
     DEAD,
-    MOUNT,
     Entry,
     detach,
     entries_lock,
@@ -115,7 +116,7 @@ def look_by(share: Share, entry: Entry, fid: u32) -> i64:
 def find(parent: Entry, name: Slice[u8]) -> tuple[Ptr[Entry], i64]:
     """Elsewhere.find: an entry that is there is right if the server still says that it is that file."""
     known = known_below(parent, name)
-    if known is not None and known.has(MOUNT):
+    if known is not None and known.over is not None:
         return known, 0
     fid, error = walk_below(parent, name)
     found, missing = found_by(parent, name, known, fid, error)
@@ -495,3 +496,4 @@ def fill_tree(share: Share, device: u64, read_only: bool) -> None:
     tree.magic = MAGIC
     tree.device = device
     tree.read_only = read_only
+    tree.flags = ST_RELATIME | (ST_RDONLY if read_only else u32(0))

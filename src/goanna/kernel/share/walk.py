@@ -9,7 +9,6 @@ from goanna.kernel.base.errno import EIO, ENFILE, ENOENT, ENOMEM
 from goanna.kernel.file.flags import S_IFDIR
 from goanna.kernel.file.tree import (
     DEAD,
-    MOUNT,
     Entry,
     detach,
     entries_lock,
@@ -249,7 +248,7 @@ def names_ahead(parent: Entry, text: Slice[u8], most: u64) -> tuple[u64, u64]:
         end, following = next_name(text, start)
         if at is not None:
             at = find_entry(at, text[start:end], hash_of(at, text[start:end]))
-            if at is not None and at.has(MOUNT):
+            if at is not None and at.over is not None:
                 break
         count += 1
         last = end
@@ -266,7 +265,7 @@ def settle_folder(share: Share, parent: Entry, name: Slice[u8], qid: Qid) -> Ptr
         if known is not None:
             take(known)
     if known is not None:
-        if known.has(MOUNT):
+        if known.over is not None:
             known.drop()
             return None
         if known.is_directory() and known.node is not None and shared_of(known.node).path == qid.path:

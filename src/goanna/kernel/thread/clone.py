@@ -12,6 +12,7 @@ from goanna.kernel.thread.create import make_thread
 from goanna.kernel.thread.current import current, current_process
 from goanna.kernel.thread.fork import start_process
 from goanna.kernel.thread.inherit import (
+    CAP_SYS_ADMIN,
     CLONE_CHILD_SETTID,
     CLONE_CLEAR_SIGHAND,
     CLONE_DETACHED,
@@ -159,7 +160,9 @@ def clone(frame: Frame, arguments: CloneArguments, wanted: u32) -> i64:
         return -EINVAL
     if flags & CLONE_THREAD != 0 and flags & (CLONE_NEWUSER | CLONE_NEWPID) != 0:
         return -EINVAL
-    if flags & (NAMESPACES | CLONE_NEWTIME) != 0:
+    if flags & CLONE_NEWNS != 0 and current_process().credentials.effective & CAP_SYS_ADMIN == 0:
+        return -EPERM
+    if flags & ((NAMESPACES & ~CLONE_NEWNS) | CLONE_NEWTIME) != 0:
         return -EINVAL
     if flags & CLONE_INTO_CGROUP != 0:
         return -EBADF
