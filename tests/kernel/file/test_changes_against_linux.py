@@ -4,7 +4,6 @@ Linux's side is a tmpfs with a copy of the tree that here lies in the image, so 
 image is a difference. A second tmpfs is at /tmp on both sides.
 """
 
-import os
 import struct
 
 import pytest
@@ -13,9 +12,9 @@ from hypothesis import strategies as st
 
 from goanna.image.erofs import File, Folder, Link
 from goanna.kernel.arch import SYSCALL_NUMBERS
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a tree")]
+pytestmark = [needs_linux, needs_own_tree]
 
 AT_FDCWD = -100
 BUFFER, PATH, OTHER = REGION, REGION + 0x8000, REGION + 0xA000

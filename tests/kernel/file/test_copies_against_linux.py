@@ -1,6 +1,5 @@
 """Copies inside the kernel: sendfile, copy_file_range, splice, tee, between files, pipes and devices; as on Linux."""
 
-import os
 import struct
 
 import pytest
@@ -8,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.image.erofs import File, Folder
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a tree")]
+pytestmark = [needs_linux, needs_own_tree]
 
 AT_FDCWD, NONBLOCK, APPEND = -100, 0o4000, 0o2000
 BUFFER = REGION

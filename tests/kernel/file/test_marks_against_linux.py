@@ -1,6 +1,5 @@
 """What hangs on files: locks, extended attributes, seals of memory files, mappings; compared with Linux."""
 
-import os
 import struct
 
 import pytest
@@ -8,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from goanna.image.erofs import File, Folder, Link
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a tree")]
+pytestmark = [needs_linux, needs_own_tree]
 
 AT_FDCWD = -100
 BUFFER = REGION

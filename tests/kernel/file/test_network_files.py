@@ -1,19 +1,15 @@
 """/proc/net of a machine that has nothing but loopback: what Linux shows there."""
 
-import os
-import shutil
 import subprocess
 
-import pytest
-
 from tests.kernel.syscall.bench import Machine
-from tests.kernel.syscall.linux import needs_linux
+from tests.kernel.syscall.linux import needs_linux, needs_own_tree
 
 FILES = ["dev", "if_inet6", "igmp", "igmp6", "route"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="gives Linux a network of its own")
 @needs_linux
+@needs_own_tree
 def test_files_are_those_of_linux():
     up = "import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh14x', b'lo', 0x49))"
     script = f'python3 -c "{up}"; for name in {" ".join(FILES)}; do cat /proc/self/net/$name; echo END; done'

@@ -1,6 +1,5 @@
 """Paths: what open, stat, access, readlink, chdir, getcwd and getdents64 say of the same tree on Linux."""
 
-import os
 import struct
 
 import pytest
@@ -9,9 +8,9 @@ from hypothesis import strategies as st
 
 from goanna.image.erofs import File, Folder, Link
 from tests.kernel.syscall.bench import default_tree
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a tree")]
+pytestmark = [needs_linux, needs_own_tree]
 
 AT_FDCWD = -100
 PATH, BUFFER = REGION + 0x4000, REGION

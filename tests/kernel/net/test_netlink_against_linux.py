@@ -1,15 +1,14 @@
 """What netlink tells of a machine that has nothing but loopback is what Linux tells there."""
 
-import os
 import struct
 
 import pytest
 
 from goanna.image.erofs import Folder
 from goanna.kernel.arch import SYSCALL_NUMBERS
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="gives Linux a network of its own, as root")]
+pytestmark = [needs_linux, needs_own_tree]
 
 NETLINK, RAW, NONBLOCK, ROUTE = 16, 3, 0o4000, 0
 DUMP, ACK, REQUEST = 0x300, 4, 1

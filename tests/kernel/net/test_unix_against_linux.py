@@ -27,9 +27,9 @@ from tests.kernel.net.calls import (
     WAITALL,
     put_message,
 )
-from tests.kernel.syscall.linux import Both, needs_linux
+from tests.kernel.syscall.linux import Both, needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="gives Linux a tree of its own, as root")]
+pytestmark = [needs_linux, needs_own_tree]
 
 SEQUENCED = 5
 CMSG_CLOEXEC = 0x40000000

@@ -19,13 +19,12 @@ from goanna.kernel.arch import SYSCALL_NUMBERS
 from tests.kernel.file import test_changes_against_linux as changes
 from tests.kernel.share.machine import Machine
 from tests.kernel.share.server import Server
-from tests.kernel.syscall.linux import Both, needs_linux, unpack
+from tests.kernel.syscall.linux import Both, needs_linux, needs_own_tree, unpack
 
 MEMORY = "/dev/shm"
 pytestmark = [
-    needs_linux,
-    pytest.mark.skipif(os.geteuid() != 0 or not os.path.isdir(MEMORY), reason="needs root, to mount a tree"),
-]
+    needs_linux, needs_own_tree, pytest.mark.skipif(not os.path.isdir(MEMORY), reason=f"needs {MEMORY}")
+]  # fmt: skip
 AT_FDCWD = -100
 
 

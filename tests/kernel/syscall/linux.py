@@ -29,6 +29,19 @@ needs_linux = pytest.mark.skipif(
     reason="compares with the answers of Linux 6.12 or later on x86-64",
 )
 
+
+
+def _may_unshare() -> bool:
+    """Whether this process is root, and not one in a container that leaves root few rights."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True).returncode == 0
+
+
+needs_own_tree = pytest.mark.skipif(
+    not _may_unshare(), reason="gives Linux a tree and a network of its own: takes root, and unshare(2) and mount(2)"
+)
+
 REGION = 0x1000_0000_0000  # user memory that both sides have
 SIZE = 64 << 10
 LIMIT = 64  # descriptors: the child's own link lies above
