@@ -46,8 +46,9 @@ def get(port: int, path: str, body: bytes | None = None) -> tuple[int, str]:
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {"GOANNA_ACCEL": "tcg"} | dict(os.environ)
     return subprocess.run(
-        [*GOANNA, "run", *words], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200
-    )
+        [*GOANNA, "run", *words],
+        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200,
+    )  # fmt: skip
 
 
 def test_every_example_has_its_line() -> None:

@@ -182,10 +182,11 @@ def test_an_attribute_too_large_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_new_attribute_is_a_new_state_of_a_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "tree").mkdir()
-    first = cached_tree(tmp_path / "tree", lambda path: True)
-    marked(tmp_path / "tree", "user.a", b"1")
-    assert cached_tree(tmp_path / "tree", lambda path: True) != first
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    first = cached_tree(folder, read_tree(folder, lambda path: True))
+    marked(folder, "user.a", b"1")
+    assert cached_tree(folder, read_tree(folder, lambda path: True)) != first
 
 
 def test_a_tree_is_made_once_for_each_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

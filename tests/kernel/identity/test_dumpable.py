@@ -3,20 +3,19 @@
 And what stands in /proc about a process belongs to whom it acts as, or to root if it is closed.
 """
 
-import os
 import struct
 
 import pytest
 
 from goanna.kernel.base.errno import EACCES
 from tests.kernel.syscall.bench import AT_FDCWD, Machine, default_tree
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
 SET_DEATH_SIGNAL, GET_DEATH_SIGNAL, GET_DUMPABLE, SET_DUMPABLE = 1, 2, 3, 4
 
 
 @needs_linux
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give it up")
+@needs_own_tree
 @pytest.mark.parametrize("change", [
     ("setresuid", -1, -1, -1), ("setresuid", 0, 0, 0), ("setresuid", 5, -1, -1), ("setresuid", -1, -1, 5),
     ("setresuid", -1, 5, -1), ("setuid", 5), ("setreuid", 5, -1), ("setreuid", -1, 5), ("setgid", 5),

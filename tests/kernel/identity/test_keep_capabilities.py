@@ -1,14 +1,13 @@
 """Who gives up being root keeps what is permitted if it asked for that (prctl PR_SET_KEEPCAPS), as on Linux."""
 
-import os
 import struct
 
 import pytest
 
 from tests.kernel.syscall.bench import default_tree
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give it up")]
+pytestmark = [needs_linux, needs_own_tree]
 
 SET, GET = 8, 7
 CAPGET_VERSION_3 = 0x20080522

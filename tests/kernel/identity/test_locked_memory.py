@@ -1,14 +1,13 @@
 """RLIMIT_MEMLOCK binds who has no CAP_IPC_LOCK, from the moment that it has none, as on Linux."""
 
-import os
 import struct
 
 import pytest
 
 from tests.kernel.syscall.bench import default_tree
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give it up")]
+pytestmark = [needs_linux, needs_own_tree]
 
 RLIMIT_MEMLOCK = 8
 LIMIT = 16 << 10

@@ -3,11 +3,8 @@
 import contextlib
 import ctypes
 import ipaddress
-import os
 import struct
 import threading
-
-import pytest
 
 from goanna.image.erofs import Folder
 from goanna.kernel.arch import SYSCALL_NUMBERS
@@ -25,9 +22,9 @@ from tests.kernel.net.calls import (
     TARGET,
     put_message,
 )
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
-needs_network = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="gives Linux a network of its own, as root")]
+needs_network = [needs_linux, needs_own_tree]
 
 INET, INET6 = 2, 10
 FIRST_EPHEMERAL = 32768

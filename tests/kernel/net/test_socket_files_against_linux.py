@@ -1,6 +1,5 @@
 """/proc/net/tcp, tcp6, udp and udp6 list the sockets that Linux lists after the same calls, each with what it says."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,9 @@ from goanna.image.erofs import Folder
 from tests.kernel.net.both import INET, INET6, BothNetworks, name4, name6, perform
 from tests.kernel.net.calls import DATAGRAM, NONBLOCK, STREAM
 from tests.kernel.net.test_internet_against_linux import LOCAL4, LOCAL6, joined
-from tests.kernel.syscall.linux import needs_linux
+from tests.kernel.syscall.linux import needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="gives Linux a network of its own, as root")]
+pytestmark = [needs_linux, needs_own_tree]
 
 FILES = ["tcp", "tcp6", "udp", "udp6"]
 EPHEMERAL = 32768

@@ -1,6 +1,5 @@
 """/proc/net/unix lists the sockets that Linux lists after the same calls, each with what it says."""
 
-import os
 import struct
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import pytest
 
 from goanna.image.erofs import Folder
 from tests.kernel.net.calls import DATAGRAM, NONBLOCK, STREAM
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="gives Linux a network of its own, as root")]
+pytestmark = [needs_linux, needs_own_tree]
 
 UNIX, PACKETS = 1, 5
 
