@@ -1,7 +1,7 @@
 # One word a task. `make demo` and `make test` start from a bare Debian or Ubuntu machine; see README.md.
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap bootstrap-tests bootstrap-bench demo loop test lint unit boot boot-all fuzz fuzz-metal bench fidelity fidelity-quick clean
+.PHONY: help bootstrap bootstrap-tests bootstrap-bench demo loop test lint unit boot boot-all rules fuzz fuzz-metal bench fidelity fidelity-quick clean
 
 # The tools that bootstrap put into .venv come first; a Go of the user's own is found if the wheel isn't there.
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/local/go/bin
@@ -39,6 +39,9 @@ boot: bootstrap-tests ## guest programs, here and in the image, with the newest 
 
 boot-all: bootstrap-tests ## every guest program with both Go versions, on q35 as well as microvm
 	GOANNA_BOOT_ALL=1 pytest -q -n $(WORKERS) --dist worksteal tests/boot
+
+rules: bootstrap-tests ## the scripts of the network's rules on Linux's stack too, those that take minutes there among them
+	GOANNA_RULES=all pytest -q -n 8 -k linux tests/kernel/net
 
 fuzz: bootstrap ## random system calls, FUZZ_SEEDS seeds (default 200)
 	python -m tests.boot.fuzz --seeds $(FUZZ_SEEDS)

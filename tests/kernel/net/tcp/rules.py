@@ -1,11 +1,17 @@
-"""What the tests of TCP's rules share: a host with one connection, whose peer is written in Python."""
+"""What the scripts of TCP's rules share: a host with one connection, whose peer is written in Python.
+
+A script that takes the fixture `stack` is played on our stack and on Linux's (conftest.py).
+"""
 
 import struct
 
-from goanna.kernel.net.tcp import calls
+from goanna.kernel.net.tcp import calls, connection, listener, time_wait
 from goanna.metal import i64, jit, metal, u32, u64
+from tests.kernel.net import host as hosts
+from tests.kernel.net.host import ether, ip4, ones
 from tests.kernel.net.tcp import host as tcp
 from tests.kernel.net.tcp.host import ACK, PSH, SYN, TCP_ROOTS, State, TcpHost, tcp_hooks
+from tests.kernel.net.tcp.linux import Linux
 
 SECOND = 1_000_000_000
 
@@ -42,23 +48,90 @@ def stamp(value, echo):
     return b"\1\1\x08\x0a" + struct.pack(">II", value % 2**32, echo % 2**32)
 
 
-class Open(TcpHost):
-    """A host with one connection, number 0; `at` and `mine` are the next sequence numbers of the peer and of ours."""
+class Ours(TcpHost):
+    """A host with our stack, ready for its peer."""
 
-    def __init__(self, options=MSS + b"\1\1\4\2", window=65535, active=False, **more):
+    ours = True
+
+    def __init__(self, **more):
         super().__init__(unit, **more)
         self.add("10.0.0.1/24")
         self.let(5)
         self.greet()
+
+    def listen(self, port=80, backlog=16, index=0):
+        assert self.call(tcp.listen, index, "0.0.0.0", port, backlog) == 0
+
+    def accept(self, number=0, index=0):
+        return self.unit.call(tcp.accept, index, number)
+
+    def open_to(self, number, port):
+        assert self.call(tcp.open_to, number, self.peer, port, self.now) == 0
+
+    def shut(self, number):
+        self.unit.call(tcp.shut, number, self.now)
+
+    def close(self, number, abort=False):
+        self.unit.call(tcp.close, number, abort, self.now)
+
+    def close_listener(self, index=0):
+        self.unit.call(tcp.close_listener, index, self.now)
+
+    def check(self, number=0):
+        """Whether the counts of a connection agree."""
+        self.unit.call(tcp.check, number)
+
+    def set(self, which, value):
+        assert self.unit.call(option, 0, which, value, self.now) == 0
+
+    def error(self, number):
+        """The errno with which it ended, 0 if there is none."""
+        return self.connection(number).error
+
+    def segment_size(self, number):
+        return self.connection(number).mss
+
+    def round_trip(self, number):
+        """The smoothed round trip, in ns."""
+        return self.connection(number).srtt
+
+    def time_waits(self):
+        return self.unit.call(time_wait.time_wait_count)
+
+    def half_opens(self):
+        return self.unit.call(listener.half_opens.in_use)
+
+    def gone(self):
+        """Whether no connection is left, but perhaps in TIME-WAIT."""
+        return self.unit.call(connection.connections.in_use) == 0
+
+    def icmp(self, kind, code, rest, quoted):
+        """The peer sends an ICMP message that quotes a packet."""
+        data = struct.pack(">BBHI", kind, code, 0, rest) + quoted
+        data = data[:2] + struct.pack(">H", ones(data)) + data[4:]
+        self.put(ether(self.mac, 0x020000000002, 0x800, ip4(self.peer, self.me, 1, data)))
+
+
+class Theirs(Linux):
+    """The same with Linux's stack."""
+
+    ours = False
+
+
+class Script:
+    """One connection, number 0; `at` and `mine` are the next sequence numbers of the peer and of the host."""
+
+    def __init__(self, options=MSS + b"\1\1\4\2", window=65535, active=False, **more):
+        super().__init__(**more)
         self.stamps, self.echo, self.window = b"\x08\x0a" in options, 0, window
         if active:
-            assert self.call(tcp.open_to, 0, self.peer, PEER, self.now) == 0
+            self.open_to(0, PEER)
             syn = self.one()
             self.port, self.at, self.mine = syn["source"], 5001, syn["sequence"] + 1
             self.segment(PEER, self.port, 5000, self.mine, SYN | ACK, options=options, window=window)
             assert self.one()["flags"] == ACK
         else:
-            assert self.call(tcp.listen, 0, "0.0.0.0", 80, 16) == 0
+            self.listen()
             self.port = 80
             self.segment(PEER, 80, 5000, 0, SYN, options=options, window=window)
             answer = self.one()
@@ -67,9 +140,8 @@ class Open(TcpHost):
             self.at, self.mine = 5001, answer["sequence"] + 1
             self.now += 20_000_000  # a round trip
             self.say(ACK)
-            assert self.unit.call(tcp.accept, 0, 0)
-        self.c = self.connection(0)
-        assert self.c.state == State.ESTABLISHED.value
+            assert self.accept()
+        assert self.state(0) == State.ESTABLISHED.value
         self.none()
 
     def say(self, flags=ACK, text=b"", at=None, ack=None, sack=(), value=1001, **more):
@@ -90,8 +162,17 @@ class Open(TcpHost):
         """(offset, length) of what the host sends."""
         return [((each["sequence"] - self.mine) % 2**32, len(each["text"])) for each in self.got()]
 
-    def set(self, which, value):
-        assert self.unit.call(option, 0, which, value, self.now) == 0
+
+class Open(Script, Ours):
+    """A script on our stack; `c` is its connection."""
+
+    def __init__(self, *arguments, **more):
+        super().__init__(*arguments, **more)
+        self.c = self.connection(0)
+
+
+class OpenOnLinux(Script, Theirs):
+    """A script on Linux's."""
 
 
 def talk(host):
@@ -104,3 +185,6 @@ def talk(host):
     host.mine += 1
     host.say()
     host.none()
+
+
+__all__ = ["MSS", "PEER", "SECOND", "Open", "OpenOnLinux", "Ours", "Theirs", "hosts", "stamp", "talk", "unit"]

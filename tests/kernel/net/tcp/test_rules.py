@@ -13,15 +13,15 @@ from tests.kernel.net.tcp.rules import MSS, PEER, SECOND, Open, talk, unit
 
 
 @pytest.mark.parametrize("offset", [70000, -1, 2**31 - 1])
-def test_rfc_9293_3_10_7_4_a_segment_outside_the_window_is_answered(offset):
-    host = Open()
+def test_rfc_9293_3_10_7_4_a_segment_outside_the_window_is_answered(stack, offset):
+    host = stack()
     host.say(ACK, b"x", at=offset)
     answer = host.one()
     assert answer["acknowledgment"] == host.at and host.read(0) == b""
 
 
-def test_rfc_9293_3_10_7_4_text_is_cut_to_the_window():
-    host = Open()
+def test_rfc_9293_3_10_7_4_text_is_cut_to_the_window(stack):
+    host = stack()
     host.say(ACK, b"ab", at=0)
     host.at += 2
     host.got()
@@ -30,15 +30,16 @@ def test_rfc_9293_3_10_7_4_text_is_cut_to_the_window():
     assert host.read(0) == b"abcd"
 
 
-def test_a_segment_without_ack_is_dropped():
-    host = Open()
+def test_a_segment_without_ack_is_dropped(stack):
+    host = stack()
     host.say(0, b"x")
     host.none()
     assert host.read(0) == b""
 
 
-def test_urgent_text_is_text():
-    host = Open()
+@pytest.mark.differs("the urgent byte leaves the stream unless SO_OOBINLINE; who follows RFC 6093 6 sends none")
+def test_urgent_text_is_text(stack):
+    host = stack()
     host.say(ACK | 32, b"x")
     host.at += 1
     assert host.read(0) == b"x"
@@ -61,8 +62,8 @@ def test_rfc_9293_3_10_7_3_both_open_at_once():
 # RFC 5961: forgeries
 
 
-def test_rfc_5961_3_2_only_an_exact_reset_resets():
-    host = Open()
+def test_rfc_5961_3_2_only_an_exact_reset_resets(stack):
+    host = stack()
     host.say(RST, at=1)
     challenge = host.one()
     assert (challenge["flags"], challenge["acknowledgment"]) == (ACK, host.at)
@@ -70,19 +71,19 @@ def test_rfc_5961_3_2_only_an_exact_reset_resets():
     host.none()
     assert host.state(0) == State.ESTABLISHED.value
     host.say(RST)
-    assert (host.state(0), host.c.error) == (State.CLOSED.value, errno.ECONNRESET)
+    assert (host.state(0), host.error(0)) == (State.CLOSED.value, errno.ECONNRESET)
 
 
 @pytest.mark.parametrize("at", [0, 1, -1, 60000])
-def test_rfc_5961_4_2_a_syn_is_challenged(at):
-    host = Open()
+def test_rfc_5961_4_2_a_syn_is_challenged(stack, at):
+    host = stack()
     host.say(SYN, at=at)
     answer = host.one()
     assert (answer["flags"], answer["acknowledgment"]) == (ACK, host.at) and host.state(0) == State.ESTABLISHED.value
 
 
-def test_rfc_5961_7_challenges_are_limited():
-    host = Open()
+def test_rfc_5961_7_challenges_are_limited(stack):
+    host = stack()
     for _ in range(100):
         host.say(SYN)
     assert len(host.got()) == 1
@@ -91,14 +92,21 @@ def test_rfc_5961_7_challenges_are_limited():
     assert len(host.got()) == 1
 
 
-def test_rfc_5961_5_2_acknowledgments_of_what_was_not_sent():
-    host = Open()
+def test_rfc_5961_5_2_acknowledgments_of_what_was_not_sent(stack):
+    host = stack()
     host.say(ACK, b"forged", ack=1)
     assert host.one()["acknowledgment"] == host.at and host.read(0) == b""
     host.let(1)
     host.say(ACK, b"forged", ack=-70000)
     assert host.one()["acknowledgment"] == host.at and host.read(0) == b""
     host.let(1)
+    host.let(1)
+    host.say(ACK, b"forged", ack=-10)  # of before the connection
+    assert host.one()["acknowledgment"] == host.at and host.read(0) == b""
+    host.write(0, b"x" * 20)
+    host.got()
+    host.mine += 20
+    host.say()
     host.say(ACK, b"late", ack=-10)  # an old one, within the largest window: its text counts
     assert host.read(0) == b"late"
 
@@ -106,8 +114,9 @@ def test_rfc_5961_5_2_acknowledgments_of_what_was_not_sent():
 # Windows
 
 
-def test_rfc_9293_3_8_6_1_a_closed_window_is_probed():
-    host = Open()
+@pytest.mark.slow(30)
+def test_rfc_9293_3_8_6_1_a_closed_window_is_probed(stack):
+    host = stack()
     host.say(window=0)
     host.write(0, b"x" * 100)
     host.none()
@@ -128,8 +137,9 @@ def test_rfc_9293_3_8_6_1_a_closed_window_is_probed():
     assert host.texts() == [(50, 50)]
 
 
-def test_rfc_9293_3_8_6_1_a_window_stays_closed_for_ever_while_it_is_answered():
-    host = Open()
+@pytest.mark.slow(4840)
+def test_rfc_9293_3_8_6_1_a_window_stays_closed_for_ever_while_it_is_answered(stack):
+    host = stack()
     host.say(window=0)
     host.write(0, b"x" * 100)
     for _ in range(40):
@@ -138,8 +148,8 @@ def test_rfc_9293_3_8_6_1_a_window_stays_closed_for_ever_while_it_is_answered():
     assert host.state(0) == State.ESTABLISHED.value
 
 
-def test_rfc_9293_3_8_6_2_2_no_silly_windows_are_offered():
-    host = Open(options=MSS)
+def test_rfc_9293_3_8_6_2_2_no_silly_windows_are_offered(stack):
+    host = stack(options=MSS)
     edge = None
     for _ in range(70):
         host.hear(b"x" * 1000)
@@ -158,25 +168,29 @@ def test_rfc_9293_3_8_6_2_2_no_silly_windows_are_offered():
     assert host.one()["window"] >= 2920
 
 
-def test_rfc_7323_2_3_scaled_windows():
-    host = Open(options=MSS + b"\1\3\3\7", window=20)  # the SYN's own window is not scaled
+def test_rfc_7323_2_3_scaled_windows(stack):
+    host = stack(options=MSS + b"\1\3\3\7", window=20)  # the SYN's own window is not scaled
     host.window = 2
-    host.say()
+    host.hear(b"sma")  # Linux takes a smaller window from a newer segment than the last that said one
+    host.hear(b"ller")
+    host.got()
     host.write(0, b"x" * 1000)
-    assert host.texts() == [(0, 256)] or host.c.send_window == 256
+    host.none()  # not worth a segment yet
+    host.let(0.6)
+    assert host.texts()[0] == (0, 256)
 
 
 # Sending
 
 
-def test_rfc_6928_the_first_window_is_ten_segments():
-    host = Open()
+def test_rfc_6928_the_first_window_is_ten_segments(stack):
+    host = stack()
     host.write(0, b"x" * 40000)
     assert [length for _, length in host.texts()] == [1460] * 10
 
 
-def test_rfc_5681_3_1_slow_start_doubles():
-    host = Open()
+def test_rfc_5681_3_1_slow_start_doubles(stack):
+    host = stack()
     host.write(0, b"x" * 60000)
     host.got()
     for sent in range(5):
@@ -184,8 +198,8 @@ def test_rfc_5681_3_1_slow_start_doubles():
     assert sum(length for _, length in host.texts()) == 2 * 14600
 
 
-def test_rfc_9293_3_7_4_nagle():
-    host = Open()
+def test_rfc_9293_3_7_4_nagle(stack):
+    host = stack()
     host.write(0, b"a")
     host.write(0, b"b")
     host.write(0, b"c")
@@ -198,8 +212,8 @@ def test_rfc_9293_3_7_4_nagle():
     assert host.texts() == [(3, 1), (4, 1)]
 
 
-def test_a_cork_holds_small_segments_but_not_for_long():
-    host = Open()
+def test_a_cork_holds_small_segments_but_not_for_long(stack):
+    host = stack()
     host.set(3, 1)
     host.write(0, b"x" * 1500)
     assert host.texts() == [(0, 1460)]
@@ -209,22 +223,22 @@ def test_a_cork_holds_small_segments_but_not_for_long():
     assert host.texts()[0] == (1460, 40)
 
 
-def test_rfc_9293_3_7_1_the_segment_size_that_the_peer_says():
-    host = Open(options=b"\2\4\x02\x00")
+def test_rfc_9293_3_7_1_the_segment_size_that_the_peer_says(stack):
+    host = stack(options=b"\2\4\x02\x00")
     host.write(0, b"x" * 2000)
     assert [length for _, length in host.texts()] == [512, 512, 512, 464]
 
 
-def test_rfc_9293_3_7_1_the_default_segment_size():
-    host = Open(options=b"")
+def test_rfc_9293_3_7_1_the_default_segment_size(stack):
+    host = stack(options=b"")
     host.write(0, b"x" * 1000)
     assert [length for _, length in host.texts()] == [536, 464]
 
 
-def test_tiny_segment_sizes_are_not_believed():
-    host = Open(options=b"\2\4\x00\x01")
+def test_tiny_segment_sizes_are_not_believed(stack):
+    host = stack(options=b"\2\4\x00\x01")
     host.write(0, b"x" * 128)
-    assert [length for _, length in host.texts()] == [64, 64]
+    assert [length for _, length in host.texts()] == [48, 48, 32]
 
 
 def test_a_connection_may_send_for_ever():
@@ -245,29 +259,31 @@ def test_a_connection_may_send_for_ever():
 # Acknowledging
 
 
-def test_rfc_9293_3_8_6_3_acknowledgments_are_delayed():
-    host = Open()
+def test_rfc_9293_3_8_6_3_acknowledgments_are_delayed(stack):
+    host = stack()
     talk(host)
     host.hear(b"x" * 1460)
     host.none()
-    host.let(0.039)
+    host.let(0.03)
     host.none()
-    host.let(0.002)
+    host.let(0.02)
     assert host.one()["acknowledgment"] == host.at
 
 
-def test_rfc_5681_4_2_every_second_full_segment_is_acknowledged():
-    host = Open()
+def test_rfc_5681_4_2_every_second_full_segment_is_acknowledged(stack):
+    host = stack()
     talk(host)
     for _ in range(4):
         host.hear(b"x" * 1460)
         host.none()
+        host.read(0)
         host.hear(b"x" * 1460)
         assert host.one()["acknowledgment"] == host.at
+        host.read(0)
 
 
-def test_rfc_5681_4_2_what_is_out_of_order_is_acknowledged_at_once():
-    host = Open()
+def test_rfc_5681_4_2_what_is_out_of_order_is_acknowledged_at_once(stack):
+    host = stack()
     talk(host)
     host.say(ACK, b"b" * 100, at=100)
     answer = host.one()
@@ -277,20 +293,21 @@ def test_rfc_5681_4_2_what_is_out_of_order_is_acknowledged_at_once():
     assert host.read(0) == b"a" * 100 + b"b" * 100
 
 
-def test_rfc_2018_4_the_latest_block_comes_first():
-    host = Open()
+def test_rfc_2018_4_the_latest_block_comes_first(stack):
+    host = stack()
     talk(host)
     base = host.at
     for at in (100, 300, 500, 700):
         host.say(ACK, b"x" * 50, at=at)
         last = host.one()["sack"]
-    assert last == [(base + at, base + at + 50) for at in (700, 500, 300)]
+    assert last == [(base + at, base + at + 50) for at in (700, 500, 300, 100)]
     host.say(ACK, b"x" * 50, at=150)
-    assert host.one()["sack"] == [(base + at, base + to) for at, to in ((100, 200), (700, 750), (500, 550))]
+    blocks = [(base + at, base + to) for at, to in ((100, 200), (700, 750), (500, 550), (300, 350))]
+    assert host.one()["sack"] == blocks
 
 
-def test_rfc_2883_4_duplicates_are_reported():
-    host = Open()
+def test_rfc_2883_4_duplicates_are_reported(stack):
+    host = stack()
     talk(host)
     base = host.at
     host.hear(b"x" * 100)

@@ -29,7 +29,7 @@ from goanna.metal import likely, metal, u32, u64, unlikely
 __all__ = ["TIME_WAIT_LENGTH", "negotiate", "segment_arrives", "set_mss"]
 
 TIME_WAIT_LENGTH = 60 * SECOND  # as Linux; RFC 9293 3.4.2 says twice an MSL of two minutes
-LEAST_MSS = 64  # what peers say below that would make headers of everything (CVE-2019-11479)
+LEAST_MSS = 48  # what peers say below that would make headers of everything (CVE-2019-11479); as Linux
 CHALLENGE_INTERVAL = 500 * MILLISECOND  # between answers to segments that we did not want (RFC 5961 7)
 STAMP_LIFETIME = 24 * 24 * 3600 * SECOND  # RFC 7323 5.5
 
@@ -164,13 +164,13 @@ def synchronized(c: Connection, packet: Packet, segment: tcp.Segment, now: u64) 
         c.window_sequence = less(segment.sequence, 1)
         if c.fin_wanted:
             c.state = State.FIN_WAIT_1
-    # RFC 5961 5: what it acknowledges must have been sent, and not long ago.
+    # RFC 5961 5: what it acknowledges must have been sent, and not long ago; nor is it from before the connection.
     if unlikely(before(c.send_next, segment.acknowledgment)):
         challenge(c, now)
         drop(packet)
         return
     if unlikely(before(segment.acknowledgment, c.send_una)):
-        if less(c.send_una, segment.acknowledgment) > max(c.largest_window, u32(65535)):
+        if u64(less(c.send_una, segment.acknowledgment)) > min(u64(c.largest_window), c.delivered):
             challenge(c, now)
             drop(packet)
             return

@@ -99,7 +99,9 @@ def pseudo_sum(c: Connection, length: u32) -> u64:
 
 @metal
 def gather_blocks(c: Connection, edges: Array[tcp.Block, 4]) -> u64:
-    """The SACK blocks to report: a duplicate first (RFC 2883), then what came last (RFC 2018 4). At most 3."""
+    """The SACK blocks to report: a duplicate first (RFC 2883), then what came last (RFC 2018 4). At most 4, or 3 beside
+    timestamps (RFC 2018 3)."""
+    most: u64 = 3 if c.stamps else 4
     count: u64 = 0
     if c.duplicate.left != c.duplicate.right:
         edges[0].left = c.duplicate.left
@@ -107,7 +109,7 @@ def gather_blocks(c: Connection, edges: Array[tcp.Block, 4]) -> u64:
         c.duplicate.left = c.duplicate.right
         count = 1
     latest: u64 = NEVER
-    while count < 3:
+    while count < most:
         best: u64 = 0
         run = c.runs.head()
         while run is not None:
