@@ -167,21 +167,23 @@ class Linux:
 
     def accept(self, number=0, index=0):
         try:
-            self.sockets[number], _ = self.listeners[index].accept()
+            made, _ = self.listeners[index].accept()
         except BlockingIOError:
             return False
-        self.prepare(self.sockets[number])
+        self.prepare(number, made)
         return True
 
-    def prepare(self, made):
+    def prepare(self, number, made):
+        if number in self.sockets:
+            self.sockets[number].close()
+        self.sockets[number] = made
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20)  # room for what scripts write at once
 
     def open_to(self, number, port):
         with self.inside():
             made = socket.socket()
-        self.prepare(made)
-        self.sockets[number] = made
+        self.prepare(number, made)
         assert made.connect_ex((self.peer, port)) == errno.EINPROGRESS
 
     def write(self, number, data):
