@@ -9,6 +9,7 @@ from goanna.kernel.net import (
     ip_input,
     keyed_hash,
     loopback,
+    membership,
     neighbour,
     network,
     packet,
@@ -199,13 +200,17 @@ def take_error(index: u64) -> u32:
 def timers(now: u64) -> None:
     claim.claim_timer(device, now)
     neighbour.neighbour_timer(now)
+    membership.membership_timer(now)
     ip_input.reassembly_timer(now)
     ip_input.receive_looped(now, 1000)
 
 
 @metal
 def deadline() -> u64:
-    return min(claim.claim_deadline(device), neighbour.neighbour_deadline(), reassembly.reassembly_deadline())
+    return min(
+        claim.claim_deadline(device), neighbour.neighbour_deadline(), reassembly.reassembly_deadline(),
+        membership.membership_deadline(),
+    )  # fmt: skip
 
 
 @metal

@@ -228,7 +228,8 @@ def test_rfc_4862_5_4_duplicate_detection():
     host = Host(unit, ME)
     host.add(A6 + "/64", probe=True)
     host.pass_time(1.01)
-    frame = host.frame()
+    report, frame = host.frames()
+    assert report[38:54] == raw("ff02::16") and report[62] == 143  # 5.4.2: it joins the solicited-node group before
     assert frame == solicitation("::", A6, mac=ME, option=False)
     host.put(solicitation(B6, A6))
     assert host.frames() == []  # 5.4.3: a tentative address answers nobody

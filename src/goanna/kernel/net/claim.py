@@ -8,6 +8,7 @@ from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.interface import Interface, Kind, Local, Standing, interfaces, interfaces_lock
 from goanna.kernel.net.link import group_mac
+from goanna.kernel.net.membership import report_address
 from goanna.kernel.net.network import SECOND, changed, look_by
 from goanna.kernel.net.solicitation import send_arp, send_discovery, solicited_node
 from goanna.kernel.net.wire import arp, discovery, ethernet
@@ -64,7 +65,7 @@ def step(interface: Interface, local: Local, now: u64) -> None:
     """One probe, the end of probing, or one announcement."""
     four = local.address.is4()
     if local.probes != 0:
-        send_probe(interface, local.address)
+        send_probe(interface, local.address, now)
         local.probes -= 1
         if not four:
             local.next = now + SOLICITATION_WAIT
@@ -81,7 +82,7 @@ def step(interface: Interface, local: Local, now: u64) -> None:
 
 
 @metal
-def send_probe(interface: Interface, address: Address) -> None:
+def send_probe(interface: Interface, address: Address, now: u64) -> None:
     """Ask whether anybody has an address that we would like to have."""
     if address.is4():
         send_arp(interface, arp.REQUEST, 0, address.four(), 0, ethernet.BROADCAST)
@@ -89,6 +90,7 @@ def send_probe(interface: Interface, address: Address) -> None:
     nobody = Address()
     group = Address()
     solicited_node(address, group)
+    report_address(interface, address, now)
     send_discovery(interface, discovery.SOLICITATION, 0, address, nobody, group, group_mac(group))
 
 

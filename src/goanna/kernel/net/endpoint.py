@@ -70,6 +70,7 @@ class Endpoint:
     group_hops: u8  # the same for multicast
     traffic: u8
     discover: Discover
+    quiet: bool  # what is sent to a group is not for this machine itself
     blocked: Array[u32, 8]  # a raw socket's: bit n: messages of ICMP type n are not wanted
     summed: bool  # a raw socket's: what comes has a checksum, which must be right
     # Called when there is something to read, or an error. With the bucket's lock: it wakes who waits, and no more.
@@ -235,6 +236,7 @@ def prepare(endpoint: Endpoint, path: Path, target: Address, way: Way) -> None:
     path.protocol = UDP if endpoint.space == 0 else endpoint.protocol
     path.traffic = way.traffic if way.has_traffic else endpoint.traffic
     path.discover = endpoint.discover
+    path.quiet = endpoint.quiet
     path.hops = hops_to(endpoint, target, way)
 
 

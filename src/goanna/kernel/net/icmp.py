@@ -24,6 +24,7 @@ from goanna.kernel.net.arrival import (
 from goanna.kernel.net.checksum import finish, joined, pseudo_header
 from goanna.kernel.net.icmp_error import ICMP4, ICMP6, send_message
 from goanna.kernel.net.interface import Target
+from goanna.kernel.net.membership import receive_mld
 from goanna.kernel.net.neighbour_input import receive_discovery, receive_router
 from goanna.kernel.net.network import counters
 from goanna.kernel.net.packet import CHECKSUM_GOOD, Packet, drop, views
@@ -107,6 +108,9 @@ def receive6(arrival: Arrival, packet: Packet, message: icmp.Message) -> None:
         case discovery.ROUTER_ADVERTISEMENT:
             if packet.pullable(packet.total):
                 receive_router(arrival.interface, arrival.source, arrival.hops, packet.bytes(), arrival.now)
+        case icmp.MLD_QUERY | icmp.MLD_REPORT:
+            if arrival.hops == 1 and arrival.source.link_local():
+                receive_mld(arrival.interface, packet, arrival.now)
         case discovery.SOLICITATION | discovery.ADVERTISEMENT:
             if packet.pullable(packet.total):
                 receive_discovery(

@@ -31,9 +31,9 @@ from goanna.metal import (
 )
 
 __all__ = [
-    "CHECKSUM", "FRAME", "MOST_INTERFACES", "Interface", "Kind", "Local", "Standing", "Target", "add_interface",
-    "flushes", "interface_by_index", "interface_by_name", "interfaces", "interfaces_lock", "local_interface",
-    "on_frame", "remove_interface", "sending_taps", "taps_open", "target_of",
+    "CHECKSUM", "FRAME", "MOST_INTERFACES", "Group", "Interface", "Kind", "Local", "Standing", "Target",
+    "add_interface", "flushes", "interface_by_index", "interface_by_name", "interfaces", "interfaces_lock",
+    "local_interface", "on_frame", "remove_interface", "sending_taps", "taps_open", "target_of",
 ]  # fmt: skip
 
 MOST_INTERFACES = 64
@@ -106,6 +106,8 @@ class Group:
 
     address: Address
     users: u32  # how many joined; 0: the entry is free
+    report: u8  # what routers are to be told (membership.py); 0: nothing
+    report_at: u64  # ns: when
 
 
 @struct
@@ -133,6 +135,9 @@ class Interface:
     retransmit_time: u64  # ns, between solicitations
     addresses: Array[Local, MOST_ADDRESSES]
     groups: Array[Group, MOST_GROUPS]
+    igmp2_until: u64  # ns: until then a router is there that knows IGMPv2 only (membership.py)
+    mld1_until: u64  # the same for MLDv1
+    report6_at: u64  # ns: when the groups of our IPv6 addresses are to be reported; 0: not
     received_packets: u64
     received_bytes: u64
     received_dropped: u64
@@ -207,7 +212,15 @@ class Interface:
             return False
         unused.address = group
         unused.users = 1
+        unused.report = 0
         return True
+
+    def find_group(self, group: Address) -> Ptr[Group]:
+        """The entry of a group that was joined, or None."""
+        for entry in self.groups:
+            if entry.users != 0 and entry.address.equals(group):
+                return entry
+        return None
 
     def leave(self, group: Address) -> bool:
         """Leave a group; False: we are not in it. With interfaces_lock."""

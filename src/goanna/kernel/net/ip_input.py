@@ -17,6 +17,7 @@ from goanna.kernel.net.interface import (
     target_of,
 )
 from goanna.kernel.net.loopback import loopback, next_looped
+from goanna.kernel.net.membership import receive_igmp
 from goanna.kernel.net.neighbour import on_unreachable
 from goanna.kernel.net.neighbour_input import receive_arp
 from goanna.kernel.net.network import counters
@@ -86,7 +87,9 @@ def receive_looped(now: u64, most: u32) -> u32:
         packet = next_looped()
         if packet is None:
             return number
-        packet.interface = loopback.index
+        if unlikely(packet.interface != loopback.index):
+            receive_own(packet, now)
+            continue
         if unlikely(taps_open.load() != 0):
             on_frame(loopback, packet, False, 0)
         if unlikely(packet.flags & FRAME != 0) and not unframed(packet):
@@ -96,6 +99,18 @@ def receive_looped(now: u64, most: u32) -> u32:
         else:
             receive4(loopback, packet, now)
     return most
+
+
+@metal
+def receive_own(packet: Packet, now: u64) -> None:
+    """Take in a copy of what was sent to a group that this machine is in."""
+    interface = interface_by_index(packet.interface)
+    if interface is None:
+        drop(packet)
+    elif packet.six:
+        receive6(interface, packet, now)
+    else:
+        receive4(interface, packet, now)
 
 
 @metal
@@ -270,6 +285,9 @@ def deliver(arrival: Arrival, packet: Packet) -> None:
             on_segment(arrival, packet)
         case 17:
             on_datagram(arrival, packet)
+        case 2 if not arrival.six:
+            receive_igmp(arrival.interface, packet, arrival.now)
+            drop(packet)
         case 1:
             if arrival.six:
                 unknown(arrival, packet, taken)

@@ -16,12 +16,13 @@ from goanna.kernel.net.interface import (
     add_interface,
     interfaces_lock,
 )
-from goanna.kernel.net.packet import CHECKSUM_GOOD, CHECKSUM_WANTED, Packet, Packets, drop
+from goanna.kernel.net.packet import CHECKSUM_GOOD, CHECKSUM_WANTED, SHORT, Packet, Packets, allocate, drop, views
 from goanna.metal import Array, Ptr, metal, static, struct, u8, u32, u64
 
-__all__ = ["has_looped", "loopback", "next_looped", "start_loopback"]
+__all__ = ["has_looped", "loop_group", "loopback", "next_looped", "start_loopback"]
 
 MTU = 65536
+MOST_HEADERS = 64  # bytes that are copied of what is sent to a group: IP's header, a fragment's, the transport's
 MOST_QUEUED = 4096  # packets; more are lost, as by a full device
 
 loopback = static(Interface)
@@ -44,6 +45,7 @@ def loop(interface: Interface, packet: Packet) -> None:
     packet.flags = (packet.flags & ~u8(CHECKSUM_WANTED)) | CHECKSUM_GOOD
     here = backlogs[u64(processor_index())]
     if here.length < MOST_QUEUED:
+        packet.interface = interface.index
         here.packets.append(packet)
         here.length += 1
         interface.received_packets += 1
@@ -51,6 +53,32 @@ def loop(interface: Interface, packet: Packet) -> None:
     else:
         interface.sent_dropped += 1
         drop(packet)
+
+
+@metal
+def loop_group(packet: Packet, offset: u32, index: u32) -> None:
+    """Take in what is sent to a group by an interface, as if it had come from there. The packet, whose IP header is
+    `offset` bytes behind its start, goes on."""
+    here = backlogs[u64(processor_index())]
+    copy: Ptr[Packet] = None
+    if here.length < MOST_QUEUED:
+        copy = allocate(SHORT, 0)
+    if copy is None:
+        return
+    size = packet.total - offset
+    headers = min(size, u32(MOST_HEADERS))  # which parsers want in one piece
+    packet.copy_out(offset, copy.extend(headers))
+    if size > headers:
+        rest = views(packet, offset + headers, size - headers)
+        if rest is None:
+            drop(copy)
+            return
+        copy.append(rest)
+    copy.flags = CHECKSUM_GOOD
+    copy.six = packet.six
+    copy.interface = index
+    here.packets.append(copy)
+    here.length += 1
 
 
 @metal

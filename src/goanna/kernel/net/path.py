@@ -20,7 +20,7 @@ from goanna.kernel.net.interface import (
     local_interface,
 )
 from goanna.kernel.net.link import group_mac, link_header
-from goanna.kernel.net.loopback import loopback
+from goanna.kernel.net.loopback import loop_group, loopback
 from goanna.kernel.net.neighbour import confirm, hold, resolve
 from goanna.kernel.net.network import counters, generation
 from goanna.kernel.net.packet import Packet, drop
@@ -84,6 +84,8 @@ class Path:
     head_size: u32  # and of both
     sum: u64  # IPv4: of the header with neither length nor identification
     six: bool
+    shared: bool  # many hear what is sent, and this machine may be one of them
+    quiet: bool  # but does not want to (IP_MULTICAST_LOOP)
     resolved: bool  # the template's link header is right
     identification: u16  # IPv4: of the next packet
     template: Array[u8, TEMPLATE]
@@ -182,6 +184,7 @@ class Path:
 
     def write_template(self, interface: Interface, now: u64) -> None:
         """Make the headers."""
+        self.shared = False
         self.link_size = link_header(interface)
         self.head_size = self.link_size + (ip6.HEADER if self.six else ip4.HEADER)
         mac = self.link_target(interface, now)
@@ -233,6 +236,7 @@ class Path:
         """The link address to send to; 0: it is to be asked for first."""
         if interface.kind != Kind.ETHERNET:
             return 0
+        self.shared = True
         if self.target.multicast():
             return group_mac(self.target)
         if self.target.broadcast():
@@ -240,6 +244,7 @@ class Path:
         for local in interface.addresses:
             if local.usable() and local.broadcast(self.target):
                 return ethernet.BROADCAST
+        self.shared = False
         mac, until = resolve(interface, self.hop, now)
         if mac == 0:
             self.recheck = 0
@@ -301,9 +306,15 @@ class Path:
         packet.push(self.link_size)[:] = self.template[0 : u64(self.link_size)]
         self.hand_on(packet, now)
 
+    def comes_back(self, interface: Interface) -> bool:
+        """Whether this machine hears what is sent to many."""
+        return not self.target.multicast() or (not self.quiet and interface.member(self.target))
+
     def hand_on(self, packet: Packet, now: u64) -> None:
         """To the device, or to wait for the neighbour. The packet has all its headers."""
         interface: Interface = self.interface
+        if unlikely(self.shared) and self.comes_back(interface):
+            loop_group(packet, self.link_size, interface.index)
         if likely(self.resolved):
             interface.send(packet)
             return

@@ -11,6 +11,7 @@ from goanna.kernel.net.claim import claim_timer, next_claim
 from goanna.kernel.net.interface import Interface, flushes, interface_by_index, interfaces
 from goanna.kernel.net.ip_input import reassembly_timer, receive_looped
 from goanna.kernel.net.loopback import has_looped
+from goanna.kernel.net.membership import membership_deadline, membership_timer
 from goanna.kernel.net.neighbour import neighbour_deadline, neighbour_timer
 from goanna.kernel.net.network import look_at, look_by
 from goanna.kernel.net.reassembly import reassembly_deadline
@@ -71,7 +72,10 @@ def keep_house(fired: Ptr[Timer]) -> None:
         neighbour_timer(time)
     if reassembly_deadline() <= time:
         reassembly_timer(time)
+    if membership_deadline() <= time:
+        membership_timer(time)
     half_open_timer(time)
     time_wait_timer(time)
     look_by(min(next_claim(), neighbour_deadline(), reassembly_deadline(), half_open_deadline(), time_wait_deadline()))
+    look_by(membership_deadline())
     end_turn()

@@ -112,6 +112,7 @@ def apply(self: DatagramSocket) -> None:
         endpoint.group_hops = wishes.group_hops if wishes.group_hops != 0 else u8(1)
         endpoint.traffic = wishes.traffic
         endpoint.discover = wishes.discover
+        endpoint.quiet = wishes.quiet
         endpoint.bound = wishes.bound
         endpoint.path.generation = 0
 

@@ -1,5 +1,6 @@
 """Options of the levels IPPROTO_IP and IPPROTO_IPV6, the same for all protocols (ip(7), ipv6(7))."""
 
+from goanna.kernel.arch import now
 from goanna.kernel.base.errno import (
     EADDRINUSE,
     EADDRNOTAVAIL,
@@ -18,14 +19,15 @@ from goanna.kernel.net.interface import (
     Interface,
     interface_by_index,
     interface_by_name,
-    interfaces_lock,
     local_interface,
 )
 from goanna.kernel.net.loopback import loopback
+from goanna.kernel.net.membership import join_group, leave_group
 from goanna.kernel.net.path import DEFAULT_HOPS, Discover, Path, first_link
 from goanna.kernel.net.route import Route, find_route
 from goanna.kernel.net.socket import numbers as so
 from goanna.kernel.net.socket.options import put_number
+from goanna.kernel.net.turn import end_turn
 from goanna.kernel.net.wire.bytes import get32
 from goanna.metal import Array, Ptr, Slice, i64, metal, struct, u8, u32, u64
 
@@ -309,29 +311,29 @@ def set_member(wishes: Wishes, joins: bool, group: Address, index: u32) -> i64:
     if place is None:
         return -ENOBUFS if joins else i64(-EADDRNOTAVAIL)
     interface = interface_by_index(index if joins else place.interface)
-    with interfaces_lock:
-        if joins:
-            if interface is None or not interface.join(group):
-                return -ENOBUFS
-            place.group = group
-            place.interface = index
-        else:
-            place.interface = 0
-            if interface is not None:
-                interface.leave(group)
+    if joins:
+        if interface is None or not join_group(interface, group, now()):
+            return -ENOBUFS
+        place.group = group
+        place.interface = index
+    else:
+        place.interface = 0
+        if interface is not None:
+            leave_group(interface, group, now())
+    end_turn()
     return 0
 
 
 @metal
 def leave_all(wishes: Wishes) -> None:
     """The socket goes: leave what it joined."""
-    with interfaces_lock:
-        for each in wishes.memberships:
-            if each.interface != 0:
-                interface = interface_by_index(each.interface)
-                if interface is not None:
-                    interface.leave(each.group)
-                each.interface = 0
+    for each in wishes.memberships:
+        if each.interface != 0:
+            interface = interface_by_index(each.interface)
+            if interface is not None:
+                leave_group(interface, each.group, now())
+            each.interface = 0
+    end_turn()
 
 
 __all__ = [
