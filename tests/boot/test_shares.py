@@ -56,6 +56,7 @@ def test_a_shared_folder_is_as_on_linux(tmp_path: Path, machine: str, processors
 
 def test_a_folder_to_be_read_only(tmp_path: Path) -> None:
     (tmp_path / "small").write_text("text")
+    (tmp_path / "small").chmod(0o644)
     done = booted(Run("folder", arguments=("/data",)), 1, "--share", f"{tmp_path}:/data:ro")
     assert "write read-only file system" in done.output and "append" in done.output
     assert everything(tmp_path) == {"small": (oct(stat.S_IFREG | 0o644), 1, b"text")}
