@@ -73,6 +73,12 @@ class Wishes:
 
 
 @metal
+def own_bits(wishes: Wishes) -> u8:
+    """Which bits of a traffic class are the program's: the lowest two, of congestion, are TCP's (RFC 3168)."""
+    return ~u8(3) if wishes.stream else u8(0xFF)
+
+
+@metal
 def set_ip_option(wishes: Wishes, family: u32, level: u32, name: u32, data: Slice[u8]) -> i64:
     """setsockopt of IPPROTO_IP or IPPROTO_IPV6. 0 or an errno."""
     if level == so.IPPROTO_IP:
@@ -96,7 +102,7 @@ def set4(wishes: Wishes, name: u32, data: Slice[u8]) -> i64:
         return error
     match name:
         case so.IP_TOS:
-            wishes.traffic = u8.wrap(value) & ~u8(3)
+            wishes.traffic = u8.wrap(value) & own_bits(wishes)
         case so.IP_TTL:
             return set_hops(wishes, value, 1)
         case so.IP_MULTICAST_TTL:
@@ -144,7 +150,7 @@ def set6(wishes: Wishes, name: u32, data: Slice[u8]) -> i64:
         case so.IPV6_TCLASS:
             if value < -1 or value > 255:
                 return -EINVAL
-            wishes.traffic = 0 if value < 0 else u8(value)
+            wishes.traffic = 0 if value < 0 else u8(value) & own_bits(wishes)
         case so.IPV6_RECVPKTINFO:
             wishes.tell(PACKET_INFORMATION, value)
         case so.IPV6_RECVHOPLIMIT:
