@@ -331,7 +331,7 @@ class NetworkDevice:
 
     def add(self, packet: Packet) -> bool:
         """Put a packet on the transmit queue. False: there is no room. With output_lock."""
-        parts = Array[Part, MOST_PARTS]()
+        parts = unsafe.uninitialized(Array[Part, MOST_PARTS])
         count: u64 = 0
         each: Ptr[Packet] = packet
         while each is not None:

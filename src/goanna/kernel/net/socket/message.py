@@ -60,6 +60,22 @@ class Message:
     group: u32
     told_identity: bool
 
+    def plain(self, transfer: Transfer, flags: u32) -> None:
+        """Fill in a message of fresh memory that is bytes and no more. Its address, most of it, stays as it is: reads
+        and writes come often."""
+        self.transfer = transfer
+        self.flags = flags
+        self.told = 0
+        self.address_length = 0
+        self.wants_address = False
+        self.control = 0
+        self.control_left = 0
+        self.control_used = 0
+        self.sent_control = 0
+        self.sent_control_length = 0
+        self.passed = None
+        self.told_identity = False
+
     def nonblocking(self) -> bool:
         """Whether it may not wait."""
         return (self.flags & MSG_DONTWAIT) != 0

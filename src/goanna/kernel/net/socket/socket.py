@@ -177,9 +177,8 @@ def read_socket(description: Description, transfer: Transfer) -> i64:
     if transfer.left == 0:
         return 0
     socket = below(description)
-    message = Message(transfer=transfer)
-    if description.nonblocking() or transfer.nonblocking:
-        message.flags = MSG_DONTWAIT
+    message = unsafe.uninitialized(Message)
+    message.plain(transfer, MSG_DONTWAIT if description.nonblocking() or transfer.nonblocking else u32(0))
     return socket.protocol.receive(socket, message)
 
 
@@ -187,9 +186,8 @@ def read_socket(description: Description, transfer: Transfer) -> i64:
 def write_socket(description: Description, transfer: Transfer) -> i64:
     """write: sendmsg without anything more."""
     socket = below(description)
-    message = Message(transfer=transfer)
-    if description.nonblocking() or transfer.nonblocking:
-        message.flags = MSG_DONTWAIT
+    message = unsafe.uninitialized(Message)
+    message.plain(transfer, MSG_DONTWAIT if description.nonblocking() or transfer.nonblocking else u32(0))
     return socket.protocol.send(socket, message)
 
 
