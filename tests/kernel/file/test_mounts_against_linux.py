@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from goanna.image.erofs import File, Folder, Link
-from tests.kernel.syscall.linux import REGION, Both, needs_linux
+from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")]
+pytestmark = [needs_linux, needs_own_tree]
 
 AT_FDCWD = -100
 RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, NOSYMFOLLOW, NOATIME, NODIRATIME = 1, 2, 4, 8, 32, 256, 1024, 2048

@@ -1,16 +1,15 @@
 """Traffic classes are kept as Linux keeps them: the bits of congestion are a program's where it has the protocol in its
 own hands, as with QUIC, and TCP's otherwise."""
 
-import os
 
 import pytest
 
 from goanna.image.erofs import Folder
 from tests.kernel.net.both import INET, INET6, BothNetworks, name4, perform
 from tests.kernel.net.calls import DATAGRAM, STREAM
-from tests.kernel.syscall.linux import needs_linux
+from tests.kernel.syscall.linux import needs_linux, needs_own_tree
 
-pytestmark = [needs_linux, pytest.mark.skipif(os.geteuid() != 0, reason="gives Linux a network of its own, as root")]
+pytestmark = [needs_linux, needs_own_tree]
 
 IP, IPV6 = 0, 41
 IP_TOS, IP_RECVTOS, IPV6_TCLASS = 1, 13, 67
