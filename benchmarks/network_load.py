@@ -146,5 +146,6 @@ def echoes(peer: Peer, count: int) -> float:
 
 
 def idle_connections(peer: Peer, count: int) -> list[socket.socket]:
-    """So many connections that the machine has accepted. Whoever closes them ends them."""
+    """So many connections that the machine has accepted. Whoever closes them ends them. QEMU looks at all of them for
+    each that comes: the last of 10,000 take milliseconds each."""
     return [peer.connect(IDLE) for _ in range(count)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import socket
 import subprocess
 import time
@@ -21,6 +22,7 @@ from benchmarks.machines import Machine, linux_machine
 # The program's ports, in its order: guest/network/main.go.
 WEB, SINK, SOURCE, ECHO, FACTS, IDLE = range(8080, 8086)
 MEMORY = 512  # MiB
+DESCRIPTORS = 20_000
 HOST = "127.0.0.1"
 GOANNA_NETWORK = "net=address=10.0.2.15/24,gateway=10.0.2.2"
 LINUX_NETWORK = "ip=10.0.2.15::10.0.2.2:255.255.255.0:peer:eth0:off"
@@ -132,6 +134,9 @@ def _free_ports(count: int) -> list[int]:
 @contextmanager
 def peers(folder: Path, counting: bool = False) -> Iterator[tuple[list[Peer], str]]:
     """Both machines, serving, Goanna's first; and why Linux is missing where it can't be had."""
+    # Ten thousand connections are as many descriptors, here and in QEMU, which inherits the limit.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, DESCRIPTORS) if most >= 0 else DESCRIPTORS, most))
     program = programs.network(folder)
     image = programs.image(program)
     machines = {"Goanna": Machine(image, ("-append", GOANNA_NETWORK))}
