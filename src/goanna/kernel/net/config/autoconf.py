@@ -16,7 +16,7 @@ from goanna.kernel.net.wire import discovery, ip6
 from goanna.kernel.time.timer import NEVER
 from goanna.metal import Array, Ptr, Slice, metal, struct, u32, u64
 
-__all__ = ["Autoconf", "Expiring", "link_local"]
+__all__ = ["Autoconf", "Expiring", "link_local", "until"]
 
 MOST_ROUTERS, MOST_PREFIXES = 4, 8
 SOLICITATIONS, SOLICITATION_INTERVAL = 3, 4 * SECOND  # RFC 4861 10

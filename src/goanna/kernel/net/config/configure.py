@@ -11,6 +11,7 @@ from goanna.kernel.net.config.autoconf import Autoconf, link_local
 from goanna.kernel.net.config.dhcp import Client, Event, State
 from goanna.kernel.net.config.dhcp_message import CLIENT_PORT, Lease
 from goanna.kernel.net.config.lease import add_address, apply_lease, forget_lease, same_place, send_message
+from goanna.kernel.net.config.lease6 import Stateful
 from goanna.kernel.net.config.setting import Setting
 from goanna.kernel.net.interface import MOST_INTERFACES, Interface
 from goanna.kernel.net.neighbour import flush_interface
@@ -43,6 +44,7 @@ class Configuration:
     client: Client
     applied: Lease  # in force, if its address is not 0
     autoconf: Autoconf
+    stateful: Stateful
     endpoint: Endpoint
     heard: Atomic[bool]  # a message waits in the endpoint
     timer_lock: SpinLock  # protects `timer` against being set twice at once
@@ -56,6 +58,8 @@ class Configuration:
             interface.mtu = self.setting.mtu
         self.set_addresses(interface, now)
         self.autoconf.interface = interface
+        self.stateful.endpoint.notify = hear
+        self.stateful.endpoint.owner_object = unsafe.address(self)
         if self.setting.dhcp:
             self.client.mac = interface.mac
             self.endpoint.local.set4(0)
@@ -96,12 +100,13 @@ class Configuration:
         """The link was lost: what is in force stays for when it comes back. With the lock."""
         self.client.stop()
         self.autoconf.stop()
+        self.stateful.stop()
 
     def work(self, now: u64) -> None:
         """Do what is due, and send it. With the lock."""
+        self.heard.store(False)
         if self.client.state != State.STOPPED:
             data = unsafe.uninitialized(Array[u8, LARGEST_MESSAGE])
-            self.heard.store(False)
             packet = take(self.endpoint)
             while packet is not None:
                 if packet.total <= LARGEST_MESSAGE:
@@ -114,6 +119,7 @@ class Configuration:
             self.client.timer(now)
             self.settle(now)
         self.autoconf.timer(now)
+        self.stateful.work(self.interface, now)
 
     def settle(self, now: u64) -> None:
         """Do what the client says: send its message, change what is in force. With the lock."""
@@ -136,7 +142,7 @@ class Configuration:
 
     def go_on(self) -> None:
         """Set the timer for what comes next. With the lock."""
-        deadline = self.autoconf.deadline()
+        deadline = min(self.autoconf.deadline(), self.stateful.deadline())
         if self.client.state != State.STOPPED:
             deadline = min(deadline, self.client.deadline)
         with self.timer_lock:
@@ -216,4 +222,5 @@ def router_advertised(interface: Interface, source: Address, router: Router, now
         return
     with configuration.lock:
         configuration.autoconf.advertised(source, router, now)
+        configuration.stateful.start(interface, router.flags, now)
         configuration.go_on()

@@ -62,6 +62,9 @@ def write_servers(text: Text, configuration: Configuration, source: u64, servers
         if configuration.applied.address != 0:
             for index in range(u64(configuration.applied.server_count)):
                 servers.put(text, configuration.applied.servers[index])
+        if configuration.stateful.knows():
+            for index in range(u64(configuration.stateful.client.lease.name_count)):
+                servers.put(text, configuration.stateful.client.lease.names[index])
     else:
         for entry in configuration.autoconf.servers:
             if entry.until > now():
@@ -75,4 +78,7 @@ def domain_of(configuration: Configuration, source: u64) -> Slice[u8]:
         return configuration.setting.search
     if source == 1 and configuration.applied.address != 0:
         return configuration.applied.domain[0 : configuration.applied.domain_length]
+    if source == 1 and configuration.stateful.knows():
+        lease = configuration.stateful.client.lease
+        return lease.domain[0 : lease.domain_length]
     return b""
