@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.kernel.net.host import ones
@@ -43,11 +44,11 @@ def why_not() -> str:
 class Namespace:
     """One namespace, with a tap device that has these addresses."""
 
-    def __init__(self, *addresses: str, tap: str = TAP) -> None:
+    def __init__(self, *addresses: str, tap: str = TAP, queues: bool = False) -> None:
         self.name = f"goanna-{secrets.token_hex(4)}"
         self._ip("netns", "add", self.name)
         self.do("ip", "link", "set", "lo", "up")
-        self.do("ip", "tuntap", "add", "dev", tap, "mode", "tap")
+        self.do("ip", "tuntap", "add", "dev", tap, "mode", "tap", *(["multi_queue"] if queues else []))
         for each in addresses:
             self.do("ip", "address", "add", each, "dev", tap, *(["nodad"] if ":" in each else []))
         self.do("ip", "link", "set", tap, "up")
@@ -126,6 +127,9 @@ if __name__ == "__main__":
             print(ping(address, int(size)))
         case ["echo", address, port, size]:
             print(echo(address, int(port), int(size)))
+        case ["echoes", address, port, size, count]:
+            with ThreadPoolExecutor(int(count)) as pool:
+                print(list(pool.map(lambda _: echo(address, int(port), int(size)), range(int(count)))))
         case ["send", address, port, text]:
             with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
                 datagrams.sendto(text.encode(), (address, int(port)))

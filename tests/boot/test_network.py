@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -254,6 +256,36 @@ def test_ports_lead_in(tmp_path: Path, kind: str, net: str, processors: int) -> 
         assert process.wait(120) == 7
     content = record.read_bytes()
     assert content[:4] == b"\xd4\xc3\xb2\xa1" and len(content) > 600_000
+
+
+def test_machines_of_a_segment_reach_each_other_by_name(monkeypatch: pytest.MonkeyPatch, processors: int) -> None:
+    names = ("alpha", "beta")
+    with tempfile.TemporaryDirectory(prefix="gs") as folder:  # a short path, as sockets want it
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        environment = {"GOANNA_ACCEL": "tcg"} | dict(os.environ)
+        machines = []
+        for name, other in (names, names[::-1]):
+            words = ["-c", str(processors), "--hostname", name, "--net", "segment=shop", str(program())]
+            machines.append(subprocess.Popen(
+                [*GOANNA, "run", *words, "--", "meet", other], env=environment, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            ))  # fmt: skip
+        try:
+            for each, other in zip(machines, names[::-1], strict=True):
+                text, _ = each.communicate(timeout=120)
+                assert each.returncode == 0, text
+                for family in ("tcp4", "tcp6"):
+                    assert f"{family} {other} {1 << 13} <nil>\n" in text, text
+                lines = [line.split() for line in text.splitlines()]
+                for name in names:
+                    found = [line[0] for line in lines if line[1:] == [name]]
+                    assert [":" in address for address in found] == [False, True], text
+            assert not list(Path(folder).glob("goanna/shop/*.name"))
+        finally:
+            for each in machines:
+                if each.poll() is None:
+                    os.killpg(each.pid, signal.SIGKILL)
+                    each.wait()
 
 
 def test_a_port_in_use_is_said() -> None:

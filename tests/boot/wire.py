@@ -11,7 +11,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -122,10 +122,12 @@ def _dotted(address: bytes) -> str:
 class Machine:
     """A machine under QEMU, whose wires and serial port are ours."""
 
-    def __init__(self, image: Path, words: list[str], folder: Path, append: str, memory: int = 128) -> None:
+    def __init__(self, image: Path, words: list[str], folder: Path, append: str, memory: int = 128,
+                 prefix: Sequence[str] = ()) -> None:
         self.commands = folder / "commands"
         command = [
-            "qemu-system-x86_64", "-accel", "tcg", "-display", "none", "-nodefaults", "-no-reboot", "-serial", "stdio",
+            *prefix, "qemu-system-x86_64", "-accel", "tcg", "-display", "none", "-nodefaults", "-no-reboot",
+            "-serial", "stdio",
             "-qmp", f"unix:{self.commands},server=on,wait=off", "-m", f"{memory}M", "-kernel", os.fspath(image),
             "-append", append, *words,
         ]  # fmt: skip

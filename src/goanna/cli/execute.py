@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 from goanna.cli.guest import Guest
 from goanna.cli.prepare import put_together
 from goanna.cli.progress import Progress
-from goanna.cli.run import check_memory, connected
+from goanna.cli.run import check_memory, connected, in_segments
 from goanna.failure import Failure
 from goanna.image.erofs import Folder
 from goanna.image.host_files import HostFiles
-from goanna.image.layout import Launch
+from goanna.image.layout import Launch, Wishes
 from goanna.image.links_out import add_links_out
 from goanna.image.reading import read_image
 from goanna.image.tree_cache import cached_tree, read_tree
@@ -98,11 +98,15 @@ def execute(words: Sequence[str], options: Options) -> int:
             print(f"goanna: {each}", file=sys.stderr)
         image = read_image(image_path)
         check_memory(image, options.memory)
-        networks = connected(options.net, options.publish, options.pcap, "none")
+        networks = in_segments(
+            connected(options.net, options.publish, options.pcap, "none"), image, options.guest.hostname
+        )
+        name = None if networks.hostname is None else networks.hostname.encode()
         information = runner_information(
             image,
             None,
             {},
+            Wishes(hostname=name),
             trace=options.trace,
             verbose=options.verbose,
             tree=beside,

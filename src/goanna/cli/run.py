@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
 import sys
@@ -25,6 +26,7 @@ from goanna.machine.information import runner_information
 from goanna.machine.life import Start, live
 from goanna.machine.networks import Networks, parse_networks
 from goanna.machine.qemu import MachineType, Settings, find_qemu, memory_text
+from goanna.machine.segments import host_of
 from goanna.machine.shares import check_qemu, parse_shares, told
 from goanna.program.elf import Program, is_elf
 
@@ -61,6 +63,9 @@ def run(words: Words, options: Options) -> int:
             options.net, options.publish, options.pcap, "user" if image.flags & FLAG_RESOLVER else "none"
         )
         check_sockets(image, networks)
+        networks = in_segments(networks, image, options.guest.hostname)
+        if networks.hostname is not None:
+            wishes = replace(wishes, hostname=networks.hostname.encode())
         information = runner_information(
             image, words.arguments, environment, wishes,
             trace=options.trace, verbose=options.verbose, settled=options.gdb, shares=told(shares),
@@ -116,6 +121,12 @@ def connected(nets: Sequence[str], ports: Sequence[str], pcap: str | None, unask
     forwards = settled(networks.forwards)
     print(forwards_told(forwards, networks.forwards), end="", file=sys.stderr, flush=True)
     return replace(networks, forwards=forwards)
+
+
+def in_segments(networks: Networks, image: Image, hostname: str | None) -> Networks:
+    """The networks as a machine of their segments, under its host's name or its program's. Raises Failure."""
+    chosen = hostname or os.fsdecode(image.hostname)
+    return networks.joined(chosen or host_of(image.program), bool(chosen))
 
 
 def check_sockets(image: Image, networks: Networks) -> None:

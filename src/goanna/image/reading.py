@@ -40,6 +40,7 @@ class Image:
     segments: tuple[Segment, ...]
     arguments: list[bytes]
     environment: dict[bytes, bytes]
+    hostname: bytes
     program: bytes
     flags: int
     bundle_place: slice
@@ -120,6 +121,7 @@ class _Reader:
             segments=self.segments,
             arguments=_strings(boot, information.arguments),
             environment={key: value for key, _, value in pairs},
+            hostname=_text(boot, information.hostname),
             program=_text(boot, information.program),
             flags=information.flags,
             bundle_place=bundle,

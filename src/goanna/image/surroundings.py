@@ -45,10 +45,6 @@ bin:x:2:
 tty:x:5:
 nogroup:x:65534:
 """
-_HOSTS = """\
-127.0.0.1\tlocalhost
-::1\tlocalhost ip6-localhost ip6-loopback
-"""
 _NSSWITCH = """\
 passwd: files
 group: files
@@ -60,8 +56,8 @@ services: files
 # resolver reads, Go's and the C libraries'.
 _GO_SOCKETS = (b"syscall.socket\0", b"sys/unix.socket\0", b"net.init")
 _RESOLVER_MARK = b"/etc/resolv.conf"
-# Where the kernel writes which name servers the machine's interfaces were told of.
-_RESOLV = b"../proc/net/pnp"
+# Where the kernel writes which name servers the machine's interfaces were told of, and which hosts it knows.
+_RESOLV, _HOSTS = b"../proc/net/pnp", b"../proc/net/hosts"
 
 
 @dataclass(frozen=True)
@@ -96,15 +92,15 @@ def add_surroundings(tree: Assembly, needs: Needs, hostname: str | None = None, 
     """Put in what is not there already. Raises Failure for a zone that there is none of."""
     for path, mode in _FOLDERS.items():
         tree.offer(path, Folder(mode=mode))
-    hosts = _HOSTS + (f"127.0.1.1\t{hostname}\n" if hostname else "")
     texts = {
-        "/etc/passwd": _PASSWD, "/etc/group": _GROUP, "/etc/hosts": hosts, "/etc/hostname": f"{hostname or 'goanna'}\n",
+        "/etc/passwd": _PASSWD, "/etc/group": _GROUP, "/etc/hostname": f"{hostname or 'goanna'}\n",
         "/etc/nsswitch.conf": _NSSWITCH, "/etc/services": SERVICES,
         "/etc/protocols": PROTOCOLS, "/etc/mime.types": MIME_TYPES,
     }  # fmt: skip
     for path, text in texts.items():
         tree.offer(path, File(data=text.encode()))
     tree.offer("/etc/resolv.conf", Link(target=_RESOLV))
+    tree.offer("/etc/hosts", Link(target=_HOSTS))
     if needs.certificates:
         tree.offer(CERTIFICATES, File(data=_certificates()))
         tree.offer("/etc/ssl/cert.pem", Link(target=b"certs/ca-certificates.crt"))

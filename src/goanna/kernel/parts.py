@@ -14,7 +14,7 @@ _PARTS = {"base": "memory", "memory": "memory", "file": "file", "net": "net"}
 _FAST = {
     "arch": "call context float frame interface page_table port thread_register tlb trap user_copy vdso",
     "base": "hash_table heap list lock tree word",
-    "device": "virtio.console virtio.net virtio.net_header virtio.queue",
+    "device": "virtio.console virtio.net virtio.net_header virtio.net_pair virtio.queue",
     "file": "description descriptors drive epoll epoll_calls erofs eventfd io_calls memory_file node_pages open pipe "
     "poll poll_set stat_calls table transfer tree walk watch",
     "memory": "area fault mapping objects page_map pages source space user",

@@ -53,6 +53,11 @@ def window_record(size: Sequence[int]) -> bytes:
     return record(control.WINDOW, packed(control.Window, rows=rows, columns=columns, width=width, height=height))
 
 
+def host_record(said: str) -> bytes:
+    """Tells the guest NAME@ADDRESS of another machine, or NAME of one that is there no more."""
+    return record(control.HOST, said.encode())
+
+
 def input_end_record(count: int) -> bytes:
     """Tells the guest that the console's input ended after `count` bytes."""
     return record(control.INPUT_END, packed(control.InputEnd, count=count))

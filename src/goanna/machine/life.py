@@ -22,7 +22,14 @@ from tempfile import TemporaryDirectory
 from goanna.failure import Failure
 from goanna.kernel.shared import control
 from goanna.layouts import size_of, unpacked
-from goanna.machine.control import Record, RecordReader, input_end_record, signal_record, window_record
+from goanna.machine.control import (
+    Record,
+    RecordReader,
+    host_record,
+    input_end_record,
+    signal_record,
+    window_record,
+)
 from goanna.machine.output import Output
 from goanna.machine.qemu import Ports, Qemu, Settings, command_line, memory_text
 from goanna.machine.returned import Returned
@@ -111,6 +118,7 @@ class _Life:
         self.messages = bytearray()  # QEMU's own standard error
         self.signals_seen: Counter[int] = Counter()
         self.deadline: float | None = None
+        self.members = () if start.settings.networks is None else start.settings.networks.members
         self.input: Input | None = None  # once the guest listens
         self.control: socket.socket | None = None
         self.watched: dict[int, tuple[int, Callable[[], None]]] = {}  # what the selector has: events, and what to do
@@ -121,6 +129,8 @@ class _Life:
             information = Path(folder, "boot")
             information.write_bytes(self.start.information)
             stack.callback(self.terminal.give_back)
+            for member in self.members:
+                stack.callback(member.leave)
             heard = _FORWARDED + (_OF_TERMINALS if self.terminal.streams else ())
             wakeups = stack.enter_context(_caught_signals(heard))
             pairs = {each: socket.socketpair() for each in _PORTS}
@@ -192,6 +202,8 @@ class _Life:
         found: dict[int, tuple[int, Callable[[], None]]] = {each: (write, self.flush) for each in self.output.busy}
         full = self.output.full
         found |= {end: (read, action) for end, action in self.ends.items() if not (full and end in self.bulk)}
+        if self.control is not None:
+            found |= {each.listener.fileno(): (read, self.tell_hosts) for each in self.members}
         if self.input is None or self.input.console.fileno() not in self.ends:
             return found
         if self.input.ended():
@@ -345,6 +357,12 @@ class _Life:
         with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
             if self.control is not None:
                 self.control.send(data)
+
+    def tell_hosts(self) -> None:
+        """Machines of our segments have come or gone."""
+        for member in self.members:
+            for said in member.news():
+                self.send(host_record(said))
 
     def take_signals(self, wakeups: int) -> None:
         for number in os.read(wakeups, _CHUNK):

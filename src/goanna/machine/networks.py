@@ -1,6 +1,7 @@
 """How a machine is connected: --net KIND[,WORD...], one for each interface, and --pcap.
 
     user                        through QEMU, as any program of this computer; -p leads in
+    segment=NAME                a private segment of this computer, whose machines reach each other by name
     tap=NAME                    a tap device of this computer, with bridges and routes as its owner likes
     socket=listen:HOST:PORT     a wire to one other machine: this end waits,
     socket=connect:HOST:PORT    and this one calls
@@ -8,7 +9,8 @@
     none                        not at all
 
 The words behind say what the kernel does with the interface (kernel/net/config/setting.py): name=, mac=, mtu=,
-address=, gateway=, route=NETWORK@GATEWAY, dns=, search=, dhcp, auto.
+address=, gateway=, route=NETWORK@GATEWAY, dns=, search=,
+host=NAME@ADDRESS, dhcp, auto.
 """
 
 from __future__ import annotations
@@ -17,15 +19,17 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from goanna.failure import Failure
 from goanna.machine.forwards import Forward, parse_forwards
+from goanna.machine.segments import NAME as SEGMENT_NAME
+from goanna.machine.segments import Member, join, segment_of
 
 _EXAMPLE = "Write it like --net user, --net tap=tap0,address=10.0.0.2/24,gateway=10.0.0.1 or --net none."
 _SINGLE = ("name", "mac", "mtu", "search")
-_MANY = ("address", "gateway", "route", "dns")
+_MANY = ("address", "gateway", "route", "dns", "host")
 _SWITCHES = ("dhcp", "auto")
 _MOST = 8
 _MOST_SERVERS = 4  # as the kernel keeps (kernel/net/config/setting.py)
@@ -39,7 +43,7 @@ _TAPS = Path("/sys/class/net")
 class Net:
     """One interface."""
 
-    kind: str  # user, tap, socket
+    kind: str  # user, segment, tap, socket
     value: str  # behind the kind's `=`
     words: tuple[tuple[str, str], ...]  # what the kernel is told, in order; switches have no value
     text: str  # as it was written
@@ -65,6 +69,26 @@ class Networks:
     nets: Sequence[Net] = ()
     forwards: Sequence[Forward] = ()
     records: Sequence[Path] = field(default=())  # one for each interface, or none
+    members: Sequence[Member] = ()  # what it is in the segments of its interfaces
+
+    @property
+    def hostname(self) -> str | None:
+        """What its segments call it."""
+        return self.members[0].name if self.members else None
+
+    def joined(self, name: str, chosen: bool) -> Networks:
+        """The same as a machine of its segments, under a name that a person has `chosen` or not. Raises Failure."""
+        nets: list[Net] = []
+        members: list[Member] = []
+        for each in self.nets:
+            if each.kind == "segment":
+                segment = segment_of(each.value)
+                member = join(segment, members[0].name if members else name, chosen)
+                members.append(member)
+                others = [("host", said) for said in member.news()]
+                each = replace(each, words=(*segment.words(member.number), *each.words, *others))
+            nets.append(each)
+        return replace(self, nets=nets, members=members)
 
     def told(self) -> list[bytes] | None:
         """What boot information says."""
@@ -116,8 +140,10 @@ def _records(pcap: str | None, nets: Sequence[Net]) -> list[Path]:
 def _parse(text: str, others: Sequence[Net]) -> Net:
     first, *rest = text.split(",")
     kind, _, value = first.partition("=")
-    if kind not in ("user", "tap", "socket"):
-        raise Failure(f"--net {text}: there is no network {kind!r}: user, tap=, socket= and none are", _EXAMPLE)
+    if kind not in ("user", "segment", "tap", "socket"):
+        raise Failure(
+            f"--net {text}: there is no network {kind!r}: user, segment=, tap=, socket= and none are", _EXAMPLE
+        )
     if (kind == "user") != (value == ""):
         raise Failure(f"--net {text}: {kind} {'takes no value' if kind == 'user' else 'wants a value'}", _EXAMPLE)
     words = [_word(text, each) for each in rest]
@@ -130,11 +156,13 @@ def _parse(text: str, others: Sequence[Net]) -> Net:
             raise Failure(f"--net {text}: an interface has at most {most} words {key}=")
     if keys.count("gateway") + keys.count("route") > _MOST_ADDRESSES:
         raise Failure(f"--net {text}: an interface has at most {_MOST_ADDRESSES} routes")
-    if "mac" not in keys:
+    if kind == "segment":
+        _check_segment(text, value, keys, others)
+    elif "mac" not in keys:
         words.append(("mac", _fresh_mac(kind, len(others))))
     if kind == "user":
         words += _user_words(text, keys, len(others))
-    elif not {"address", "dhcp", "auto"} & set(keys):
+    elif kind != "segment" and not {"address", "dhcp", "auto"} & set(keys):
         words += [("dhcp", ""), ("auto", "")]
     if kind == "tap":
         _check_tap(text, value)
@@ -169,6 +197,11 @@ def _word(text: str, word: str) -> tuple[str, str]:
                 return key, f"{_plain(address.ip)}/{address.network.prefixlen}"
             case "gateway" | "dns":
                 return key, _plain(ipaddress.ip_address(value))
+            case "host":
+                host, _, place = value.partition("@")
+                if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", host):
+                    raise ValueError
+                return key, f"{host}@{_plain(ipaddress.ip_address(place))}"
             case "route":
                 network, _, gateway = value.partition("@")
                 target = ipaddress.ip_network(network)
@@ -216,6 +249,19 @@ def user_network(number: int) -> ipaddress.IPv4Network:
     return ipaddress.IPv4Network(f"10.0.{2 + number}.0/24")
 
 
+def _check_segment(text: str, name: str, keys: Sequence[str], others: Sequence[Net]) -> None:
+    if not SEGMENT_NAME.fullmatch(name):
+        raise Failure(f"--net {text}: a segment's name has up to 31 letters, digits, dots and dashes", _EXAMPLE)
+    for key in ("mac", "address", "dhcp", "auto"):
+        if key in keys:
+            raise Failure(
+                f"--net {text}: segment and {key} contradict each other: the machines of a segment get theirs by turns",
+                "Segments with addresses of your own are --net socket=mcast:GROUP:PORT.",
+            )
+    if any(each.kind == "segment" and each.value == name for each in others):
+        raise Failure(f"--net {text}: the machine is in that segment already")
+
+
 def _check_tap(text: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise Failure(f"--net {text}: {name!r} is no name of an interface", _EXAMPLE)
@@ -226,6 +272,14 @@ def _check_tap(text: str, name: str) -> None:
         )
     if not (_TAPS / name / "tun_flags").exists():
         raise Failure(f"--net {text}: {name} is no tap device")
+
+
+def _several_queues(name: str) -> bool:
+    # IFF_MULTI_QUEUE: such a tap device is opened once for each of its queues, and no other more than once.
+    try:
+        return int((_TAPS / name / "tun_flags").read_text(), 16) & 0x100 != 0
+    except (OSError, ValueError):
+        return False
 
 
 def _check_socket(text: str, value: str) -> None:
@@ -243,10 +297,12 @@ def _check_socket(text: str, value: str) -> None:
             raise Failure(f"--net {text}: {found[2]!r} is no multicast group", "They are 224.0.0.0 to 239.255.255.255.")
 
 
-def network_words(networks: Networks, bus: str) -> Iterator[str]:
-    """The words of QEMU's command line that give a machine its interfaces."""
+def network_words(networks: Networks, bus: str, processors: int = 1) -> Iterator[str]:
+    """The words of QEMU's command line that give a machine its interfaces, with queues for each of its processors where
+    the other side takes them."""
     forwards = list(networks.forwards)
     for number, each in enumerate(networks.nets):
+        queues = processors if each.kind == "tap" and _several_queues(each.value) else 1
         yield "-netdev"
         match each.kind:
             case "user":
@@ -257,12 +313,16 @@ def network_words(networks: Networks, bus: str) -> Iterator[str]:
                 forwards = []
                 yield backend
             case "tap":
-                yield f"tap,id=net{number},ifname={each.value},script=no,downscript=no"
+                more = f",queues={processors}" if queues > 1 else ""
+                yield f"tap,id=net{number},ifname={each.value},script=no,downscript=no{more}"
+            case "segment":
+                yield f"socket,id=net{number},mcast={segment_of(each.value).place},localaddr=127.0.0.1"
             case _:
                 way, _, place = each.value.partition(":")
                 yield f"socket,id=net{number},{way}={place}"
         yield "-device"
-        yield f"virtio-net-{bus},netdev=net{number},mac={each.mac}{',romfile=' if bus == 'pci' else ''}"
+        several = "" if queues == 1 else f",mq=on,vectors={queues * 2 + 2}" if bus == "pci" else ",mq=on"
+        yield f"virtio-net-{bus},netdev=net{number},mac={each.mac}{',romfile=' if bus == 'pci' else ''}{several}"
     for number, path in enumerate(networks.records):
         yield "-object"
         yield f"filter-dump,id=record{number},netdev=net{number},file={str(path.absolute()).replace(',', ',,')}"

@@ -151,7 +151,7 @@ def command_line(qemu: Qemu, image: Path, boot_information: Path, settings: Sett
         words += _disk(settings.tree, TREE_DISK.decode(), settings.machine)
     words += share_words(settings.shares, _bus(settings.machine))
     if settings.networks is not None:
-        words += network_words(settings.networks, _bus(settings.machine))
+        words += network_words(settings.networks, _bus(settings.machine), settings.processors)
     if settings.gdb_port is not None:
         words += ["-gdb", f"tcp:127.0.0.1:{settings.gdb_port}", "-S"]
     return words

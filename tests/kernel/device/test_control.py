@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goanna.kernel.device import control
-from goanna.kernel.shared.control import DEATH, ERROR_OUTPUT, EXIT, INPUT_END, LISTENING, SIGNAL, WINDOW, Window
+from goanna.kernel.shared.control import DEATH, ERROR_OUTPUT, EXIT, HOST, INPUT_END, LISTENING, SIGNAL, WINDOW, Window
 from goanna.metal import Array, Slice, jit, metal, static, u8, u16, u32, u64
 
 sent = static(Array[u8, 200_000])
@@ -15,6 +15,7 @@ sent_count = static(u64)
 shown = static(u64)
 last_signal = static(u32)
 input_end = static(u64)
+last_host = static(Array[u8, 200])
 rows = static(u16)
 columns = static(u16)
 
@@ -57,12 +58,18 @@ def keep_window(window: Window) -> None:
     rows, columns = window.rows, window.columns
 
 
+@metal
+def keep_host(text: Slice[u8]) -> None:
+    last_host[0 : len(text)] = text
+
+
 @pytest.fixture(scope="module")
 def unit():
     hooks = {
         control.control_port_write: keep_control,
         control.console_port_write: keep_console,
         control.on_signal: keep_signal,
+        control.on_host: keep_host,
         control.on_input_end: keep_end,
         control.on_window: keep_window,
     }
@@ -134,6 +141,8 @@ def test_signals_and_the_end_of_input_arrive(unit):
     assert (unit.get(last_signal), unit.get(input_end)) == (15, 77)
     receive(unit, struct.pack("<BBH4H", WINDOW, 0, 8, 24, 80, 0, 0))
     assert (unit.get(rows), unit.get(columns)) == (24, 80)
+    receive(unit, struct.pack("<BBH", HOST, 0, 11) + b"db@10.0.0.2" + struct.pack("<BBH", HOST, 0, 129) + b"x" * 129)
+    assert bytes(unit.static(last_host))[:12] == b"db@10.0.0.2\0"
 
 
 def test_unknown_and_overlong_records_are_skipped(unit):

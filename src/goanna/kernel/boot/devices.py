@@ -8,31 +8,50 @@ from goanna.kernel.arch import (
     each_mmio_device,
     kernel_map_device,
     pci_present,
+    processor_count,
     route_interrupt,
 )
 from goanna.kernel.base import log
 from goanna.kernel.base.text import Text
-from goanna.kernel.boot.network import add_network, next_network
+from goanna.kernel.boot.network import add_card, add_network, cards_interrupted, next_card, next_network
 from goanna.kernel.boot.ports import console_device
 from goanna.kernel.boot.settings import settings
 from goanna.kernel.boot.shares import add_channel, next_channel
 from goanna.kernel.device.control import log_line
-from goanna.kernel.device.pci import Function, find_functions
+from goanna.kernel.device.e1000 import REGISTERS_SIZE, Card, model_of
+from goanna.kernel.device.e1000 import VENDOR as INTEL
+from goanna.kernel.device.pci import (
+    Function,
+    bar_address,
+    enable,
+    find_functions,
+    has_message,
+    interrupt_line,
+    route_message,
+    route_only_message,
+)
 from goanna.kernel.device.registers import IN_MEMORY
 from goanna.kernel.device.virtio.block import BLOCK_DEVICE, LONGEST_NAME, SECTOR, Disk, disk_interrupt
 from goanna.kernel.device.virtio.console import CONSOLE_DEVICE, console_interrupt
 from goanna.kernel.device.virtio.device import Device
 from goanna.kernel.device.virtio.entropy import ENTROPY_DEVICE, EntropySource
 from goanna.kernel.device.virtio.mmio import MMIO_SIZE, find_mmio
-from goanna.kernel.device.virtio.net import NETWORK_DEVICE, network_changed, network_interrupt
-from goanna.kernel.device.virtio.pci import connect_change_messages, connect_messages, find_pci
+from goanna.kernel.device.virtio.net import (
+    MOST_PAIRS,
+    NETWORK_DEVICE,
+    NetworkDevice,
+    network_changed,
+    network_interrupt,
+    pair_interrupt,
+)
+from goanna.kernel.device.virtio.pci import FURTHER_MESSAGES, connect_change_messages, connect_messages, find_pci
 from goanna.kernel.device.virtio.plan9 import PLAN9_DEVICE, channel_interrupt
 from goanna.kernel.device.virtio.queue import Part
 from goanna.kernel.file.drive import CLUSTER, Drive, use_drive
 from goanna.kernel.random.pool import stir_bytes
 from goanna.kernel.shared.boot import FLAG_PORTS, FLAG_VIRTIO_CONSOLE
 from goanna.kernel.variant import NETWORK
-from goanna.metal import Array, Fn, Ptr, Slice, copy, fill, i64, metal, sizeof, static, u8, u32, u64, unsafe
+from goanna.metal import Array, Fn, Ptr, Slice, copy, fill, i64, metal, sizeof, static, u8, u16, u32, u64, unsafe
 
 __all__ = ["disk_drive", "find_disk", "start_devices"]
 
@@ -43,6 +62,7 @@ disks = static(Array[Disk, MAXIMUM_DISKS])  # filled at boot, constant afterward
 disk_count = static(u64)
 drives = static(Array[Drive, MAXIMUM_DISKS])  # of each disk, its pages
 entropy_source = static(EntropySource)
+lines = static(u32)  # of interrupts that network controllers share
 
 
 @metal
@@ -111,6 +131,8 @@ def pci_function(function: Function) -> None:
     """A function of a PCI device."""
     found = Device()
     if not find_pci(found, function, IN_PORTS, kernel_map_device):
+        if NETWORK:
+            card_function(function)
         return
     place = driver_state(found.kind)
     if place is None:
@@ -118,15 +140,67 @@ def pci_function(function: Function) -> None:
     copy(place, found)
     handler, argument = interrupt_of(found.kind)
     if handler is not None:
-        address, data = allocate_message(handler, argument)
+        address, data = allocate_message(handler, argument, 0)
         if address == 0 or not connect_messages(place, function, kernel_map_device, address, data):
             return
     if NETWORK:  # noqa: SIM102  (alone, so that the other branch is not compiled)
         if found.kind == NETWORK_DEVICE:
-            address, data = allocate_message(network_changed, argument)
+            address, data = allocate_message(network_changed, argument, 0)
             if address != 0:
                 connect_change_messages(place, function, kernel_map_device, address, data)
+            divide_messages(function)
     start(found.kind)
+
+
+@metal
+def card_function(function: Function) -> None:
+    """A function of a PCI device that may be one of Intel's network controllers."""
+    global lines
+    model = model_of(function.device)
+    base, in_ports = bar_address(function, 0)
+    if function.vendor != INTEL or model is None or base == 0 or in_ports:
+        return
+    card = next_card()
+    if card is None:
+        return
+    enable(function)
+    card.space = IN_MEMORY
+    card.registers = kernel_map_device(base, REGISTERS_SIZE)
+    card.model = model
+    ready = False
+    if model.messages:
+        address, data = allocate_message(card_interrupt, unsafe.address(card), 0)
+        ready = address != 0 and route_only_message(function, address, data)
+    else:
+        line = interrupt_line(function)
+        ready = line < 32 and (lines >> line & 1 != 0 or route_interrupt(line, True, False, cards_interrupted, 0))
+        if ready:
+            lines |= u32(1) << line
+    if not ready or not add_card():
+        card.registers = 0
+        log_line(b"goanna: a network device can't be used")
+
+
+@metal
+def card_interrupt(argument: u64) -> None:
+    """The message of the card at address `argument`."""
+    unsafe.at(Card, argument).interrupted()
+
+
+@metal
+def divide_messages(function: Function) -> None:
+    """Have the further queues of a network device interrupt a processor each, as far as it has messages for that."""
+    network: NetworkDevice = next_network()
+    for index in range(u32(1), min(processor_count(), u32(MOST_PAIRS))):
+        pair = network.pairs[u64(index)]
+        number = index + (FURTHER_MESSAGES - 1)
+        if not has_message(function, number):
+            return
+        address, data = allocate_message(pair_interrupt, unsafe.address(pair), index)
+        if address == 0 or not route_message(function, kernel_map_device, number, address, data):
+            return
+        pair.input.message = u16(number)
+        pair.output.message = u16(number)
 
 
 @metal

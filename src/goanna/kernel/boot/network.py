@@ -3,19 +3,24 @@
 The program starts when the interfaces that ask DHCP have an address, or after a while without.
 """
 
-from goanna.kernel.arch import PAGE_SIZE, now, virtual
+from goanna.kernel.arch import PAGE_SIZE, now, processor_count, virtual
+from goanna.kernel.base import log
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.base.log import Line, say, warn
 from goanna.kernel.base.panic import fail
 from goanna.kernel.base.text import Text
 from goanna.kernel.boot.settings import settings
-from goanna.kernel.device.virtio.net import NetworkDevice, on_link
-from goanna.kernel.file.system_files import use_name_servers
+from goanna.kernel.device.control import on_host
+from goanna.kernel.device.e1000 import Card, on_card_link
+from goanna.kernel.device.virtio.device import EVENT_INDEX
+from goanna.kernel.device.virtio.net import CUTS4, LARGE_RECEIVED4, MERGES, SUMS_SENT, NetworkDevice, on_link
+from goanna.kernel.file.system_files import use_network_texts
 from goanna.kernel.identity.names import NAME_SIZE, host_name, names_lock
 from goanna.kernel.memory import pages
 from goanna.kernel.net.config.configure import Configuration, configure, link_changed, on_configured
+from goanna.kernel.net.config.hosts import take_host
 from goanna.kernel.net.config.notation import put_address
-from goanna.kernel.net.config.resolver import write_resolver
+from goanna.kernel.net.config.resolver import write_hosts, write_resolver
 from goanna.kernel.net.config.setting import Setting, parse_setting
 from goanna.kernel.net.interface import Interface, add_interface
 from goanna.kernel.net.network import SECOND
@@ -23,9 +28,9 @@ from goanna.kernel.net.start import start_network
 from goanna.kernel.thread.queue import make_ready
 from goanna.kernel.thread.thread import Thread
 from goanna.kernel.time.timer import NEVER, Timer, timer_start
-from goanna.metal import Array, Ptr, Slice, fill, metal, sizeof, static, struct, u8, u32, u64, unsafe
+from goanna.metal import Array, Ptr, Slice, constant, fill, metal, pointer, sizeof, static, struct, u8, u32, u64, unsafe
 
-__all__ = ["add_network", "next_network", "start_program"]
+__all__ = ["add_card", "add_network", "cards_interrupted", "next_card", "next_network", "start_program"]
 
 MOST_NETWORKS = 16
 PATIENCE = 10 * SECOND  # that the program waits for DHCP
@@ -36,8 +41,23 @@ class Network:
     """One device, and how its interface is configured."""
 
     device: NetworkDevice
+    card: Card  # one of both
     configuration: Configuration
 
+
+@struct
+class Feature:
+    """Of a virtio network device, in words."""
+
+    bit: u64
+    name: Array[u8, 20]
+
+
+FEATURES = constant(Array[Feature, 5], [
+    {"bit": SUMS_SENT, "name": b"checksums"}, {"bit": CUTS4, "name": b"segmentation"},
+    {"bit": LARGE_RECEIVED4, "name": b"large receive"}, {"bit": MERGES, "name": b"merged buffers"},
+    {"bit": EVENT_INDEX, "name": b"event index"},
+])  # fmt: skip
 
 networks = static(Array[Ptr[Network], MOST_NETWORKS])  # filled at boot, constant afterwards
 network_count = static(u64)
@@ -47,6 +67,14 @@ waiting = static(Ptr[Thread])  # the program's first thread, until its network i
 patience = static(Timer)
 
 on_link.set(link_changed)
+on_card_link.set(link_changed)
+
+
+@on_host.set
+@metal
+def host_said(text: Slice[u8]) -> None:
+    """The runner knows a machine, or has lost one."""
+    take_host(text)
 
 
 @metal
@@ -69,20 +97,64 @@ def next_network() -> Ptr[NetworkDevice]:
 @metal
 def add_network() -> bool:
     """Start the device that was found, and its interface. False: it can't be driven."""
-    global network_count
     network: Network = networks[network_count]
-    if network.device.start() < 0:
-        return False
-    interface = network.device.interface
+    network.device.processors = processor_count()
+    return network.device.start() >= 0 and join(network, network.device.interface)
+
+
+@metal
+def next_card() -> Ptr[Card]:
+    """The same for a device that is not virtio's."""
+    return None if next_network() is None else pointer(networks[network_count].card)
+
+
+@metal
+def add_card() -> bool:
+    """The same for a device that is not virtio's."""
+    network: Network = networks[network_count]
+    return network.card.start() >= 0 and join(network, network.card.interface)
+
+
+@metal
+def cards_interrupted(argument: u64) -> None:
+    """A line that any of them may have."""
+    for network in networks:
+        if network is not None and network.card.registers != 0:
+            network.card.interrupted()
+
+
+@metal
+def join(network: Network, interface: Interface) -> bool:
+    """Name a device's interface, and have it configured. False: there are enough."""
+    global network_count
     choose_setting(network.configuration.setting, interface)
     name_interface(interface, network.configuration.setting.name)
     if not add_interface(interface):
         return False
     network_count += 1
-    use_name_servers(write_resolver)
+    if log.verbose and interface.index == network.device.interface.index:
+        describe(network.device)
+    use_network_texts(write_resolver, write_hosts)
     network.configuration.hostname = settings.hostname
     configure(network.configuration, interface)
     return True
+
+
+@metal
+def describe(device: NetworkDevice) -> None:
+    """Say what was found, and what it does for us."""
+    line = Line()
+    text = line.start()
+    text.put(b"goanna: ")
+    text.string(device.interface.name[:])
+    text.put(b": virtio, ")
+    text.number(u64(device.pair_count))
+    text.put(b" queue pairs")
+    for feature in FEATURES:
+        if device.device.has(feature.bit):
+            text.put(b", ")
+            text.string(feature.name[:])
+    say(line.bytes())
 
 
 @metal

@@ -224,9 +224,9 @@ def start() -> None:
     if not start_vdso():
         refuse(b"too little memory to start")
     start_scheduler()
+    start_processors(settings.processors)  # before the devices, which divide their interrupts among them
     start_devices()
     mount_bundle()
-    start_processors(settings.processors)
     error = start_first_process()
     if error != 0:
         refuse_program(error)

@@ -12,6 +12,7 @@ from goanna.kernel.shared.control import (
     DEATH,
     ERROR_OUTPUT,
     EXIT,
+    HOST,
     INPUT_END,
     LISTENING,
     LOG,
@@ -34,6 +35,7 @@ from goanna.kernel.shared.control import (
     Signal,
     Window,
 )
+from goanna.kernel.variant import NETWORK
 from goanna.metal import Array, Atomic, Fn, Slice, hook, metal, sizeof, static, struct, u8, u16, u32, u64, unsafe
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "head_of_errors",
     "log_line",
     "memory_out",
+    "on_host",
     "on_input_end",
     "on_signal",
     "on_window",
@@ -68,8 +71,9 @@ control_port_write = hook(Fn[[Slice[u8], Slice[u8], Slice[u8]], None])  # three 
 on_signal = hook(Fn[[u32], None])  # the host wants the program to get this signal; in the port's interrupt
 on_window = hook(Fn[[Window], None])  # the terminal's window has another size; in the port's interrupt
 on_input_end = hook(Fn[[u64], None])  # how many bytes of input there are in all; in the port's interrupt
+on_host = hook(Fn[[Slice[u8]], None])  # another machine by name; in the port's interrupt
 
-LONGEST = 64  # bytes of a payload that the host may send
+LONGEST = 128  # bytes of a payload that the host may send
 ERROR_HEAD = sizeof(RecordHeader) + sizeof(Output)
 LONGEST_ERROR = MAXIMUM_PAYLOAD - sizeof(Output)  # bytes of standard error in one record
 
@@ -268,3 +272,6 @@ def control_byte(byte: u8) -> None:
         on_input_end(unsafe.load(u64, payload, unaligned=True))
     elif header.kind == WINDOW and u64(header.length) == sizeof(Window):
         on_window(unsafe.at(Window, payload))
+    if NETWORK:  # noqa: SIM102  (alone, so that the other branch is not compiled)
+        if header.kind == HOST and u64(header.length) <= LONGEST:
+            on_host(unsafe.slice(u8, payload, u64(header.length)))

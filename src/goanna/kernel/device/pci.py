@@ -15,15 +15,20 @@ __all__ = [
     "each_capability",
     "enable",
     "find_functions",
+    "has_message",
+    "interrupt_line",
     "route_message",
+    "route_only_message",
 ]
 
 IDENTITY, COMMAND, CLASS, HEADER_TYPE, BARS, SUBSYSTEM, CAPABILITIES = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x2C, 0x34
 SECONDARY_BUS = 0x18  # of a bridge
+LINE = 0x3C
 HAS_CAPABILITIES = 1 << 20  # of the status, which is COMMAND's upper half
 PORTS_ON, MEMORY_ON, MASTER_ON, LINES_OFF = 1, 2, 4, 1 << 10
 MULTIPLE_FUNCTIONS, BRIDGE = 0x80, 0x01
-CAPABILITY_MSIX, CAPABILITY_VENDOR = 0x11, 0x09
+CAPABILITY_MSI, CAPABILITY_MSIX, CAPABILITY_VENDOR = 0x05, 0x11, 0x09
+MSI_ENABLE, MSI_LONG = 1 << 16, 1 << 23
 MSIX_ENABLE, MSIX_MASK_ALL = 1 << 31, 1 << 30
 LAST_MESSAGE = 0x7FF  # of the capability's upper half: the number of the last entry
 MAXIMUM_CAPABILITIES = 48  # of 4 bytes each fit; more are a loop
@@ -142,11 +147,18 @@ def enable(function: Function) -> None:
 
 
 @metal
+def has_message(function: Function, number: u32) -> bool:
+    """Whether the function's MSI-X table has an entry."""
+    capability = u32(each_capability(function, 0, CAPABILITY_MSIX))
+    return capability != 0 and function.read(capability) >> 16 & LAST_MESSAGE >= number
+
+
+@metal
 def route_message(function: Function, map_registers: Fn[[u64, u64], u64], number: u32, address: u64, data: u32) -> bool:
     """Have an entry of the function's MSI-X table write `data` to `address` when it interrupts. False: it has none."""
-    capability = u32(each_capability(function, 0, CAPABILITY_MSIX))
-    if capability == 0 or function.read(capability) >> 16 & LAST_MESSAGE < number:
+    if not has_message(function, number):
         return False
+    capability = u32(each_capability(function, 0, CAPABILITY_MSIX))
     where = function.read(capability + 4)
     base, ports = bar_address(function, where & 7)
     if base == 0 or ports:
@@ -159,3 +171,27 @@ def route_message(function: Function, map_registers: Fn[[u64, u64], u64], number
     unsafe.store(u32, entry + 12, 0, volatile=True)
     function.write(capability, (function.read(capability) | MSIX_ENABLE) & ~u32(MSIX_MASK_ALL))
     return True
+
+
+@metal
+def route_only_message(function: Function, address: u64, data: u32) -> bool:
+    """Have the function write `data` to `address` whenever it interrupts (MSI, 6.8.1). False: it can't."""
+    capability = u32(each_capability(function, 0, CAPABILITY_MSI))
+    if capability == 0:
+        return False
+    head = function.read(capability)
+    function.write(capability + 4, u32.wrap(address))
+    if head & MSI_LONG != 0:
+        function.write(capability + 8, u32(address >> 32))
+        function.write(capability + 12, data)
+    else:
+        function.write(capability + 8, data)
+    function.write(capability, head | MSI_ENABLE)
+    return True
+
+
+@metal
+def interrupt_line(function: Function) -> u32:
+    """Let the function interrupt by its line, after `enable`; which line that is, as firmware says."""
+    function.write(COMMAND, function.read(COMMAND) & 0xFFFF & ~u32(LINES_OFF))
+    return u32(function.read8(LINE))

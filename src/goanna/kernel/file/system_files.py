@@ -4,20 +4,23 @@ from goanna.kernel.arch import HUGE_SIZE, command_line
 from goanna.kernel.base.text import Text
 from goanna.kernel.file.declare import Generated, link_to
 from goanna.kernel.file.subject import Subject
-from goanna.kernel.identity.names import RELEASE, VERSION
+from goanna.kernel.identity.names import RELEASE, VERSION, host_name, names_lock
 from goanna.kernel.memory import pages
 from goanna.metal import Array, Fn, i64, metal, static, u64
 
-__all__ = ["FILES", "use_name_servers"]
+__all__ = ["FILES", "use_network_texts"]
 
-put_name_servers = static(Fn[[Text], None])  # writes net/pnp; None: this machine has no network
+# They write net/pnp and net/hosts; None: this machine has no network.
+put_name_servers = static(Fn[[Text], None])
+put_hosts = static(Fn[[Text], None])
 
 
 @metal
-def use_name_servers(put: Fn[[Text], None]) -> None:
-    """Say who knows the name servers. Once, at boot."""
-    global put_name_servers
-    put_name_servers = put
+def use_network_texts(name_servers: Fn[[Text], None], hosts: Fn[[Text], None]) -> None:
+    """Say who knows the name servers, and the hosts. Once, at boot."""
+    global put_name_servers, put_hosts
+    put_name_servers = name_servers
+    put_hosts = hosts
 
 
 @metal
@@ -27,6 +30,20 @@ def write_name_servers(text: Text, subject: Subject) -> i64:
         put_name_servers(text)
     else:
         text.put(b"#MANUAL\n")
+    return 0
+
+
+@metal
+def write_hosts(text: Text, subject: Subject) -> i64:
+    """net/hosts: what /etc/hosts leads to (hosts(5))."""
+    text.put(b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+    if put_hosts is not None:
+        put_hosts(text)
+        return 0
+    text.put(b"127.0.1.1\t")
+    with names_lock:
+        text.put(host_name.get())
+    text.byte(0x0A)
     return 0
 
 
@@ -75,6 +92,7 @@ FILES = [
     Generated("/proc/cgroups", 0o444, text=b"#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
     Generated("/proc/net", 0o777, link=link_to(b"self/net")),
     Generated("/proc/{pid}/net/pnp", 0o444, text=write_name_servers),
+    Generated("/proc/{pid}/net/hosts", 0o444, text=write_hosts),
     Generated(f"{HUGE}/hpage_pmd_size", 0o444, text=f"{HUGE_SIZE}\n".encode()),
     Generated(f"{HUGE}/enabled", 0o444, text=b"[always] madvise never\n"),
     Generated(f"{HUGE}/defrag", 0o444, text=b"always defer defer+madvise madvise [never]\n"),

@@ -51,9 +51,12 @@ def receive(interface: Interface, packet: Packet, now: u64) -> None:
     to: Ptr[Interface] = interface
     if unlikely(frame.vlan() != 0):
         to = vlan_of(interface, frame.vlan())
+    ours = False
     if frame.group():
         packet.flags |= GROUP
-    if to is None or not to.up or (frame.target != to.mac and not frame.group()):
+        # A segment that gives us back what we sent (QEMU's multicast) would have our addresses look taken.
+        ours = frame.source == interface.mac
+    if to is None or not to.up or ours or (frame.target != to.mac and not frame.group()):
         interface.received_dropped += 1
         drop(packet)
         return

@@ -25,6 +25,7 @@ RETURN_DATA = 10  # bytes of the last RETURN_FILE, in order
 SIGNAL = 64  # Signal: to be sent to the program's first process
 INPUT_END = 65  # InputEnd: the console's input is over
 WINDOW = 66  # Window: the terminal's window has this size
+HOST = 67  # text: NAME@ADDRESS, another machine for /etc/hosts; or NAME, which is there no more
 
 MAXIMUM_PAYLOAD = 0xFFFF
 

@@ -4,16 +4,18 @@ virtio 1.2, 2.7. It shares no code with the driver.
 
 import struct
 
+from goanna.kernel.arch import virtual
 from goanna.kernel.arch.host import arena as host_arena
 from goanna.kernel.device.registers import RegisterSpace
-from goanna.metal import Array, constant, metal, static, u8, u16, u32, u64
+from goanna.metal import Array, constant, metal, static, u8, u16, u32, u64, unsafe
 from goanna.metal import struct as metal_struct
 
 BASE = 0x1000
 QUEUE_SIZE = 64
 CSUM, GUEST_CSUM, MTU, MAC, GUEST_TSO4, GUEST_TSO6 = 1 << 0, 1 << 1, 1 << 3, 1 << 5, 1 << 7, 1 << 8
 HOST_TSO4, HOST_TSO6, MERGE, STATUS = 1 << 11, 1 << 12, 1 << 15, 1 << 16
-ANY_LAYOUT, EVENT_INDEX, VERSION_1 = 1 << 27, 1 << 29, 1 << 32
+CONTROL, PAIRS, ANY_LAYOUT, EVENT_INDEX, VERSION_1 = 1 << 17, 1 << 22, 1 << 27, 1 << 29, 1 << 32
+MOST_QUEUES = 9
 
 
 @metal_struct
@@ -26,12 +28,15 @@ class Registers:
     select: u32
     queue: u32
     largest: u32  # descriptors of a queue
-    sizes: Array[u32, 2]
-    descriptors: Array[u64, 2]  # physical
-    available: Array[u64, 2]
-    used: Array[u64, 2]
-    ready: Array[u32, 2]
-    notified: Array[u32, 2]
+    queues: u32  # it has so many; the last one takes commands, if they are odd
+    sizes: Array[u32, MOST_QUEUES]
+    descriptors: Array[u64, MOST_QUEUES]  # physical
+    available: Array[u64, MOST_QUEUES]
+    used: Array[u64, MOST_QUEUES]
+    ready: Array[u32, MOST_QUEUES]
+    notified: Array[u32, MOST_QUEUES]
+    pairs: u32  # that the driver asked for
+    answer: u32  # to commands; beyond a byte: none
     status: u32
     cause: u32
     configuration: Array[u8, 16]
@@ -53,7 +58,7 @@ def read32(address: u64) -> u32:
         case 0x010:
             return u32.wrap(registers.features >> (registers.select * 32))
         case 0x034:
-            return registers.largest if registers.queue < 2 else u32(0)
+            return registers.largest if registers.queue < registers.queues else u32(0)
         case 0x060:
             return registers.cause
         case 0x070:
@@ -71,6 +76,23 @@ def read8(address: u64) -> u8:
 @metal
 def read16(address: u64) -> u16:
     return u16(read8(address)) | u16(read8(address + 1)) << 8
+
+
+@metal
+def obey(queue: u64) -> None:
+    """Do the first command of a queue: set the number of pairs. In three buffers, two of them to be read."""
+    head = u64(unsafe.load(u16, virtual(registers.available[queue]) + 4))
+    at = virtual(registers.descriptors[queue]) + head * 16
+    words = Array[u64, 3]()
+    for index in range(u64(3)):
+        words[index] = virtual(unsafe.load(u64, at))
+        at = virtual(registers.descriptors[queue]) + u64(unsafe.load(u16, at + 14)) * 16
+    if registers.answer <= 0xFF and unsafe.load(u16, words[0]) == 4:  # class 4, command 0
+        registers.pairs = u32(unsafe.load(u16, words[1]))
+        unsafe.store(u8, words[2], u8(registers.answer))
+        used = virtual(registers.used[queue])
+        unsafe.store(u32, used + 4, u32(head))
+        unsafe.store(u16, used + 2, 1)
 
 
 @metal
@@ -95,6 +117,8 @@ def write32(address: u64, value: u32) -> None:
             registers.ready[queue] = value
         case 0x050:
             registers.notified[u64(value)] += 1
+            if value == registers.queues - 1 and registers.queues & 1 != 0:
+                obey(u64(value))
         case 0x064:
             registers.cause &= ~value
         case 0x070:
@@ -140,6 +164,7 @@ class Ring:
             each[number] for each in (state.descriptors, state.available, state.used)
         )
         self.seen = self.done = 0
+        self.interrupts = 0  # that the driver asked for
 
     def look(self):
         """The heads of the chains that are new."""
@@ -164,8 +189,13 @@ class Ring:
         """Say that a chain is done."""
         memory = self.device.memory
         struct.pack_into("<II", memory, self.used + 4 + self.done % self.size * 8, head & 0xFFFFFFFF, written)
-        self.done = (self.done + 1) & 0xFFFF
+        before, self.done = self.done, (self.done + 1) & 0xFFFF
         struct.pack_into("<H", memory, self.used + 2, self.done)
+        if self.device.has(EVENT_INDEX):
+            wanted = struct.unpack_from("<H", memory, self.available + 4 + self.size * 2)[0] == before
+        else:
+            wanted = struct.unpack_from("<H", memory, self.available)[0] & 1 == 0
+        self.interrupts += wanted
 
     def read(self, head):
         """The bytes that a chain holds."""
@@ -190,6 +220,8 @@ class Device:
     def start(self):
         """The driver has started: look at its queues."""
         self.input, self.output = Ring(self, 0), Ring(self, 1)
+        numbers = range(0, self.registers.queues - 1, 2)
+        self.pairs = [(Ring(self, number), Ring(self, number + 1)) for number in numbers]
         self.waiting = self.input.look()
 
     def has(self, feature):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from goanna.kernel.arch.host import processors
 from goanna.kernel.device.virtio import mmio
-from goanna.kernel.device.virtio.net import BUDGET, NetworkDevice, network_interrupt, on_link
+from goanna.kernel.device.virtio.net import NetworkDevice, network_interrupt, on_link
+from goanna.kernel.device.virtio.net_pair import BUDGET
 from goanna.kernel.net import claim, keyed_hash, loopback, packet
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.interface import Interface, add_interface
@@ -20,6 +21,7 @@ from goanna.metal import Slice, i64, jit, metal, static, u8, u16, u32, u64, unsa
 from tests.kernel.device.virtio import net_model as model
 from tests.kernel.device.virtio.net_model import (
     ANY_LAYOUT,
+    CONTROL,
     CSUM,
     EVENT_INDEX,
     GUEST_CSUM,
@@ -29,6 +31,7 @@ from tests.kernel.device.virtio.net_model import (
     MAC,
     MERGE,
     MTU,
+    PAIRS,
     STATUS,
     VERSION_1,
 )  # fmt: skip
@@ -117,12 +120,16 @@ with host_hooks((on_link, link_changed)):
 class Machine:
     """The driver in a compiled unit, and its device."""
 
-    def __init__(self, features=EVERYTHING, modern=True, largest=64, memory=8 << 20, configuration=None):
+    def __init__(self, features=EVERYTHING, modern=True, largest=64, memory=8 << 20, configuration=None, pairs=1,
+                 answer=0, processors=1):
         self.memory = Memory(unit, memory)
+        unit.get(network).processors = processors
         registers = unit.get(model.registers)
         registers.version = 2 if modern else 1
         registers.features = features | (VERSION_1 if modern else 0)
         registers.largest = largest
+        registers.queues = pairs * 2 + (features & CONTROL != 0)
+        registers.answer = answer
         wanted = ME.to_bytes(6, "big") + struct.pack("<HHH", 1, 1, 1400) if configuration is None else configuration
         registers.configuration[: len(wanted)] = list(wanted)
         self.device = model.Device(unit, self.memory.map)
@@ -398,3 +405,101 @@ def test_a_hostile_device_never_panics(data):
         machine.interrupt()
         machine.later()
     assert unit.get(network).interface.running in (True, False)
+
+
+def test_under_load_interrupts_give_way_to_polling():
+    for features in (EVERYTHING, EVERYTHING & ~EVENT_INDEX):
+        machine = Machine(features, largest=256, memory=64 << 20)
+        machine.endpoint()
+        ring = machine.device.input
+        heard = 0
+        for number in range(40):  # as many each time as a turn takes, and some are always left
+            for _ in range(BUDGET * 2 + 16 if number == 0 else BUDGET):
+                assert machine.device.receive(datagram(b"x"))
+            if number == 0:
+                ring.interrupts = 0
+                machine.interrupt()
+            machine.later()
+            while machine.datagram() is not None:
+                heard += 1
+        assert heard >= 40 * BUDGET and ring.interrupts == 0  # after the first
+        for _ in range(3):
+            machine.later()
+        while machine.datagram() is not None:
+            pass
+        before = ring.interrupts  # and when it is quiet again, each packet has its own
+        for _ in range(5):
+            machine.device.receive(datagram(b"x"))
+            machine.interrupt()
+        assert ring.interrupts == before + 5
+
+
+def on_processor(index):
+    """This is one of two processors from now on."""
+    unit.set(processors._running, index)
+
+
+@pytest.fixture
+def restored():
+    yield
+    unit.reset()
+
+
+class TwoProcessors(Machine):
+    """The driver of a machine with two processors and a device with three pairs of queues."""
+
+    def __init__(self, features=EVERYTHING | CONTROL | PAIRS, modern=True, answer=0):
+        configuration = ME.to_bytes(6, "big") + struct.pack("<HHH", 1, 3, 1400)
+        pairs = 3 if features & CONTROL else 1
+        super().__init__(features, modern, 256, 32 << 20, configuration, pairs, answer, 2)
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_each_processor_has_its_pair_of_queues(restored, modern):
+    machine = TwoProcessors(modern=modern)
+    assert machine.result == 0
+    assert unit.get(network).pair_count == 2 and machine.device.registers.pairs == 2
+    assert machine.device.registers.notified[2] != 0  # buffers are there for what comes by the second
+    for index in (0, 1, 0):
+        on_processor(index)
+        machine.send(bytes([index]) * 60)
+        machine.send(bytes([index + 8]) * 60)
+        _, output = machine.device.pairs[index]
+        heads = output.look()
+        assert [output.read(head)[12:] for head in heads] == [bytes([index]) * 60, bytes([index + 8]) * 60]
+        for head in heads:
+            output.give(head, 0)
+        assert machine.device.pairs[1 - index][1].look() == []
+
+
+def test_what_comes_by_any_pair_is_heard(restored):
+    machine = TwoProcessors()
+    machine.endpoint()
+    for index in (1, 0, 1):
+        machine.device.input, _ = machine.device.pairs[index]
+        machine.device.waiting = machine.device.input.look() if index else machine.device.waiting
+        assert machine.device.receive(datagram(b"by %d" % index))
+        machine.interrupt()
+        assert machine.datagram() == b"by %d" % index
+        machine.device.waiting = []
+
+
+@pytest.mark.parametrize(("features", "answer"), [
+    (EVERYTHING, 0), (EVERYTHING | CONTROL, 0), (EVERYTHING | PAIRS, 0), (EVERYTHING | CONTROL | PAIRS, 1),
+])  # fmt: skip
+def test_a_device_that_wants_one_pair_gets_one(restored, features, answer):
+    machine = TwoProcessors(features, answer=answer)
+    assert machine.result == 0 and unit.get(network).pair_count == 1
+    on_processor(1)
+    machine.send(bytes(60))
+    assert len(machine.device.output.look()) == 1
+    machine.endpoint()
+    assert machine.device.receive(datagram(b"one"))
+    machine.interrupt()
+    assert machine.datagram() == b"one"
+
+
+def test_one_processor_asks_for_one_pair():
+    configuration = ME.to_bytes(6, "big") + struct.pack("<HHH", 1, 3, 1400)
+    machine = Machine(EVERYTHING | CONTROL | PAIRS, configuration=configuration, pairs=3)
+    assert unit.get(network).pair_count == 1 and not machine.device.has(PAIRS)

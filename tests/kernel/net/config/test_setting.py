@@ -55,7 +55,8 @@ def test_all_words():
 @pytest.mark.parametrize(
     "text",
     [b"x", b"name=", b"name=abcdefghijklmnop", b"mtu=67", b"mtu=65536", b"mac=1", b"address=10.0.0.2/33", b"dns=x",
-     b"route=10.0.0.0/8@x", b"gateway=", b"dhcp=1", b"dhcp,,auto", b"key=value",
+     b"route=10.0.0.0/8@x", b"gateway=", b"host=", b"host=a@", b"host=a b@1.1.1.1", b"dhcp=1", b"dhcp,,auto",
+     b"key=value",
      b",".join([b"dns=1.1.1.1"] * 5), b",".join([b"gateway=1.1.1.1"] * 17), b",".join([b"address=1.1.1.1"] * 17)],
 )  # fmt: skip
 def test_what_is_wrong_is_said(text):

@@ -5,10 +5,10 @@ from goanna.kernel.device.pci import Configuration
 from goanna.kernel.device.registers import RegisterSpace
 from goanna.metal import Fn, Slice, constant, metal, u8, u16, u32, u64, wrapping
 
-from .apic import own_apic_id
 from .firmware import find_table, map_table
 from .memory_map import command_line
 from .port import in8, in16, in32, out8, out16, out32
+from .processor import apic_ids
 from .trap import register_interrupt, take_vector
 
 __all__ = ["IN_PORTS", "PCI", "allocate_message", "each_mmio_device", "pci_present"]
@@ -92,14 +92,14 @@ def pci_present() -> bool:
 
 
 @metal
-def allocate_message(function: Fn[[u64], None], argument: u64) -> tuple[u64, u32]:
-    """An address, and the number that a device writes there to have `function(argument)` called on this processor, in
-    interrupt context. Address 0: none is left. At boot."""
+def allocate_message(function: Fn[[u64], None], argument: u64, processor: u32) -> tuple[u64, u32]:
+    """An address, and the number that a device writes there to have `function(argument)` called on a processor, which
+    runs, in interrupt context. Address 0: none is left. At boot."""
     vector = take_vector()
     if vector == 0:
         return 0, 0
     register_interrupt(vector, function, argument)
-    return MESSAGE_ADDRESS | wrapping(u64(own_apic_id() & 0xFF) << 12), vector
+    return MESSAGE_ADDRESS | wrapping(u64(apic_ids[u64(processor)] & 0xFF) << 12), vector
 
 
 @metal

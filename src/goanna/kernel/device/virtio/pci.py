@@ -1,6 +1,7 @@
 """virtio over PCI, the modern and the legacy form (virtio 1.2, 4.1).
 
-Interrupts are one message for all queues, and one for changes of the configuration where a driver wants to hear.
+Interrupts are one message for all queues, or several where a driver wants to divide them among processors, and one for
+changes of the configuration where it wants to hear.
 Without messages (MSI-X) a device is not used: every hypervisor has them.
 """
 
@@ -11,7 +12,7 @@ from goanna.kernel.device.virtio.device import Device, Transport
 from goanna.kernel.device.virtio.queue import Queue
 from goanna.metal import Fn, Ptr, constant, metal, u8, u16, u32, u64
 
-__all__ = ["connect_change_messages", "connect_messages", "find_pci"]
+__all__ = ["FURTHER_MESSAGES", "connect_change_messages", "connect_messages", "find_pci"]
 
 VENDOR = 0x1AF4
 LEGACY_FIRST, MODERN_FIRST, MODERN_LAST = 0x1000, 0x1040, 0x107F
@@ -28,7 +29,8 @@ OLD_DEVICE_FEATURES, OLD_DRIVER_FEATURES, OLD_QUEUE_PAGE, OLD_QUEUE_SIZE, OLD_QU
 OLD_NOTIFY, OLD_STATUS, OLD_CAUSE, OLD_CONFIGURATION_VECTOR, OLD_QUEUE_VECTOR = 16, 18, 19, 20, 22
 OLD_CONFIGURATION, OLD_CONFIGURATION_WITH_MESSAGES = 20, 24
 
-MESSAGE, CHANGE_MESSAGE = 0, 1  # entries of the MSI-X table: of all queues, of changes of the configuration
+MESSAGE, CHANGE_MESSAGE = 0, 1  # entries of the MSI-X table: of queues, of changes of the configuration
+FURTHER_MESSAGES = 2  # the first of those for queues that have one of their own
 NO_VECTOR = 0xFFFF
 
 
@@ -92,7 +94,7 @@ def connect_queue(device: Device, queue: Queue) -> bool:
     step = u64(device.notification_step)
     queue.notification = device.notifications + u64(space.read16(base + QUEUE_NOTIFY)) * step
     if device.messages:
-        space.write16(base + QUEUE_VECTOR, MESSAGE)
+        space.write16(base + QUEUE_VECTOR, queue.message)
         if space.read16(base + QUEUE_VECTOR) == NO_VECTOR:
             return False
     if device.change_messages:
@@ -183,7 +185,7 @@ def old_connect_queue(device: Device, queue: Queue) -> bool:
         return False
     space.write16(device.registers + OLD_QUEUE_SELECT, queue.index)
     if device.messages:
-        space.write16(device.registers + OLD_QUEUE_VECTOR, MESSAGE)
+        space.write16(device.registers + OLD_QUEUE_VECTOR, queue.message)
         if space.read16(device.registers + OLD_QUEUE_VECTOR) == NO_VECTOR:
             return False
     if device.change_messages:

@@ -64,6 +64,7 @@ class Queue:
     """One queue. A lock of the driver's protects it; zeroed memory is a queue that isn't there."""
 
     index: u16  # which of the device's queues
+    message: u16  # of PCI: the entry of the message table by which it interrupts
     size: u16  # descriptors, a power of two
     event_index: bool  # VIRTIO_F_EVENT_IDX was agreed on
     broken: bool  # the device gave back what it did not have: nothing more is taken from it

@@ -1,13 +1,18 @@
-"""The name servers of all interfaces, as /etc/resolv.conf has them (resolv.conf(5)): /proc/net/pnp is that text."""
+"""What resolvers read: the name servers of all interfaces, as /etc/resolv.conf has them (resolv.conf(5)), and the names
+that the machine knows itself, as /etc/hosts does (hosts(5)). /proc/net/pnp and /proc/net/hosts are these texts.
+"""
 
 from goanna.kernel.arch import now
 from goanna.kernel.base.text import Text
+from goanna.kernel.identity.names import host_name, names_lock
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.config.configure import Configuration, configurations
+from goanna.kernel.net.config.hosts import put_line, put_others
 from goanna.kernel.net.config.notation import put_address
+from goanna.kernel.net.interface import Local
 from goanna.metal import Slice, metal, struct, u8, u64
 
-__all__ = ["write_resolver"]
+__all__ = ["write_hosts", "write_resolver"]
 
 MOST = 3  # name servers that resolvers read (MAXNS)
 SOURCES = 3  # where they come from, the most trusted first: settings, DHCP's servers, routers
@@ -82,3 +87,32 @@ def domain_of(configuration: Configuration, source: u64) -> Slice[u8]:
         lease = configuration.stateful.client.lease
         return lease.domain[0 : lease.domain_length]
     return b""
+
+
+@metal
+def write_hosts(text: Text) -> None:
+    """Write what stands below localhost: our own name at our own addresses, then the others."""
+    four = False
+    for configuration in configurations:
+        if configuration is None:
+            continue
+        domain = domain_of(configuration, 0)
+        if len(domain) == 0:
+            domain = domain_of(configuration, 1)
+        for local in configuration.interface.addresses:
+            if for_others(local):
+                four = four or local.address.is4()
+                with names_lock:
+                    put_line(text, local.address, host_name.get(), domain)
+    if not four:
+        own = Address()
+        own.set4(0x7F00_0101)
+        with names_lock:
+            put_line(text, own, host_name.get(), b"")
+    put_others(text)
+
+
+@metal
+def for_others(local: Local) -> bool:
+    """Whether an address of ours is one that others would use."""
+    return local.usable() and not local.address.link_local()

@@ -1,11 +1,13 @@
 """What is said of an interface in words, as one text: `name=eth0,address=10.0.0.2/24,gateway=10.0.0.1,dns=10.0.0.1`.
 
 Words stand between commas: `name=`, `mac=52:54:00:12:34:56` (which interface is meant), `mtu=`, `address=` with the
-length of its network, `gateway=`, `route=10.9.0.0/16@10.0.0.3`, `dns=`, `search=example.org`, `dhcp`, `auto` (IPv6 by
-what routers say). Addresses are of either family, and those words may come often.
+length of its network, `gateway=`, `route=10.9.0.0/16@10.0.0.3`, `dns=`, `search=example.org`, `host=NAME@ADDRESS`
+(another machine), `dhcp`, `auto` (IPv6 by what routers say). Addresses are of either family, and those words may come
+often.
 """
 
 from goanna.kernel.net.address import Address
+from goanna.kernel.net.config.hosts import take_host
 from goanna.kernel.net.config.notation import parse_address, parse_mac, parse_number, parse_prefix
 from goanna.metal import Array, Slice, metal, struct, u8, u32, u64
 
@@ -59,6 +61,8 @@ class Setting:
         if key == b"search":
             self.search = value
             return True
+        if key == b"host":
+            return take_host(value)
         if key == b"mac":
             self.mac, good = parse_mac(value)
             return good
