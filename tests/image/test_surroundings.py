@@ -28,7 +28,9 @@ def text(tree: Assembly, path: str) -> str:
 def test_tables_that_programs_read() -> None:
     tree = tree_of(hostname="box")
     assert "root:x:0:0:" in text(tree, "/etc/passwd") and "nogroup:x:65534:" in text(tree, "/etc/group")
-    hosts = tree.find("/etc/hosts")
+    etc = tree.root.entries[b"etc"]
+    assert isinstance(etc, Folder)
+    hosts = etc.entries[b"hosts"]
     assert isinstance(hosts, Link) and hosts.target == b"../proc/net/hosts"  # the kernel writes it
     assert text(tree, "/etc/hostname") == "box\n" and "hosts: files dns\n" in text(tree, "/etc/nsswitch.conf")
     assert "https\t443/tcp\n" in text(tree, "/etc/services") and "udp\t17\tUDP\n" in text(tree, "/etc/protocols")

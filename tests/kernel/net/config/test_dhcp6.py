@@ -62,11 +62,11 @@ def option(code, data):
     return struct.pack(">HH", code, len(data)) + data
 
 
-def association(address=ADDRESS, preferred=600, valid=1000, t1=0, t2=0, status=None):
+def association(address=ADDRESS, preferred=600, valid=1000, t1=0, t2=0, status=None, mac=MAC):
     body = b"" if address is None else option(5, raw(address) + struct.pack(">II", preferred, valid))
     if status is not None:
         body += option(13, struct.pack(">H", status) + b"why")
-    return option(3, struct.pack(">III", MAC & 0xFFFFFFFF, t1, t2) + body)
+    return option(3, struct.pack(">III", mac & 0xFFFFFFFF, t1, t2) + body)
 
 
 def answer(kind, transaction, *more, server=SERVER, who=ID):
