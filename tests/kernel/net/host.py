@@ -276,6 +276,15 @@ class Host:
         address, length = text.split("/")
         return self.call(add_route, address, int(length) + (96 if "." in address else 0), gateway, metric, kind)
 
+    ours = True
+
+    def known_mtu(self, target):
+        """The path MTU that was learnt of a target, 0 if none was."""
+        return self.call(path_mtu.known_mtu, target, self.now)[0]
+
+    def close(self, index):
+        self.unit.call(close, index)
+
     def frames(self):
         found = []
         while size := self.unit.call(take_frame, self.out):

@@ -10,14 +10,25 @@ from hypothesis import strategies as st
 from goanna.kernel.base import errno
 from goanna.kernel.net.wire.ethernet import BROADCAST
 from tests.kernel.net import host as hosts
+from tests.kernel.net.conftest import STACKS
 from tests.kernel.net.host import Host, ether, ip4, ip6, ones, raw, udp_bytes
 from tests.kernel.net.ip import A6, B6, FAR, FAR6, ME, PEER, A, B, check4, four, icmp4, icmp6, make_host, six, unit
+from tests.kernel.net.linux_ip import LinuxIp
 from tests.kernel.net.machine import free
 
 
+@pytest.fixture(params=STACKS)
+def bare_stack(request, makers):
+    return makers(request.param, make_host, LinuxIp)
+
+
+def fresh(make):
+    return make()
+
+
 @pytest.fixture
-def host():
-    return make_host()
+def host(bare_stack):
+    return fresh(bare_stack)
 
 
 def test_a_datagram_arrives(host):
@@ -36,7 +47,7 @@ def test_rfc_1122_3_2_1_2_bad_headers_are_dropped(host, place):
     frame[place] ^= 0x10
     host.put(frame)
     assert host.receive(0) is None and host.frames() == []
-    assert host.unit.static(hosts.network.counters).ip_malformed == 1
+    assert not host.ours or host.unit.static(hosts.network.counters).ip_malformed == 1
 
 
 def test_padding_is_cut_off(host):
@@ -167,7 +178,7 @@ def test_rfc_1812_4_3_2_8_errors_are_limited(host):
     for number in range(500):  # all targets together
         source = f"10.0.0.{number % 250 + 3}"
         host.put(four(udp_bytes(source, A, 4000, 53, b""), source=source))
-    assert host.unit.static(hosts.network.counters).icmp_sent <= 70
+    assert not host.ours or host.unit.static(hosts.network.counters).icmp_sent <= 70
 
 
 def test_loopback(host):
@@ -175,7 +186,7 @@ def test_loopback(host):
     host.bind(1, "127.0.0.1", 54)
     data = random.Random(2).randbytes(40000)
     assert host.send(0, data, "127.0.0.1", 54) == 0
-    assert host.frames() == [] and host.receive(1) is None
+    assert host.frames() == [] and (not host.ours or host.receive(1) is None)
     host.pass_time(0)
     assert host.receive(1) == (data, "127.0.0.1", 53)
     host.bind(2, A, 55)
@@ -184,7 +195,8 @@ def test_loopback(host):
     assert host.receive(2) == (b"to myself", A, 55) and host.frames() == []
 
 
-def test_routes(host):
+def test_routes():
+    host = make_host()
     host.bind(0, A, 53)
     assert host.route("203.0.113.0/24", "10.0.0.9", 5) == 0
     assert host.route("203.0.113.0/24", "10.0.0.9", 5) == -errno.EEXIST
@@ -240,6 +252,9 @@ def test_any_payload_is_survived(data, protocol, fragment):
     assert free(host.unit) == 0
 
 
+ENDLESS = pytest.mark.differs("it follows as many headers as a packet has")
+
+
 def extension(kind, following, size=8):
     """An extension header of any kind, with nothing but padding in it."""
     if kind == 44:
@@ -265,7 +280,17 @@ def test_rfc_8200_4_1_chains_of_extension_headers(host, kinds):
     assert host.receive(1)[0] == b"x"
 
 
-@pytest.mark.parametrize("kinds", [[60] * 30, [60] * 140, [44, 44], [0, 0], [60, 0], [43] * 100])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        pytest.param([60] * 30, marks=ENDLESS),
+        pytest.param([60] * 140, marks=ENDLESS),
+        [44, 44],
+        [0, 0],
+        [60, 0],
+        pytest.param([43] * 100, marks=ENDLESS),
+    ],
+)
 def test_chains_that_nobody_sends_are_dropped(host, kinds):
     host.bind(1, "::", 53, 1)
     first, data = chain(kinds, 17, udp_bytes(B6, A6, 4000, 53, b"x"))

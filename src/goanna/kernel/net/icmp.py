@@ -143,6 +143,8 @@ def answer(arrival: Arrival, packet: Packet, kind: u8, message: icmp.Message) ->
 @metal
 def quoted(arrival: Arrival, packet: Packet, message: icmp.Message) -> None:
     """An error about a packet of ours, which is quoted."""
+    if arrival.six and message.kind == icmp.TOO_BIG6 and message.rest < 1280:
+        return  # no link of IPv6 is so narrow (RFC 8201 4)
     data = Array[u8, QUOTE]()
     size = min(packet.total - icmp.HEADER, u32(QUOTE))
     packet.copy_out(icmp.HEADER, data[0 : u64(size)])
@@ -168,7 +170,7 @@ def translate(report: Report, rest: u32) -> None:
         elif report.kind == icmp.TOO_BIG6:
             report.error = EMSGSIZE
             report.hard = False
-            report.mtu = max(rest, u32(1280))
+            report.mtu = rest
         elif report.kind == icmp.EXCEEDED6:
             report.error = EHOSTUNREACH
             report.hard = False

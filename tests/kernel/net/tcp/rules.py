@@ -9,9 +9,9 @@ from goanna.kernel.net.tcp import calls, connection, listener, time_wait
 from goanna.metal import i64, jit, metal, u32, u64
 from tests.kernel.net import host as hosts
 from tests.kernel.net.host import ether, ip4, ones
+from tests.kernel.net.linux import Linux
 from tests.kernel.net.tcp import host as tcp
 from tests.kernel.net.tcp.host import ACK, PSH, SYN, TCP_ROOTS, State, TcpHost, tcp_hooks
-from tests.kernel.net.tcp.linux import Linux
 
 SECOND = 1_000_000_000
 

@@ -17,7 +17,7 @@ from tests.kernel.net.tcp.rules import MSS, Ours, stamp, unit
 ALL = MSS + b"\1\1\4\2" + b"\1\1\x08\x0a" + struct.pack(">II", 1000, 0) + b"\1\3\3\7"
 
 
-def listening(make):
+def fresh(make):
     """A host that listens at port 80."""
     made = make()
     made.listen()
@@ -26,12 +26,12 @@ def listening(make):
 
 @pytest.fixture
 def host(bare_stack):
-    return listening(bare_stack)
+    return fresh(bare_stack)
 
 
 @pytest.fixture
 def ours():
-    return listening(Ours)
+    return fresh(Ours)
 
 
 def shake(host, port=4000, options=MSS, sequence=1000):

@@ -19,7 +19,7 @@ from tests.kernel.net.host import ip4, ip6, ones, summed
 from tests.kernel.net.tcp.machine import ACK, SYN, parse
 
 CLONE_NEWNET = 0x40000000
-TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
+TUNSETIFF, IFF_TUN, IFF_TAP, IFF_NO_PI = 0x400454CA, 1, 2, 0x1000
 SIOCGIFINDEX, SIOCSIFADDR, SIOCSIFNETMASK, SIOCSIFFLAGS = 0x8933, 0x8916, 0x891C, 0x8914
 IFF_UP, IFF_RUNNING = 1, 0x40
 SO_SNDBUFFORCE, TCP_USER_TIMEOUT, SO_LINGER_NOW = 32, 18, struct.pack("ii", 1, 0)
@@ -53,7 +53,8 @@ def why_not():
 class Linux:
     """A namespace with the addresses of the host that scripts speak with."""
 
-    me, peer = "10.0.0.1", "10.0.0.2"
+    me, peer, six = "10.0.0.1", "10.0.0.2", "2001:db8::1"
+    kind = IFF_TUN
 
     def __init__(self):
         self.sockets, self.listeners, self.kept = {}, {}, []
@@ -71,7 +72,7 @@ class Linux:
 
     def set_up(self):
         self.wire = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-        fcntl.ioctl(self.wire, TUNSETIFF, struct.pack("16sH22x", b"tun0", IFF_TUN | IFF_NO_PI))
+        fcntl.ioctl(self.wire, TUNSETIFF, struct.pack("16sH22x", b"tun0", self.kind | IFF_NO_PI))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
             for name, address, mask in ((b"lo", "127.0.0.1", "255.0.0.0"), (b"tun0", self.me, "255.255.255.0")):
                 for request, value in ((SIOCSIFADDR, address), (SIOCSIFNETMASK, mask)):
@@ -80,7 +81,8 @@ class Linux:
                 fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH22x", name, IFF_UP | IFF_RUNNING))
             (index,) = struct.unpack("16xi20x", fcntl.ioctl(control, SIOCGIFINDEX, struct.pack("16s24x", b"tun0")))
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as control:
-            six = socket.inet_pton(socket.AF_INET6, "2001:db8::1")
+            Path("/proc/sys/net/ipv6/conf/tun0/accept_dad").write_text("0")
+            six = socket.inet_pton(socket.AF_INET6, self.six)
             fcntl.ioctl(control, SIOCSIFADDR, struct.pack("16sIi", six, 64, index))
         for name, value in SETTINGS:
             with contextlib.suppress(OSError):  # an older kernel hasn't got all of them
@@ -258,4 +260,4 @@ class Linux:
         return not [state for state in self.table() if state not in (6, 10)]
 
 
-__all__ = ["ACK", "SYN", "Linux", "why_not"]
+__all__ = ["ACK", "IFF_TAP", "SYN", "Linux", "why_not"]
