@@ -1,5 +1,6 @@
 """/proc/net/tcp, tcp6, udp and udp6 list the sockets that Linux lists after the same calls, each with what it says."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ pytestmark = [needs_linux, needs_own_tree]
 FILES = ["tcp", "tcp6", "udp", "udp6"]
 EPHEMERAL = 32768
 LISTENING, ESTABLISHED, CLOSE_WAIT = "0A", "01", "08"
+# SYN-SENT, SYN-RECEIVED, FIN-WAIT-1, LAST-ACK, CLOSING
+PASSING = ("02", "03", "04", "09", "0B")
 ANY6 = name6("::", 5000)
 
 BEGINNINGS = {
@@ -63,12 +66,24 @@ def told(line, datagrams):
     return end(local), end(remote), state, sending, receiving, moving, again, user, timeout, inode != "0", rest
 
 
+def settled(both):
+    """Wait until Linux's connections are in states in which they stay: what opens and closes has been answered."""
+    path = Path(f"/proc/{both.linux.process.pid}/net")
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        lines = [line.split() for name in ("tcp", "tcp6") for line in (path / name).read_text().splitlines()[1:]]
+        if not any(line[3] in PASSING for line in lines):
+            return
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 def test_lists_are_those_of_linux(both, beginning):
     both.reset()
     both.put(0, bytes(4096))
     for step in BEGINNINGS[beginning]:
         perform(both, step)
+    settled(both)
     for name in FILES:
         ours = both.machine.file(f"/proc/net/{name}".encode()).decode().splitlines()
         theirs = Path(f"/proc/{both.linux.process.pid}/net/{name}").read_text().splitlines()

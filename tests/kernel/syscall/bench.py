@@ -290,8 +290,12 @@ def default_tree() -> Folder:
     return root
 
 
+class RootRefused(Exception):
+    """The kernel did not take the root that it was given: its errno."""
+
+
 class Machine:
-    """One machine, fresh."""
+    """One machine, fresh. Raises RootRefused for an image that the kernel can't begin with."""
 
     more: tuple = ()  # what else is compiled
 
@@ -305,7 +309,9 @@ class Machine:
         image = damage(stream.getvalue())
         assert len(image) <= IMAGE_ROOM
         self.memory[ROOM - IMAGE_ROOM : ROOM - IMAGE_ROOM + len(image)] = image
-        assert self.unit.call(start, self.base, len(image)) == 0
+        answer = self.unit.call(start, self.base, len(image))
+        if answer != 0:
+            raise RootRefused(-answer)
         self.scratch = self.raw("mmap", 0, 1 << 20, 3, 0x22, -1, 0)
         assert self.scratch > 0
         self.used = 0

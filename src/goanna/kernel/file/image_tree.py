@@ -33,7 +33,7 @@ FURTHER_TREE = make_tree(17, OVERLAY_MAGIC, b"overlay")
 def mount_root(base: u64, size: u64) -> i64:
     """Make the image of `size` bytes at `base` (direct map, on a page) the root, and let /tmp and /run be in memory,
     but for one in which the image has files. Half of RAM is for files, until set_budget says otherwise. At boot. 0,
-    -EINVAL, -EIO or -ENOMEM."""
+    -EINVAL, -EIO, -EUCLEAN or -ENOMEM, which a root has, too, that nothing can be put over."""
     error = root_image.mount(base, size)
     if error < 0:
         return error
