@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.kernel.net.both import INET, INET6, both_networks, name4, name6, needs_network, perform
@@ -84,6 +84,19 @@ beginnings = st.sampled_from([
 
 @settings(max_examples=300, deadline=None)
 @given(begun=beginnings, steps=st.lists(steps, min_size=1, max_size=40))
+@example(
+    [("socket", INET, DATAGRAM), ("bind", 3, LOCAL4)],
+    [("connect", 3, name4("127.0.0.1", 0)), ("sendto", 3, 9, LOCAL4), ("poll", POLLED, 1, 0), ("sendto", 3, 9, None)],
+)
+@example(
+    [("socket", INET6, DATAGRAM), ("bind", 3, name6("::", 5000))],
+    [("connect", 3, name4("127.0.0.1", 0)), ("sendto", 3, 9, None), ("connect", 3, name6("::ffff:127.0.0.1", 0)),
+     ("sendto", 3, 9, None)],
+)
+@example(
+    [("socket", INET6, DATAGRAM), ("bind", 3, name6("::", 5000))],
+    [("connect", 3, name6("::1", 0)), ("sendto", 3, 9, None)],
+)
 def test_any_sequence_of_calls_is_answered_as_by_linux(both, begun, steps):
     both.reset()
     both.put(0, bytes(0x1000))

@@ -91,9 +91,13 @@ class Endpoint:
         elif not arrival.six and self.only6:
             return 0
         if self.connected:
-            if self.remote_port != source_port or not self.remote.equals(arrival.source):
+            if not self.remote.equals(arrival.source):
                 return 0
-            score += 8
+            score += 4
+            if self.remote_port != 0:  # connected to no port is connected to all of the address's, as on Linux
+                if self.remote_port != source_port:
+                    return 0
+                score += 4
         if self.bound != 0:
             if self.bound != arrival.interface.index:
                 return 0
@@ -365,7 +369,8 @@ def concerns(endpoint: Endpoint, local: Address, remote: Address, remote_port: u
         return False
     if not endpoint.connected:
         return True
-    return (endpoint.remote_port == remote_port or endpoint.space != 0) and endpoint.remote.equals(remote)
+    same = endpoint.remote_port == remote_port or endpoint.remote_port == 0 or endpoint.space != 0
+    return same and endpoint.remote.equals(remote)
 
 
 @metal

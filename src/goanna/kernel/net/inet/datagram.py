@@ -84,7 +84,9 @@ def target_of(self: DatagramSocket, message: Message, name: Name) -> i64:
         return -EDESTADDRREQ
     name.address = endpoint.remote
     name.port = endpoint.remote_port
-    return 0
+    # Linux looks for a port only here: an AF_INET6 socket that speaks IPv4.
+    no_port = name.port == 0 and name.address.is4() and self.socket.family == AF_INET6
+    return -EINVAL if no_port else i64(0)
 
 
 @metal
