@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 func spent(who int) (user, system time.Duration) {
@@ -86,6 +88,41 @@ func counted(name string) (value int) {
 	return value
 }
 
+// interval is struct itimerval.
+type interval struct{ again, left syscall.Timeval }
+
+const virtual, profiling = 1, 2 // ITIMER_
+
+func setTimer(which int, left time.Duration) {
+	setting := interval{left: syscall.NsecToTimeval(int64(left))}
+	syscall.Syscall(syscall.SYS_SETITIMER, uintptr(which), uintptr(unsafe.Pointer(&setting)), 0)
+}
+
+// used says how much of an hour, to which the timer was set, is over.
+func used(which int) time.Duration {
+	var setting interval
+	syscall.Syscall(syscall.SYS_GETITIMER, uintptr(which), uintptr(unsafe.Pointer(&setting)), 0)
+	return time.Hour - time.Duration(setting.left.Nano())
+}
+
+func intervalTimers() {
+	setTimer(virtual, time.Hour)
+	setTimer(profiling, time.Hour)
+	serve(300 * time.Millisecond)
+	fmt.Println("serving moves the profiling timer alone:", used(profiling) > 250*time.Millisecond, used(virtual)*2 < used(profiling))
+	before := used(virtual)
+	compute(300 * time.Millisecond)
+	fmt.Println("computing moves both:", used(virtual)-before > 150*time.Millisecond, used(profiling) > 500*time.Millisecond)
+	setTimer(profiling, 0)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGVTALRM)
+	setTimer(virtual, 50*time.Millisecond)
+	for tries := 0; tries < 100 && len(signals) == 0; tries++ {
+		compute(50 * time.Millisecond)
+	}
+	fmt.Println(<-signals)
+}
+
 func main() {
 	if len(os.Args) > 1 {
 		compute(300 * time.Millisecond)
@@ -108,6 +145,7 @@ func main() {
 	_, _, idleThen := processorTicks()
 	fmt.Println("sleeping is idle:", idleNow >= idle, idleThen >= idleNow)
 
+	intervalTimers()
 	var times syscall.Tms
 	syscall.Times(&times)
 	fmt.Println("times says so too:", times.Utime >= 35, times.Stime >= 35)

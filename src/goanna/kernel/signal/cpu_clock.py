@@ -1,18 +1,20 @@
 """Processor time of threads and processes as a clock for timers.
 
 There is no periodic tick, so such a timer looks at the clock when it could have expired at the earliest: when all
-threads that run now had gone on running, but not more often than Linux with its fastest tick. Processor time is not
-split into the program's and the kernel's: the virtual clocks count both.
+threads that run now had gone on running, but not more often than Linux with its fastest tick. What of a process's time
+was the program's own only the looks of tick.py tell, as on Linux.
 """
 
 from goanna.kernel.arch import now
 from goanna.kernel.signal.state import ProcessSignals, ThreadSignals
 from goanna.kernel.thread.current import current
+from goanna.kernel.thread.process import USER_TICKS
 from goanna.kernel.thread.scheduler import running_time
 from goanna.kernel.thread.thread import ThreadState
+from goanna.kernel.thread.tick import TICK
 from goanna.metal import Ptr, metal, u64
 
-__all__ = ["consumer", "next_look", "process_time", "running_threads", "runs", "thread_time"]
+__all__ = ["consumer", "next_look", "process_time", "program_time", "running_threads", "runs", "thread_time"]
 
 SHORTEST_LOOK = 1_000_000  # nanoseconds
 
@@ -32,6 +34,17 @@ def process_time(shared: ProcessSignals) -> u64:
         total += running_time(mine.thread)
         mine = shared.threads.after(mine)
     return total
+
+
+@metal
+def program_time(shared: ProcessSignals) -> u64:
+    """How much of it was the program's own, in whole ticks. Lock held."""
+    ticks = shared.process.ended.counts[USER_TICKS]
+    mine = shared.threads.head()
+    while mine is not None:
+        ticks += mine.thread.counts[USER_TICKS].load()
+        mine = shared.threads.after(mine)
+    return ticks * TICK
 
 
 @metal

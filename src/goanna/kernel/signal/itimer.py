@@ -6,7 +6,7 @@ signals is not flooded. The other two run on, and look at processor time (cpu_cl
 
 from goanna.kernel.arch import now
 from goanna.kernel.base.errno import EFAULT, EINVAL
-from goanna.kernel.signal.cpu_clock import consumer, next_look, process_time, running_threads
+from goanna.kernel.signal.cpu_clock import consumer, next_look, process_time, program_time, running_threads
 from goanna.kernel.signal.info import Information
 from goanna.kernel.signal.numbers import SI_KERNEL, SIGALRM, SIGPROF, SIGVTALRM
 from goanna.kernel.signal.send import send_asking
@@ -29,7 +29,9 @@ _signals = constant(Array[u32, KINDS], [SIGALRM, SIGVTALRM, SIGPROF])
 @metal
 def clock_of(shared: ProcessSignals, kind: u32) -> u64:
     """Now, on the clock of a kind of timer. Lock held."""
-    return now() if kind == ITIMER_REAL else process_time(shared)
+    if kind == ITIMER_REAL:
+        return now()
+    return process_time(shared) if kind == ITIMER_PROF else program_time(shared)
 
 
 @metal
