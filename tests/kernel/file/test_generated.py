@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from goanna.kernel.base.errno import EACCES, EINVAL, EIO, ENOENT, ENOSPC, ENXIO
+from goanna.kernel.base.errno import EACCES, EINVAL, EIO, ENOENT, ENOMEM, ENOSPC, ENXIO
 from tests.kernel.syscall.bench import AT_FDCWD, Machine
 
 TEXTS = [  # those that reading them doesn't change
@@ -138,3 +138,43 @@ def test_a_thread_lists_its_descriptors(machine):
     assert machine.file(f"/proc/thread-self/fdinfo/{descriptor}".encode()).startswith(b"pos:\t0\nflags:\t0")
     assert machine.open(f"/proc/self/task/1/fd/{descriptor}".encode()) > descriptor
     assert machine.open(b"/proc/thread-self/fd/500") == -ENOENT
+
+
+SETTINGS = (("vm/max_map_count", b"262144"), ("net/core/somaxconn", b"128"), ("net/ipv4/tcp_keepalive_time", b"600"))
+
+
+@pytest.mark.parametrize(("name", "value"), SETTINGS)
+def test_a_setting_is_what_was_written_last(machine, name, value):
+    path = b"/proc/sys/" + name.encode()
+    before = machine.file(path)
+    descriptor = machine.open(path, 1)
+    assert machine.write(descriptor, value + b"\n") == len(value) + 1
+    assert machine.file(path) == value + b"\n"
+    for wrong in (b"x", b"", b"1x", b"-1", b"99999999999999999999999", b"1 2"):
+        assert machine.write(descriptor, wrong) == (-EINVAL if wrong else 0)
+    assert machine.write(descriptor, before) == len(before)
+    assert machine.file(path) == before
+
+
+def test_mappings_are_limited_as_was_set(machine):
+    descriptor = machine.open(b"/proc/sys/vm/max_map_count", 1)
+    assert machine.write(descriptor, b"0") == 1
+    assert machine.call("mmap", 0, 4096, 3, 0x22, -1, 0) == -ENOMEM
+    assert machine.write(descriptor, b"65530") == 5
+    assert machine.call("mmap", 0, 4096, 3, 0x22, -1, 0) > 0
+
+
+def test_what_can_not_be_changed_may_be_set_to_what_it_is(machine):
+    descriptor = machine.open(b"/proc/sys/vm/overcommit_memory", 1)
+    assert machine.write(descriptor, b"1\n") == 2
+    assert machine.write(descriptor, b"2\n") == -EINVAL
+    assert machine.open(b"/proc/sys/kernel/pid_max", 1) == -EACCES
+
+
+def test_lists_of_devices_have_linuxs_form(machine):
+    assert machine.file(b"/proc/partitions") == b"major minor  #blocks  name\n\n"
+    assert machine.file(b"/proc/diskstats") == b""
+    for line in machine.file(b"/proc/consoles").decode().splitlines():
+        assert re.fullmatch(r"\S+ +[R-][W-][U-] \([E ][C ][B ][N ][p ][b ][a ]\) +\d+:\d+", line)
+    table = machine.file(b"/proc/net/arp").decode().splitlines()
+    assert table[0].split()[:2] == ["IP", "address"]

@@ -8,10 +8,12 @@ from goanna.kernel.base.errno import ESRCH
 from goanna.kernel.file import (
     accounting_files,
     device_files,
+    device_lists,
     mapping_files,
     memory_files,
     mount_files,
     namespace_links,
+    neighbour_files,
     network_files,
     process_files,
     processor_files,
@@ -195,12 +197,14 @@ def _index(table: list, item: object) -> int:
 _built = _Builder()
 for _room in (
     device_files,
+    device_lists,
     process_files,
     accounting_files,
     mapping_files,
     memory_files,
     mount_files,
     namespace_links,
+    neighbour_files,
     network_files,
     socket_files,
     statistics_files,

@@ -1,7 +1,9 @@
 """/proc/sys: limits and settings of the kernel, as far as it has them (proc_sys(5))."""
 
 from goanna.kernel.arch import MACHINE_NAME, PAGE_SIZE
+from goanna.kernel.base.errno import EINVAL
 from goanna.kernel.base.lock import SpinLock
+from goanna.kernel.base.setting import parse_setting
 from goanna.kernel.base.text import Text
 from goanna.kernel.file.declare import Generated
 from goanna.kernel.file.description import descriptions
@@ -21,10 +23,15 @@ from goanna.kernel.identity.names import (
     names_lock,
 )
 from goanna.kernel.memory import pages
-from goanna.kernel.memory.space import MAXIMUM_AREAS
+from goanna.kernel.memory.space import most_areas
+from goanna.kernel.net.socket.calls import most_backlog
+from goanna.kernel.net.socket.socket import LARGEST_BUFFER
+from goanna.kernel.net.tcp.connection import keep_count, keep_idle, keep_interval
+from goanna.kernel.net.tcp.table import FIRST_PORT, LAST_PORT
 from goanna.kernel.random.pool import random_bytes
 from goanna.kernel.thread.queue import SLICE
 from goanna.kernel.thread.thread import PID_MAXIMUM, threads_born
+from goanna.kernel.variant import NETWORK
 from goanna.metal import Array, Slice, i64, metal, static, u8, u64
 
 __all__ = ["FILES"]
@@ -159,6 +166,37 @@ def _number(value: int) -> bytes:
     return f"{value}\n".encode()
 
 
+def _changing(setting):
+    """A generator and a store of a number that has its effect at once."""
+
+    @metal
+    def write(text: Text, subject: Subject) -> i64:
+        text.line(b"", setting.value)
+        return 0
+
+    @metal
+    def take(said: Slice[u8], subject: Subject) -> i64:
+        return setting.set(said)
+
+    return write, take
+
+
+def _settled(value: int):
+    """The same of a number that can't be changed: what is written must be what it is."""
+
+    @metal
+    def write(text: Text, subject: Subject) -> i64:
+        text.line(b"", value)
+        return 0
+
+    @metal
+    def take(said: Slice[u8], subject: Subject) -> i64:
+        wanted, good = parse_setting(said)
+        return 0 if len(said) == 0 or (good and wanted == value) else -i64(EINVAL)
+
+    return write, take
+
+
 SYSCTL = {
     "kernel/ostype": SYSTEM_NAME + b"\n",
     "kernel/osrelease": RELEASE + b"\n",
@@ -184,7 +222,6 @@ SYSCTL = {
     "kernel/random/uuid": write_fresh_uuid,
     "kernel/random/entropy_avail": _number(256),
     "kernel/random/poolsize": _number(256),
-    "vm/overcommit_memory": _number(1),
     "vm/overcommit_kbytes": _number(0),
     "vm/overcommit_ratio": _number(50),
     "vm/panic_on_oom": _number(0),
@@ -193,11 +230,8 @@ SYSCTL = {
     "vm/nr_hugepages": _number(0),
     "vm/nr_overcommit_hugepages": _number(0),
     "vm/legacy_va_layout": _number(0),
-    "vm/max_map_count": _number(MAXIMUM_AREAS),
     "vm/mmap_min_addr": _number(65536),
-    "vm/swappiness": _number(0),
     "fs/nr_open": _number(MAXIMUM_DESCRIPTORS),
-    "fs/file-max": _number(0x7FFFFFFFFFFFFFFF),
     "fs/pipe-max-size": _number(1 << 20),
     "fs/file-nr": write_files,
     "fs/inode-nr": write_nodes,
@@ -210,10 +244,28 @@ SYSCTL = {
     "fs/protected_symlinks": _number(0),
     "fs/protected_fifos": _number(0),
     "fs/protected_regular": _number(0),
-    "net/core/somaxconn": _number(4096),
     "net/ipv4/ping_group_range": b"0\t2147483647\n",
 }
 STORES = {"kernel/hostname": set_host_name, "kernel/domainname": set_domain_name}
+NUMBERS = {
+    "net/core/somaxconn": _changing(most_backlog),
+    "vm/max_map_count": _changing(most_areas),
+    "vm/overcommit_memory": _settled(1),
+    "vm/swappiness": _settled(0),
+    "fs/file-max": _settled(0x7FFFFFFFFFFFFFFF),
+}
+if NETWORK:
+    NUMBERS |= {
+        "net/ipv4/tcp_keepalive_time": _changing(keep_idle),
+        "net/ipv4/tcp_keepalive_intvl": _changing(keep_interval),
+        "net/ipv4/tcp_keepalive_probes": _changing(keep_count),
+        "net/core/rmem_max": _settled(LARGEST_BUFFER),
+        "net/core/wmem_max": _settled(LARGEST_BUFFER),
+    }
+    SYSCTL["net/ipv4/ip_local_port_range"] = f"{FIRST_PORT}\t{LAST_PORT}\n".encode()
+for _path, (_text, _store) in NUMBERS.items():
+    SYSCTL[_path] = _text
+    STORES[_path] = _store
 
 FILES = [
     Generated(f"/proc/sys/{path}", 0o644 if path in STORES else 0o444, text=text, store=STORES.get(path))

@@ -184,7 +184,7 @@ def place_at(
     doomed: Doomed,
 ) -> i64:  # fmt: skip
     """Clear the place and make the area; -EAGAIN: not clear yet, LOCKED_OUT: over RLIMIT_MEMLOCK. The lock is held."""
-    if space.count >= spaces.MAXIMUM_AREAS:
+    if space.count >= spaces.most_areas.value:
         return -ENOMEM
     private_write = request.protection & WRITE != 0 and flags & (tree.AREA_SHARED | tree.AREA_GROWSDOWN) == 0
     data = length if private_write else u64(0)
@@ -265,7 +265,7 @@ def grow_break(space: AddressSpace, start: u64, end: u64) -> bool:
     size = end - start
     if end - space.break_start > space.data_limit or over(space.mapped, size, space.size_limit):
         return False
-    if over(space.data, size, space.data_limit) or space.count >= spaces.MAXIMUM_AREAS:
+    if over(space.data, size, space.data_limit) or space.count >= spaces.most_areas.value:
         return False
     if space.lock_future & tree.AREA_LOCKED != 0 and over_lock_limit(space, space.locked, size):
         return False

@@ -210,7 +210,7 @@ def choose_target(space: AddressSpace, move: Move) -> i64:
 def carry(space: AddressSpace, area: Area, move: Move, target: u64, doomed: Doomed) -> i64:
     """Make the new mapping, move the pages, take the old one away."""
     end = move.address + move.old
-    if space.count + 3 > spaces.MAXIMUM_AREAS:
+    if space.count + 3 > spaces.most_areas.value:
         return -ENOMEM
     if spaces.cut(space, move.address) != 0 or spaces.cut(space, end) != 0:
         return -ENOMEM

@@ -29,15 +29,15 @@ from goanna.kernel.arch import (
 )
 from goanna.kernel.base.errno import EAGAIN, ENOMEM
 from goanna.kernel.base.lock import SpinLock
+from goanna.kernel.base.setting import Setting
 from goanna.kernel.memory import area as tree
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.area import Area, Areas
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.memory.source import PageSource
-from goanna.metal import Array, Atomic, Ptr, i64, metal, struct, u32, u64, unsafe
+from goanna.metal import Array, Atomic, Ptr, i64, metal, static, struct, u32, u64, unsafe
 
 __all__ = [
-    "MAXIMUM_AREAS",
     "UNLIMITED",
     "AddressSpace",
     "Doomed",
@@ -53,7 +53,7 @@ __all__ = [
     "spaces",
 ]
 
-MAXIMUM_AREAS = 65530  # Linux vm.max_map_count
+most_areas = static(Setting, {"value": 65530, "least": 0, "most": 0x7FFF_FFFF})  # vm.max_map_count
 UNLIMITED = 0xFFFF_FFFF_FFFF_FFFF
 BATCH = 64  # pages whose TLB entries are flushed at once
 HUGE_PAGES = HUGE_SIZE >> PAGE_SHIFT
@@ -211,7 +211,7 @@ def cut(space: AddressSpace, address: u64) -> i64:
     area = tree.find(space.areas, address)
     if area is None or area.start == address:
         return 0
-    if space.count >= MAXIMUM_AREAS or split_huge(space, address) != 0:
+    if space.count >= most_areas.value or split_huge(space, address) != 0:
         return -ENOMEM
     upper = tree.areas.allocate()
     if upper is None:
@@ -416,7 +416,7 @@ def clear_step(space: AddressSpace, start: u64, end: u64, doomed: Doomed) -> i64
     area = tree.find_from(space.areas, start)
     if area is None or area.start >= end:
         return 0
-    if area.start < start and area.end > end and space.count + 1 >= MAXIMUM_AREAS:
+    if area.start < start and area.end > end and space.count + 1 >= most_areas.value:
         return -ENOMEM
     if cut(space, start) != 0 or cut(space, end) != 0:
         return -ENOMEM

@@ -1,6 +1,7 @@
 """The calls that make, name and join sockets (Linux net/socket.c). Those that move messages are in message_calls.py."""
 
 from goanna.kernel.base.errno import EBADF, ECONNABORTED, EINVAL, ENOMEM, EOPNOTSUPP
+from goanna.kernel.base.setting import Setting
 from goanna.kernel.file.description import Description
 from goanna.kernel.file.descriptors import add_descriptor, files
 from goanna.kernel.file.flags import O_CLOEXEC, O_NONBLOCK
@@ -11,10 +12,10 @@ from goanna.kernel.net.socket import options
 from goanna.kernel.net.socket.message import ADDRESS_SIZE, get_address, put_address
 from goanna.kernel.net.socket.numbers import IPPROTO_IP, IPPROTO_TCP, SOCK_STREAM, SOL_SOCKET
 from goanna.kernel.net.socket.socket import SHUT_BOTH, Socket, describe, get_socket, reserve_descriptor
-from goanna.metal import Array, Ptr, i32, i64, metal, u8, u32, u64
+from goanna.metal import Array, Ptr, i32, i64, metal, static, u8, u32, u64
 
 TYPE_MASK = 0xF
-MOST_BACKLOG = 4096  # net.core.somaxconn
+most_backlog = static(Setting, {"value": 4096, "least": 0, "most": 0x7FFF_FFFF})  # net.core.somaxconn
 OPTION_SIZE = 512  # bytes: no option's value is longer
 
 
@@ -93,7 +94,7 @@ def sys_listen(descriptor: i32, backlog: u32) -> i64:
         return error
     result: i64 = -EOPNOTSUPP
     if socket.protocol.listen is not None:
-        result = socket.protocol.listen(socket, min(backlog, u32(MOST_BACKLOG)))
+        result = socket.protocol.listen(socket, min(backlog, u32(most_backlog.value)))
     description.drop()
     return result
 

@@ -7,6 +7,7 @@ should know is added to `events`.
 
 from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
+from goanna.kernel.base.setting import Setting
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.network import MILLISECOND, SECOND
@@ -326,6 +327,10 @@ class Connection:
 
 
 connections = Cache(Connection)
+# What a new connection has of keep-alive: net.ipv4.tcp_keepalive_time, _intvl (seconds) and _probes.
+keep_idle = static(Setting, {"value": 7200, "least": 1, "most": 32767})
+keep_interval = static(Setting, {"value": 75, "least": 1, "most": 32767})
+keep_count = static(Setting, {"value": 9, "least": 1, "most": 127})
 orphans = static(Atomic[u64])  # connections that are not over, and that no program has any more
 
 
@@ -345,9 +350,9 @@ def start(c: Connection) -> None:
     c.threshold = 0x7FFF_FFFF
     c.rack_steps = 1
     c.least_rtt = NEVER
-    c.keep_idle = 7200 * SECOND
-    c.keep_interval = 75 * SECOND
-    c.keep_count = 9
+    c.keep_idle = keep_idle.value * SECOND
+    c.keep_interval = keep_interval.value * SECOND
+    c.keep_count = u32(keep_count.value)
     c.fin_timeout = 60 * SECOND
     c.armed = NEVER
     stop_timers(c)
