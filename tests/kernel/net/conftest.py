@@ -12,7 +12,6 @@ import pytest
 from tests.kernel.net import linux
 
 ATTEMPTS = 4  # on Linux, whose time is real, and this computer may have others to serve
-STACKS = ["goanna", "linux"]
 reason = []
 
 

@@ -23,6 +23,7 @@ TUNSETIFF, IFF_TUN, IFF_TAP, IFF_NO_PI = 0x400454CA, 1, 2, 0x1000
 SIOCGIFINDEX, SIOCSIFADDR, SIOCSIFNETMASK, SIOCSIFFLAGS = 0x8933, 0x8916, 0x891C, 0x8914
 IFF_UP, IFF_RUNNING = 1, 0x40
 SO_SNDBUFFORCE, TCP_USER_TIMEOUT, SO_LINGER_NOW = 32, 18, struct.pack("ii", 1, 0)
+STACKS = ["goanna", "linux"]  # that a script is played on
 libc = ctypes.CDLL(None, use_errno=True)
 
 # What differs from the RFCs by setting alone, so that scripts needn't know: SYNs are sent again after the same time
@@ -260,4 +261,4 @@ class Linux:
         return not [state for state in self.table() if state not in (6, 10)]
 
 
-__all__ = ["ACK", "IFF_TAP", "SYN", "Linux", "why_not"]
+__all__ = ["ACK", "IFF_TAP", "STACKS", "SYN", "Linux", "why_not"]

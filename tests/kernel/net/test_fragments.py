@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from goanna.kernel.net import reassembly
 from goanna.kernel.net.wire.ethernet import BROADCAST
 from tests.kernel.net import host as hosts
-from tests.kernel.net.conftest import STACKS
 from tests.kernel.net.host import arp_bytes, ether, ip4, raw, udp_bytes
 from tests.kernel.net.ip import (
     A6,
@@ -29,6 +28,7 @@ from tests.kernel.net.ip import (
     make_host,
     six,
 )
+from tests.kernel.net.linux import STACKS
 from tests.kernel.net.linux_ip import LinuxIp
 from tests.kernel.net.machine import free
 

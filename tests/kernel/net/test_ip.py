@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from goanna.kernel.base import errno
 from goanna.kernel.net.wire.ethernet import BROADCAST
 from tests.kernel.net import host as hosts
-from tests.kernel.net.conftest import STACKS
 from tests.kernel.net.host import Host, ether, ip4, ip6, ones, raw, udp_bytes
 from tests.kernel.net.ip import A6, B6, FAR, FAR6, ME, PEER, A, B, check4, four, icmp4, icmp6, make_host, six, unit
+from tests.kernel.net.linux import STACKS
 from tests.kernel.net.linux_ip import LinuxIp
 from tests.kernel.net.machine import free
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kernel.net.conftest import STACKS
+from tests.kernel.net.linux import STACKS
 from tests.kernel.net.tcp import rules
 
 
