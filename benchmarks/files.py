@@ -16,7 +16,7 @@ from benchmarks.linux import PeerUnavailable
 from benchmarks.machines import COUNTING, Machine, linux_machine, output
 from benchmarks.result import Measurement
 
-MEMORY = 512  # MiB: 100 MiB of it are a file in memory
+MEMORY = 1024  # MiB: 100 MiB of it are a file in memory, and Linux has a file in memory for each 8 KiB at most
 TIMED_RUNS = 3
 
 NAMES = {
@@ -25,6 +25,10 @@ NAMES = {
     "stat-missing": "stat of a name that isn't there",
     "walk-file": "a walk of 20,000 files, each",
     "make-write-remove": "make, write, close and remove a file",
+    "crowd-name": "a list of a folder of 100,000 names, each",
+    "crowd-stat": "stat in such a folder",
+    "crowd-rename": "rename in such a folder",
+    "crowd-make": "make, close and remove a file in such a folder",
     "write-page": "write of 100 MiB, each 4 KiB",
     "read-page": "read of 100 MiB, each 4 KiB",
     "pipe": "100 bytes through a pipe",

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 3, REPEATS = 100, PROCESSES = 20, FILES = 20000, FOLDERS = 200, CHUNK = 65536, CHUNKS = 1600 };
+enum { ROUNDS = 3, REPEATS = 100, PROCESSES = 20, FILES = 20000, FOLDERS = 200, CROWD = 100000, CHUNK = 65536, CHUNKS = 1600 };
 
 static char buffer[CHUNK];
 static char *myself;
@@ -131,6 +131,53 @@ static void read_large(void) {
     close(file);
 }
 
+// A folder with as many names as CROWD says.
+static void list_crowd(void) {
+    int file = open("/bench/crowd", O_RDONLY | O_DIRECTORY), found = 0;
+    long size;
+    begin();
+    while ((size = syscall(SYS_getdents64, file, buffer, 8192)) > 0)
+        for (long at = 0; at < size; at += *(unsigned short *)(buffer + at + 16)) found++;
+    end();
+    must(found == CROWD + 2, "getdents64");
+    close(file);
+}
+
+static void look_in_crowd(void) {
+    char name[64];
+    struct stat info;
+    begin();
+    for (int i = 0; i < REPEATS; i++) {
+        sprintf(name, "/bench/crowd/name-%d", i * 997 % CROWD);
+        must(stat(name, &info) == 0, "stat");
+    }
+    end();
+}
+
+static void rename_in_crowd(void) {
+    char name[64], other[64];
+    begin();
+    for (int i = 0; i < REPEATS; i++) {
+        sprintf(name, "/bench/crowd/name-%d", i * 991 % CROWD);
+        sprintf(other, "/bench/crowd/other-%d", i * 991 % CROWD);
+        must(rename(name, other) == 0, "rename");
+        must(rename(other, name) == 0, "rename back");
+    }
+    end();
+}
+
+static void make_in_crowd(void) {
+    char name[64];
+    begin();
+    for (int i = 0; i < REPEATS; i++) {
+        sprintf(name, "/bench/crowd/new-%d", i);
+        int file = open(name, O_CREAT | O_WRONLY, 0644);
+        close(file);
+        unlink(name);
+    }
+    end();
+}
+
 static void wake_up(void) {
     int event = eventfd(0, 0), poll = epoll_create1(0);
     struct epoll_event wanted = {.events = EPOLLIN}, got;
@@ -231,11 +278,22 @@ int main(int count, char **arguments) {
         must(file >= 0, "open");
         close(file);
     }
+    mkdir("/bench/crowd", 0755);
+    for (int i = 0; i < CROWD; i++) {
+        sprintf(name, "/bench/crowd/name-%d", i);
+        file = open(name, O_CREAT | O_WRONLY, 0644);
+        must(file >= 0, "open");
+        close(file);
+    }
     tell("open-read-close", open_read_close, REPEATS);
     tell("stat", stats, REPEATS);
     tell("stat-missing", missing, REPEATS);
     tell("walk-file", walk, FILES);
     tell("make-write-remove", make, REPEATS);
+    tell("crowd-name", list_crowd, CROWD);
+    tell("crowd-stat", look_in_crowd, REPEATS);
+    tell("crowd-rename", rename_in_crowd, REPEATS * 2);
+    tell("crowd-make", make_in_crowd, REPEATS);
     tell("write-page", write_large, CHUNKS * (CHUNK / 4096));
     tell("read-page", read_large, CHUNKS * (CHUNK / 4096));
     tell("pipe", through_pipe, REPEATS);

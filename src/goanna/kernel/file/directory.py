@@ -3,7 +3,7 @@
 from goanna.kernel.base.errno import EFAULT, EINVAL
 from goanna.kernel.file.flags import NAME_MAX, S_IFMT
 from goanna.kernel.memory import user
-from goanna.metal import Array, Slice, i64, metal, offsetof, struct, u8, u16, u32, u64, unsafe
+from goanna.metal import Array, Slice, fill, i64, metal, offsetof, struct, u8, u16, u32, u64, unsafe
 
 
 @struct
@@ -34,6 +34,7 @@ class DirectoryWriter:
     room: u64  # bytes left there
     written: u64  # bytes of records so far
     error: i64  # what stopped it: -EINVAL for a buffer too small for one record, -EFAULT; 0 if it was full
+    entry: DirectoryEntry  # the record that is being made: here, so that only what is used of it is written
 
     def add(self, name: Slice[u8], inode: u64, kind: u8, following: u64) -> bool:
         """Add one entry; `following` is the position of the next one. False: there was no room, add no more."""
@@ -41,8 +42,13 @@ class DirectoryWriter:
         if size > self.room:
             self.error = -EINVAL
             return False
-        entry = DirectoryEntry(d_ino=inode, d_off=following, d_reclen=u16(size), d_type=kind)
+        entry = self.entry
+        entry.d_ino = inode
+        entry.d_off = following
+        entry.d_reclen = u16(size)
+        entry.d_type = kind
         entry.d_name[0 : len(name)] = name
+        fill(entry.d_name[len(name) : size - NAME_OFFSET], 0)
         if user.copy_out(self.address, unsafe.slice(u8, unsafe.address(entry), size)) < 0:
             self.error = -EFAULT
             return False

@@ -8,10 +8,11 @@ is checked against its end, and every block against its checksum when it is firs
 
 from goanna.kernel.arch import physical
 from goanna.kernel.base.errno import EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, EUCLEAN
+from goanna.kernel.base.word import load_word
 from goanna.kernel.file.drive import Drive
 from goanna.kernel.file.integrity import Integrity
 from goanna.kernel.memory import pages
-from goanna.metal import Array, Ptr, Slice, i64, metal, sizeof, struct, u8, u16, u32, u64, unsafe
+from goanna.metal import Array, Ptr, Slice, byte_swap, i64, metal, sizeof, struct, u8, u16, u32, u64, unsafe
 
 __all__ = [
     "BLOCK",
@@ -378,42 +379,44 @@ class Image:
     def lookup(self, directory: Inode, name: Slice[u8]) -> tuple[u64, i64]:
         """The inode number of a name. And 0, -ENOENT, -ENOTDIR, -EUCLEAN, -EIO.
 
-        Names are sorted in a directory: the block is found by its first name, then the name in it, both by halving.
+        Names are sorted in a directory: the block is found by the first names, then the name in it, both by halving.
         """
         if directory.kind() != S_IFDIR:
             return 0, -ENOTDIR
         low: u64 = 0
         high = (directory.size + (BLOCK - 1)) >> BLOCK_BITS
-        while low < high:
+        while high - low > 1:
             middle = low + (high - low) // 2
-            start = middle << BLOCK_BITS
-            data, result = self.view(directory, start, min(directory.size - start, u64(BLOCK)))
+            data, result = self.directory_block(directory, middle)
             if result != 0:
                 return 0, result
-            count = entries_in(data)
-            nid: u64 = 0
-            order: u32 = BROKEN
-            if count != 0:
-                nid, order = search(data, count, name)
+            first, _, _ = name_in(data, 0, entries_in(data))
+            order = compare(name, first)
+            broken = len(first) == 0
             self.let_go(unsafe.address(data))
-            if order == FOUND:
-                return nid, 0
-            if order == BROKEN:
+            if broken:
                 return 0, -EUCLEAN
-            if order == BEFORE:
+            if order < 0:
                 high = middle
-            elif order == AFTER:
-                low = middle + 1
             else:
-                break
-        return 0, -ENOENT
+                low = middle
+        if high == 0:
+            return 0, -ENOENT
+        data, result = self.directory_block(directory, low)
+        if result != 0:
+            return 0, result
+        nid, result = search(data, entries_in(data), name)
+        self.let_go(unsafe.address(data))
+        return nid, result
 
-
-FOUND = 0
-BEFORE = 1  # sorted before the block's first name
-AFTER = 2  # after its last
-MISSING = 3  # it would be in this block
-BROKEN = 4
+    def directory_block(self, directory: Inode, index: u64) -> tuple[Slice[u8], i64]:
+        """One block of a directory, which has so many. `let_go` of its address if there is no error."""
+        start = index << BLOCK_BITS
+        data, result = self.view(directory, start, min(directory.size - start, u64(BLOCK)))
+        if result == 0 and entries_in(data) == 0:
+            self.let_go(unsafe.address(data))
+            return data, -EUCLEAN
+        return data, result
 
 
 @metal
@@ -451,29 +454,40 @@ def name_in(data: Slice[u8], index: u64, count: u64) -> tuple[Slice[u8], u64, u8
 @metal
 def compare(a: Slice[u8], b: Slice[u8]) -> i64:
     """Less than 0, 0 or more, as `a` sorts before, with or after `b`."""
-    for index in range(min(len(a), len(b))):
-        if a[index] != b[index]:
-            return i64(a[index]) - i64(b[index])
+    first = unsafe.address(a)
+    second = unsafe.address(b)
+    common = min(len(a), len(b))
+    index: u64 = 0
+    while index + 8 <= common:
+        x = load_word(first + index)
+        y = load_word(second + index)
+        if x != y:
+            return -1 if byte_swap(x) < byte_swap(y) else i64(1)
+        index += 8
+    while index < common:
+        x = u64(unsafe.load(u8, first + index))
+        y = u64(unsafe.load(u8, second + index))
+        if x != y:
+            return i64(x) - i64(y)
+        index += 1
     return i64(len(a)) - i64(len(b))
 
 
 @metal
-def search(data: Slice[u8], count: u64, name: Slice[u8]) -> tuple[u64, u32]:
-    """Look a name up in one block: its inode number, and FOUND, BEFORE, AFTER, MISSING or BROKEN."""
+def search(data: Slice[u8], count: u64, name: Slice[u8]) -> tuple[u64, i64]:
+    """Look a name up in one block: its inode number, and 0, -ENOENT or -EUCLEAN."""
     low: u64 = 0
     high = count
     while low < high:
         middle = low + (high - low) // 2
         candidate, nid, _ = name_in(data, middle, count)
         if len(candidate) == 0:
-            return 0, BROKEN
+            return 0, -EUCLEAN
         order = compare(name, candidate)
         if order == 0:
-            return nid, FOUND
+            return nid, 0
         if order < 0:
             high = middle
         else:
             low = middle + 1
-    if low == 0:
-        return 0, BEFORE
-    return 0, AFTER if low == count else MISSING
+    return 0, -ENOENT

@@ -4,7 +4,7 @@ Their entries are the directories (tree.py), their nodes the files. A directory 
 image's names too, but for those that an entry stands for, be it a negative one.
 """
 
-from goanna.kernel.base.errno import EINVAL, ENOENT, ENOMEM, ENOSPC, ENOTEMPTY, ENXIO
+from goanna.kernel.base.errno import EINVAL, ENOENT, ENOMEM, ENOSPC, ENOTEMPTY, ENXIO, EUCLEAN
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.file.attributes import (
     CHANGE_ACCESS_TIME,
@@ -19,8 +19,8 @@ from goanna.kernel.file.attributes import (
 )
 from goanna.kernel.file.description import Description, Operations, create
 from goanna.kernel.file.directory import DirectoryWriter, entry_type
+from goanna.kernel.file.erofs import BLOCK, DirectoryEntry, Image, Inode, entries_in, name_in
 from goanna.kernel.file.erofs import Entry as ImageEntry
-from goanna.kernel.file.erofs import Image, Inode
 from goanna.kernel.file.events import IN_ACCESS, IN_ATTRIB, IN_MODIFY
 from goanna.kernel.file.flags import (
     NAME_MAX,
@@ -64,7 +64,24 @@ from goanna.kernel.file.tree import (
 from goanna.kernel.identity.credentials import CAP_FSETID, capable, in_group, mine
 from goanna.kernel.memory import pages
 from goanna.kernel.memory.objects import Cache
-from goanna.metal import Array, Fn, Ptr, Slice, add_overflows, constant, hook, i64, metal, static, struct, u8, u32, u64
+from goanna.metal import (
+    Array,
+    Fn,
+    Ptr,
+    Slice,
+    add_overflows,
+    constant,
+    hook,
+    i64,
+    metal,
+    sizeof,
+    static,
+    struct,
+    u8,
+    u32,
+    u64,
+    unsafe,
+)
 
 __all__ = ["lookup_image", "make_tree"]
 
@@ -364,31 +381,46 @@ def list_dots(description: Description, writer: DirectoryWriter, directory: Entr
     return True
 
 
+@struct
+class Listed:
+    """What getdents64 says of a pinned entry."""
+
+    cookie: u64
+    inode: u64
+    length: u64  # of the name
+    kind: u8
+    name: Array[u8, NAME_MAX + 1]
+
+
+LISTED_AT_ONCE = 8  # in one hold of the lock
+
+
 @metal
 def list_children(description: Description, writer: DirectoryWriter, directory: Entry) -> bool:
     """The pinned entries. False: no room."""
-    buffer = Array[u8, NAME_MAX + 1]()
+    some = Array[Listed, LISTED_AT_ONCE]()
     while True:
-        length: u64 = 0
-        inode: u64 = 0
-        kind: u8 = 0
-        cookie: u64 = 0
+        count: u64 = 0
         with entries_lock:
             child = directory.children.at_least(description.position)
-            while child is not None and child.has(NEGATIVE):
+            while child is not None and count < LISTED_AT_ONCE:
+                if not child.has(NEGATIVE):
+                    each = some[count]
+                    each.length = u64(child.length)
+                    each.name[0 : each.length] = child.text()
+                    each.inode = child.number + 1 if child.node is None else child.node.number
+                    each.kind = entry_type(child.mode)
+                    each.cookie = child.cookie
+                    count += 1
                 child = directory.children.after(child)
-            if child is not None:
-                length = u64(child.length)
-                buffer[0:length] = child.text()
-                inode = child.number + 1 if child.node is None else child.node.number
-                kind = entry_type(child.mode)
-                cookie = child.cookie
-        if length == 0:
+        if count == 0:
             description.position = IMAGE_NAMES
             return True
-        if not writer.add(buffer[0:length], inode, kind, cookie + 1):
-            return False
-        description.position = cookie + 1
+        for index in range(count):
+            each = some[index]
+            if not writer.add(each.name[0 : each.length], each.inode, each.kind, each.cookie + 1):
+                return False
+            description.position = each.cookie + 1
 
 
 # d_type by EROFS's own numbers: unknown, file, directory, character device, block device, pipe, socket, link.
@@ -399,21 +431,46 @@ TYPES = constant(Array[u8, 8], [0, 8, 4, 2, 6, 1, 12, 10])
 def list_image(description: Description, writer: DirectoryWriter, directory: Entry) -> i64:
     """The names that only the image has. 0, or -EIO or -EUCLEAN where it is damaged."""
     image: Image = directory.node.image
-    below = ImageEntry()
+    inode = directory.node.inode
+    with entries_lock:
+        changed = directory.children.first() is not None
     while description.position < THE_END:
-        found = image.entry(directory.node.inode, description.position - IMAGE_NAMES, below)
-        if found < 0:
-            return found
-        if found == 0:
+        position = description.position - IMAGE_NAMES
+        if position >= inode.size:
             description.position = THE_END
             return 0
-        following = IMAGE_NAMES + below.next
-        if not is_dots(below.name()) and not hidden(directory, below.name()):
-            kind = TYPES[u64(below.kind)] if below.kind < 8 else u8(0)
-            if not writer.add(below.name(), below.nid, kind, following):
+        data, error = image.directory_block(inode, position // BLOCK)
+        if error < 0:
+            return error
+        result = list_block(description, writer, directory, data, changed)
+        image.let_go(unsafe.address(data))
+        if result <= 0:
+            return result
+    return 0
+
+
+@metal
+def list_block(
+    description: Description, writer: DirectoryWriter, directory: Entry, data: Slice[u8], changed: bool
+) -> i64:
+    """The names of one block of the image, from the position on. 1; 0: no room; -EUCLEAN. `changed`: some of them may
+    be hidden."""
+    block = (description.position - IMAGE_NAMES) & ~u64(BLOCK - 1)
+    count = entries_in(data)
+    index = (description.position - IMAGE_NAMES - block) // sizeof(DirectoryEntry)
+    while index < count:
+        name, nid, type = name_in(data, index, count)
+        if len(name) == 0:
+            return -EUCLEAN
+        index += 1
+        following = IMAGE_NAMES + block + (index * sizeof(DirectoryEntry) if index < count else u64(BLOCK))
+        if not is_dots(name) and not (changed and hidden(directory, name)):
+            kind = TYPES[u64(type)] if type < 8 else u8(0)
+            if not writer.add(name, nid, kind, following):
                 return 0
         description.position = following
-    return 0
+    description.position = IMAGE_NAMES + block + BLOCK
+    return 1
 
 
 @metal

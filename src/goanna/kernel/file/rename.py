@@ -54,7 +54,7 @@ from goanna.kernel.file.tree import (
     own,
     unhash,
 )
-from goanna.metal import Ptr, Slice, i64, metal, u8, u32, u64
+from goanna.metal import Array, Ptr, Slice, i64, metal, u8, u32
 
 __all__ = ["RENAME_EXCHANGE", "RENAME_NOREPLACE", "RENAME_WHITEOUT", "move_name"]
 
@@ -299,10 +299,10 @@ def swap_names(a: Entry, b: Entry) -> None:
     length = a.length
     a.length = b.length
     b.length = length
-    for index in range(u64(INLINE_NAME)):
-        byte = a.name[index]
-        a.name[index] = b.name[index]
-        b.name[index] = byte
+    name = Array[u8, INLINE_NAME]()
+    name[:] = a.name[:]
+    a.name[:] = b.name[:]
+    b.name[:] = name[:]
 
 
 @metal
