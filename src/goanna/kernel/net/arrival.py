@@ -43,6 +43,11 @@ class Report:
     hard: bool  # it will not be better by waiting (RFC 1122 4.2.3.9); never believed of TCP connections (RFC 5927)
     mtu: u32  # of "packet too big"; 0: another error
     protocol: u8  # of the packet
+    packet: Ptr[Packet]  # where the packet is quoted, and from which byte on its transport's header; None: nowhere
+    quoted: u32
+    hops: u8  # of the message's own header
+    traffic: u8
+    interface: u32  # index: by which it came
 
 
 # Whoever has the socket that the packet was from takes the error. True: there is such a socket, and the packet may be

@@ -10,7 +10,7 @@ from goanna.kernel.base.list import Link, List
 from goanna.kernel.base.lock import SpinLock
 from goanna.kernel.memory.placement import random_u64
 from goanna.kernel.net.address import Address
-from goanna.kernel.net.arrival import Arrival, Report
+from goanna.kernel.net.arrival import Arrival
 from goanna.kernel.net.network import counters
 from goanna.kernel.net.packet import Packet, Packets, drop, views
 from goanna.kernel.net.path import Discover, Path
@@ -19,7 +19,7 @@ from goanna.metal import Array, Fn, Ptr, i64, metal, static, struct, u8, u16, u3
 
 __all__ = [
     "DEFAULT_LIMIT", "FIRST_PORT", "LAST_PORT", "PING", "RAW", "UDP", "Endpoint", "Way", "aim", "bind", "concerns",
-    "connect", "disconnect", "hear_error", "leave", "note", "ports_of", "put", "read_address", "share", "take",
+    "connect", "disconnect", "drop_queue", "leave", "note", "ports_of", "put", "read_address", "share", "take",
     "take_error", "unbind",
 ]  # fmt: skip
 
@@ -63,6 +63,8 @@ class Endpoint:
     queued: u32  # bytes of memory
     limit: u32
     dropped: u64  # datagrams that did not fit
+    errors: Packets  # what is to be read of errors (error_queue.py); its memory counts with the other's
+    wants_errors: u8  # 1: those of IPv4, 2: of IPv6
     error: u32  # errno that the next call reports; 0: none
     path: Path  # to where the last datagram went
     chosen: bool  # its source was chosen for that datagram
@@ -181,11 +183,20 @@ def may_share(a: Endpoint, b: Endpoint) -> bool:
 def unbind(endpoint: Endpoint) -> None:
     """Give the port back and drop what is queued. Afterwards nothing comes to the endpoint any more."""
     leave(endpoint)
+    drop_queue(endpoint, endpoint.queue)
+    drop_queue(endpoint, endpoint.errors)
+    endpoint.queued = 0
+
+
+@metal
+def drop_queue(endpoint: Endpoint, queue: Packets) -> None:
+    """Drop what is on a queue of an endpoint."""
     lost = Packets()
     with endpoint.lock:
-        while not endpoint.queue.empty():
-            lost.append(endpoint.queue.pop())
-        endpoint.queued = 0
+        while not queue.empty():
+            packet: Packet = queue.pop()
+            endpoint.queued -= min(packet.base, endpoint.queued)
+            lost.append(packet)
     while not lost.empty():
         drop(lost.pop())
 
@@ -371,16 +382,3 @@ def concerns(endpoint: Endpoint, local: Address, remote: Address, remote_port: u
         return True
     same = endpoint.remote_port == remote_port or endpoint.remote_port == 0 or endpoint.space != 0
     return same and endpoint.remote.equals(remote)
-
-
-@metal
-def hear_error(endpoint: Endpoint, report: Report) -> None:
-    """A connected endpoint hears of errors that are hard (RFC 1122 4.1.3.3), and that its packets are too large for
-    their way. With the bucket's lock."""
-    hard = report.hard or (report.mtu != 0 and endpoint.discover != Discover.DONT)
-    if not hard or not endpoint.connected:
-        return
-    with endpoint.lock:
-        endpoint.error = report.error
-    if endpoint.notify is not None:
-        endpoint.notify(endpoint)

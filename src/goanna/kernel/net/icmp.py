@@ -154,6 +154,11 @@ def quoted(arrival: Arrival, packet: Packet, message: icmp.Message) -> None:
     report.six = arrival.six
     report.kind = message.kind
     report.code = message.code
+    report.hops = arrival.hops
+    report.traffic = arrival.traffic
+    report.interface = arrival.interface.index
+    report.packet = packet
+    report.quoted = icmp.HEADER
     translate(report, message.rest)
     tell(report, data[0 : u64(size)])
 
@@ -212,6 +217,7 @@ def tell(report: Report, data: Slice[u8]) -> None:
         report.remote.set4(get32(data, 16))
     if offset + 8 > len(data):
         return
+    report.quoted += u32(offset)
     report.local_port = get16(data, offset)
     report.remote_port = get16(data, offset + 2)
     if report.mtu == 1:
@@ -239,5 +245,6 @@ def report_locally(packet: Packet, now: u64) -> None:
     report.kind = icmp.UNREACHABLE6 if report.six else icmp.UNREACHABLE4
     report.code = icmp.ADDRESS6 if report.six else icmp.HOST4
     report.error = EHOSTUNREACH
+    report.packet = packet
     tell(report, data[0 : u64(size)])
     drop(packet)

@@ -23,8 +23,9 @@ from goanna.kernel.identity.credentials import CAP_NET_RAW, capable
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.net.endpoint import unbind
 from goanna.kernel.net.inet import datagram_socket
-from goanna.kernel.net.inet.datagram import compose, put, wait_for_datagram
+from goanna.kernel.net.inet.datagram import compose, wait_for_datagram
 from goanna.kernel.net.inet.datagram_socket import DatagramSocket
+from goanna.kernel.net.inet.tell import put
 from goanna.kernel.net.inet.values import number_of
 from goanna.kernel.net.interface import FRAME, Kind, interface_by_index, sending_taps
 from goanna.kernel.net.packet import drop

@@ -2,7 +2,8 @@
 
 from goanna.kernel.net.arrival import Arrival, Report, on_echo_reply, on_raw, on_raw_error, raw_users
 from goanna.kernel.net.checksum import finish, joined, pseudo_header, summed
-from goanna.kernel.net.endpoint import PING, RAW, Endpoint, bind, concerns, hear_error, note, ports_of, put, share
+from goanna.kernel.net.endpoint import PING, RAW, Endpoint, bind, concerns, note, ports_of, put, share
+from goanna.kernel.net.error_queue import hear_error
 from goanna.kernel.net.icmp_error import ICMP4, ICMP6
 from goanna.kernel.net.packet import CHECKSUM_GOOD, Packet
 from goanna.kernel.net.wire import ip4
@@ -137,6 +138,6 @@ def tell_all(space: u8, number: u16, report: Report) -> bool:
             same = each.space == space and each.local_port == number and each.local.is4() != report.six
             if same and concerns(each, report.local, report.remote, 0):
                 found = True
-                hear_error(each, report)
+                hear_error(each, report, 0 if space == RAW else 8)
             each = ports.endpoints.after(each)
     return found

@@ -17,7 +17,6 @@ from goanna.kernel.net.endpoint import (
     concerns,
     connect,
     disconnect,
-    hear_error,
     note,
     ports_of,
     put,
@@ -27,6 +26,7 @@ from goanna.kernel.net.endpoint import (
     take_error,
     unbind,
 )
+from goanna.kernel.net.error_queue import hear_error
 from goanna.kernel.net.icmp_error import send_error
 from goanna.kernel.net.interface import Target
 from goanna.kernel.net.ip_input import on_datagram
@@ -200,7 +200,7 @@ def receive_error(report: Report) -> bool:
         while each is not None:
             same = each.local_port == report.local_port and each.space == 0
             if same and concerns(each, report.local, report.remote, report.remote_port):
-                hear_error(each, report)
+                hear_error(each, report, udp.HEADER)
                 return True
             each = ports.endpoints.after(each)
     return False

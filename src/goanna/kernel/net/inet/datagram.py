@@ -7,11 +7,13 @@ from goanna.kernel.net import udp
 from goanna.kernel.net.address import Address
 from goanna.kernel.net.endpoint import Way, read_address
 from goanna.kernel.net.inet.datagram_socket import DatagramSocket, bind_anywhere, of, read_target
-from goanna.kernel.net.inet.ip_options import HOPS, PACKET_INFORMATION, TRAFFIC
+from goanna.kernel.net.inet.errors import receive_error, too_large
 from goanna.kernel.net.inet.names import AF_INET, AF_INET6, AF_UNSPEC, Name, family_of, write_name
+from goanna.kernel.net.inet.tell import put, tell
+from goanna.kernel.net.inet.values import number_of, small_number_of
 from goanna.kernel.net.packet import BUFFER, BUFFER_ROOM, CHUNK, HEADROOM, Packet, allocate_for_program, drop
 from goanna.kernel.net.socket import numbers as so
-from goanna.kernel.net.socket.control import HEADER, ControlHeader, put_control
+from goanna.kernel.net.socket.control import HEADER, ControlHeader
 from goanna.kernel.net.socket.message import (
     MSG_ERRQUEUE,
     MSG_MORE,
@@ -19,11 +21,10 @@ from goanna.kernel.net.socket.message import (
     MSG_PEEK,
     Message,
 )
-from goanna.kernel.net.socket.options import put_number
 from goanna.kernel.net.socket.socket import SHUT_READ, SHUT_WRITE, Socket, sleep_on
 from goanna.kernel.net.turn import end_turn
-from goanna.kernel.net.wire.bytes import get32, put32
-from goanna.metal import Array, Ptr, Slice, i64, metal, u8, u16, u32, u64, unsafe
+from goanna.kernel.net.wire.bytes import get32
+from goanna.metal import Ptr, Slice, i64, metal, u8, u16, u32, u64, unsafe
 
 LARGEST = 65535  # bytes; what IP can't carry is found later
 SMALL = BUFFER_ROOM - HEADROOM
@@ -46,7 +47,7 @@ def send(socket: Socket, message: Message) -> i64:
     if error < 0:
         return error
     way = Way(interface=name.scope)
-    error = read_way(self, message, way)
+    error = read_way(self, message, way, name.address.is4())
     if error == 0:
         error = socket.take_error()
     if error == 0 and socket.shut & SHUT_WRITE != 0:
@@ -59,6 +60,8 @@ def send(socket: Socket, message: Message) -> i64:
     if packet is None:
         return error
     error = udp.send_by(self.endpoint, packet, name.address, name.port, way, now())
+    if error == -EMSGSIZE:
+        too_large(self, name.address, name.port, self.endpoint.path.mtu)
     end_turn()
     return i64(count) if error == 0 else error
 
@@ -90,28 +93,52 @@ def target_of(self: DatagramSocket, message: Message, name: Name) -> i64:
 
 
 @metal
-def read_way(self: DatagramSocket, message: Message, way: Way) -> i64:
-    """Look at the control messages that say how to send. 0 or -EINVAL."""
+def read_way(self: DatagramSocket, message: Message, way: Way, four: bool) -> i64:
+    """Look at the control messages that say how to send, by IPv4 or IPv6. 0 or -EINVAL."""
+    six = self.socket.family == AF_INET6
     position: u64 = 0
     while message.sent_control_length - position >= HEADER:
         header = unsafe.at(ControlHeader, message.sent_control + position)
         if header.length < HEADER or header.length > message.sent_control_length - position:
             return -EINVAL
         data = unsafe.slice(u8, message.sent_control + position + HEADER, header.length - HEADER)
-        if header.level == so.IPPROTO_IP and header.type == so.IP_PKTINFO:
+        if four and header.level == so.IPPROTO_IP and header.type == so.IP_PKTINFO:
             if len(data) != 12:
                 return -EINVAL
             way.interface = unsafe.load(u32, unsafe.address(data), unaligned=True)
             if get32(data, 4) != 0:
                 way.source.set4(get32(data, 4))
-        elif header.level == so.IPPROTO_IPV6 and header.type == so.IPV6_PKTINFO:
-            if len(data) < 20 or self.socket.family != AF_INET6:
+        elif six and header.level == so.IPPROTO_IPV6 and header.type == so.IPV6_PKTINFO:
+            if len(data) < 20:
                 return -EINVAL
             way.source.load(data[0:16])
             way.interface = unsafe.load(u32, unsafe.address(data) + 16, unaligned=True)
-        elif header.level in (so.IPPROTO_IP, so.IPPROTO_IPV6):
-            return -EINVAL
+        elif header.level == (so.IPPROTO_IP if four else so.IPPROTO_IPV6):
+            error = read_header_wish(header, data, way)
+            if error < 0:
+                return error
         position += min((header.length + 7) & ~7, message.sent_control_length - position)
+    return 0
+
+
+@metal
+def read_header_wish(header: ControlHeader, data: Slice[u8], way: Way) -> i64:
+    """A control message about the TTL or the traffic class of one datagram. 0 or -EINVAL."""
+    four = header.level == so.IPPROTO_IP
+    value, error = small_number_of(data) if four and header.type == so.IP_TOS else number_of(data)
+    if error < 0:
+        return error
+    if header.type == (so.IP_TTL if four else so.IPV6_HOPLIMIT):
+        if value < (1 if four else -1) or value > 255:
+            return -EINVAL
+        way.hops = 0 if value < 0 else u8(value)
+    elif header.type == (so.IP_TOS if four else so.IPV6_TCLASS):
+        if value < (0 if four else -1) or value > 255:
+            return -EINVAL
+        way.has_traffic = value >= 0
+        way.traffic = u8(max(value, 0))
+    else:
+        return -EINVAL
     return 0
 
 
@@ -143,7 +170,7 @@ def receive(socket: Socket, message: Message) -> i64:
     errno."""
     self = of(socket)
     if message.has(MSG_ERRQUEUE):
-        return -EAGAIN
+        return receive_error(self, message)
     if message.has(MSG_OOB):
         return -EOPNOTSUPP
     packet, error = wait_for_datagram(self, message)
@@ -162,21 +189,6 @@ def receive(socket: Socket, message: Message) -> i64:
         tell(self, packet, message)
     drop(packet)
     return result
-
-
-@metal
-def put(packet: Packet, count: u64, transfer: Transfer) -> u64:
-    """Copy the first bytes of a packet out; how many went."""
-    done: u64 = 0
-    each: Ptr[Packet] = packet
-    while done < count:
-        part = min(u64(each.length), count - done)
-        copied = transfer.put(each.bytes()[0:part])
-        done += copied
-        if copied < part:
-            break
-        each = each.more
-    return done
 
 
 @metal
@@ -202,38 +214,3 @@ def wait_for_datagram(self: DatagramSocket, message: Message) -> tuple[Ptr[Packe
             error = sleep_on(socket.readers, endpoint.lock, until)
             if error < 0:
                 return None, error
-
-
-@metal
-def tell(self: DatagramSocket, packet: Packet, message: Message) -> None:
-    """Give the receiver what it wants to know of a datagram."""
-    told = self.wishes.told
-    six = self.socket.family == AF_INET6
-    data = Array[u8, 20]()
-    if told & PACKET_INFORMATION != 0:
-        target = Address()
-        read_address(packet, target, False)
-        if six:
-            target.store(data[0:16])
-            unsafe.store(u32, unsafe.address(data) + 16, packet.interface, unaligned=True)
-            put_control(message, so.IPPROTO_IPV6, so.IPV6_PKTINFO, data[:])
-        else:
-            unsafe.store(u32, unsafe.address(data), packet.interface, unaligned=True)
-            put32(data[:], 4, target.four())
-            put32(data[:], 8, target.four())
-            put_control(message, so.IPPROTO_IP, so.IP_PKTINFO, data[0:12])
-    if told & HOPS != 0:
-        put_number(data[:], u64(packet.hops))
-        put_of(message, packet, so.IP_TTL, so.IPV6_HOPLIMIT, data[0:4])
-    if told & TRAFFIC != 0:
-        put_number(data[:], u64(packet.traffic))
-        put_of(message, packet, so.IP_TOS, so.IPV6_TCLASS, data[0 : u64(4 if packet.six else 1)])
-
-
-@metal
-def put_of(message: Message, packet: Packet, four: u32, six: u32, data: Slice[u8]) -> None:
-    """A control message of the datagram's version of IP."""
-    if packet.six:
-        put_control(message, so.IPPROTO_IPV6, six, data)
-    else:
-        put_control(message, so.IPPROTO_IP, four, data)

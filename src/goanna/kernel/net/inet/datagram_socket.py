@@ -30,7 +30,7 @@ from goanna.kernel.file.transfer import put_count
 from goanna.kernel.memory.objects import Cache
 from goanna.kernel.net import raw, udp
 from goanna.kernel.net.address import Address
-from goanna.kernel.net.endpoint import RAW, leave
+from goanna.kernel.net.endpoint import RAW, drop_queue, leave
 from goanna.kernel.net.inet.ip_options import Wishes, bind_to_device, get_ip_option, leave_all, set_ip_option
 from goanna.kernel.net.inet.names import (
     AF_INET,
@@ -113,6 +113,7 @@ def apply(self: DatagramSocket) -> None:
         endpoint.traffic = wishes.traffic
         endpoint.discover = wishes.discover
         endpoint.quiet = wishes.quiet
+        endpoint.wants_errors = wishes.errors
         endpoint.bound = wishes.bound
         endpoint.path.generation = 0
 
@@ -139,7 +140,7 @@ def poll(socket: Socket) -> u32:
     self = of(socket)
     events: u32 = OUTPUT
     with self.endpoint.lock:
-        if socket.error != 0:
+        if socket.error != 0 or not self.endpoint.errors.empty():
             events |= POLLERR
         if socket.shut & SHUT_READ != 0:
             events |= INPUT | POLLRDHUP
@@ -248,7 +249,8 @@ def read_target(self: DatagramSocket, data: Slice[u8], name: Name) -> i64:
     to_ourselves(name)
     if name.address.is4() and self.wishes.only6:
         return -ENETUNREACH
-    if not name.address.is4() and self.own.is4() and not self.own.unspecified():
+    local = self.endpoint.local
+    if not name.address.is4() and local.is4() and not local.unspecified():
         return -EAFNOSUPPORT
     if name.address.broadcast() and not self.socket.has(so.SO_BROADCAST):
         return -EACCES
@@ -335,6 +337,8 @@ def set_option(socket: Socket, level: u32, name: u32, data: Slice[u8]) -> i64:
             error = set_ip_option(self.wishes, socket.family, level, name, data)
         if error == 0:
             apply(self)
+            if self.wishes.errors == 0:
+                drop_queue(self.endpoint, self.endpoint.errors)
     return error
 
 

@@ -36,7 +36,7 @@ NAME_SIZE = 16  # bytes of an interface's name with its end
 
 KNOWN6 = (
     so.IPV6_UNICAST_HOPS, so.IPV6_MULTICAST_HOPS, so.IPV6_MULTICAST_LOOP, so.IPV6_MULTICAST_IF, so.IPV6_MTU_DISCOVER,
-    so.IPV6_TCLASS, so.IPV6_RECVPKTINFO, so.IPV6_RECVHOPLIMIT, so.IPV6_RECVTCLASS,
+    so.IPV6_TCLASS, so.IPV6_RECVERR, so.IPV6_RECVPKTINFO, so.IPV6_RECVHOPLIMIT, so.IPV6_RECVTCLASS,
 )  # fmt: skip
 
 # Bits of Wishes.told: what a receiver wants to know of each datagram.
@@ -60,6 +60,7 @@ class Wishes:
     traffic: u8
     discover: Discover
     told: u8  # PACKET_INFORMATION...
+    errors: u8  # Endpoint.wants_errors
     only6: bool
     stream: bool  # a stream's: nothing of groups
     quiet: bool  # what is sent to a group does not come back
@@ -113,6 +114,8 @@ def set4(wishes: Wishes, name: u32, data: Slice[u8]) -> i64:
             return set_discover(wishes, value)
         case so.IP_PKTINFO:
             wishes.tell(PACKET_INFORMATION, value)
+        case so.IP_RECVERR if not wishes.stream:
+            wishes.errors = wishes.errors & 2 | u8(value != 0)
         case so.IP_RECVTTL:
             wishes.tell(HOPS, value)
         case so.IP_RECVTOS:
@@ -153,6 +156,8 @@ def set6(wishes: Wishes, name: u32, data: Slice[u8]) -> i64:
             wishes.traffic = 0 if value < 0 else u8(value) & own_bits(wishes)
         case so.IPV6_RECVPKTINFO:
             wishes.tell(PACKET_INFORMATION, value)
+        case so.IPV6_RECVERR if not wishes.stream:
+            wishes.errors = wishes.errors & 1 | u8(value != 0) * 2
         case so.IPV6_RECVHOPLIMIT:
             wishes.tell(HOPS, value)
         case so.IPV6_RECVTCLASS:
@@ -211,6 +216,10 @@ def get_ip_option(wishes: Wishes, path: Path, family: u32, level: u32, name: u32
             value = 0
         case so.IP_PKTINFO | values.SIX_PACKET_INFORMATION:
             value = u64(wishes.told & PACKET_INFORMATION != 0)
+        case so.IP_RECVERR if not wishes.stream:
+            value = u64(wishes.errors & 1)
+        case values.SIX_ERRORS if not wishes.stream:
+            value = u64(wishes.errors >> 1)
         case so.IP_RECVTTL | values.SIX_RECEIVE_HOPS:
             value = u64(wishes.told & HOPS != 0)
         case so.IP_RECVTOS | values.SIX_RECEIVE_CLASS:

@@ -24,6 +24,7 @@ from goanna.kernel.net.endpoint import PING, RAW, Endpoint, Way, aim, ports_of
 from goanna.kernel.net.inet import datagram_socket
 from goanna.kernel.net.inet.datagram import compose, read_way
 from goanna.kernel.net.inet.datagram_socket import DatagramSocket, bind_anywhere, of
+from goanna.kernel.net.inet.errors import too_large
 from goanna.kernel.net.inet.names import (
     AF_INET,
     AF_INET6,
@@ -184,7 +185,7 @@ def find_way(self: DatagramSocket, message: Message, name: Name, way: Way) -> i6
     if error < 0:
         return error
     way.interface = name.scope
-    error = read_way(self, message, way)
+    error = read_way(self, message, way, name.address.is4())
     if name.address.multicast() and way.interface == 0:
         way.interface = self.wishes.group_interface
     return error
@@ -214,6 +215,8 @@ def hand_on(self: DatagramSocket, packet: Packet, name: Name, way: Way) -> i64:
             endpoint.path.send_made(packet, time)
         else:
             error = endpoint.path.send(packet, time)
+    if error == -EMSGSIZE:
+        too_large(self, name.address, 0, endpoint.path.mtu)
     end_turn()
     return count if error == 0 else error
 
