@@ -109,7 +109,8 @@ class LinuxIp(Linux):
         self.sockets.pop(index).close()
 
     def receive(self, index):
-        """(data, address, port) of the oldest datagram, or None."""
+        """(data, address, port) of the oldest datagram, or None if there is none for a moment."""
+        select.select([self.sockets[index]], [], [], 0.02)  # a busy computer delivers a frame later than it takes it
         try:
             data, (address, port, *_) = self.sockets[index].recvfrom(70000)
         except BlockingIOError:
