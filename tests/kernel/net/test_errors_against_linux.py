@@ -37,6 +37,7 @@ class BothErrors(BothNetworks):
     def reset(self):
         super().reset()
         self.set_linux("ipv4/ping_group_range", "0 2147483647")
+        self.set_linux("ipv6/auto_flowlabels", "0")
 
 
 @pytest.fixture(scope="module")

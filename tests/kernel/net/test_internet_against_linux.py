@@ -97,6 +97,10 @@ beginnings = st.sampled_from([
     [("socket", INET6, DATAGRAM), ("bind", 3, name6("::", 5000))],
     [("connect", 3, name6("::1", 0)), ("sendto", 3, 9, None)],
 )
+@example(
+    [("socket", INET6, DATAGRAM), ("connect", 3, name4("127.0.0.1", 0))],
+    [("sendto", 3, 0, name6("::1", 0)), ("sendto", 3, 0, name6("::1", 9))],
+)
 def test_any_sequence_of_calls_is_answered_as_by_linux(both, begun, steps):
     both.reset()
     both.put(0, bytes(0x1000))

@@ -77,12 +77,12 @@ def target_of(self: DatagramSocket, message: Message, name: Name) -> i64:
         if self.socket.family == AF_INET and family_of(peer) == AF_UNSPEC:
             message.address[0] = AF_INET  # which some programs leave out
         if self.socket.family == AF_INET or family_of(peer) != AF_UNSPEC:
-            error = read_target(self, peer, name)
+            error = read_target(self, peer, name, True)
             if error < 0:
                 return error
             if not name.address.link_local() or name.address.is4():
                 name.scope = 0
-            return 0 if name.port != 0 else i64(-EINVAL)
+            return 0
     if not endpoint.connected:
         return -EDESTADDRREQ
     name.address = endpoint.remote

@@ -218,7 +218,7 @@ def connect(socket: Socket, data: Slice[u8], nonblocking: bool) -> i64:
     only6 = self.wishes.only6 or (socket.family == AF_INET6 and self.endpoint.space != 0)
     if only6 and family_of(data) == AF_INET:
         return -EAFNOSUPPORT
-    error = read_target(self, data, name)
+    error = read_target(self, data, name, False)
     if error < 0:
         return error
     error = bind_anywhere(self)
@@ -236,8 +236,8 @@ def connect(socket: Socket, data: Slice[u8], nonblocking: bool) -> i64:
 
 
 @metal
-def read_target(self: DatagramSocket, data: Slice[u8], name: Name) -> i64:
-    """The address that something is to be sent to. 0 or an errno."""
+def read_target(self: DatagramSocket, data: Slice[u8], name: Name, port_wanted: bool) -> i64:
+    """The address that something is to be sent to, and with `port_wanted` a port. 0 or an errno."""
     family = self.socket.family
     if family == AF_INET6 and len(data) >= 2 and family_of(data) == AF_INET:
         family = AF_INET
@@ -249,6 +249,8 @@ def read_target(self: DatagramSocket, data: Slice[u8], name: Name) -> i64:
     to_ourselves(name)
     if name.address.is4() and self.wishes.only6:
         return -ENETUNREACH
+    if port_wanted and name.port == 0:
+        return -EINVAL
     local = self.endpoint.local
     if not name.address.is4() and local.is4() and not local.unspecified():
         return -EAFNOSUPPORT
