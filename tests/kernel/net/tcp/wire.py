@@ -37,6 +37,7 @@ class Wire:
             end.call(sound)
         for data in end.segments():
             self.sent += 1
+            assert len(data) <= end.path.mtu - (40 if end.connection.six else 20), "more than a packet takes"
             copies = 1 + (self.chance.random() < self.twice)
             for _ in range(copies):
                 if self.chance.random() < self.loss:

@@ -26,6 +26,7 @@ __all__ = [
     "send_probe", "send_reset", "send_segment", "send_synchronize", "split", "stamp_now",
 ]  # fmt: skip
 
+BLOCKS_SPACE = 4 + 8 * 4  # of the option that reports SACK blocks, at most
 LARGEST_SEGMENT = 65535 - 120  # bytes of payload that one packet may carry before the device cuts it
 SCARCE_SEGMENTS = 4  # of a window that is offered while memory is scarce
 
@@ -63,15 +64,20 @@ def receive_window(c: Connection) -> u32:
 @metal
 def send_segment(c: Connection, packet: Packet, sequence: u32, flags: u8, now: u64) -> None:
     """Put the header in front of a segment's text and the segment into the outbox. It carries all that an
-    acknowledgment says."""
+    acknowledgment says, but for SACK blocks that a full segment has no room for: an acknowledgment that is due then
+    still is."""
     size: u32 = tcp.HEADER
     if c.stamps:
         size += tcp.STAMP_SPACE
     blocks: u64 = 0
     edges = Array[tcp.Block, 4]()
+    told = True
     if unlikely(c.sack and (not c.runs.empty() or c.duplicate.left != c.duplicate.right)):
-        blocks = gather_blocks(c, edges)
-        size += u32(4 + 8 * blocks)
+        free = c.mss - min(packet.total, c.mss)
+        told = packet.total == 0 or free >= BLOCKS_SPACE
+        if told:
+            blocks = gather_blocks(c, edges)
+            size += u32(4 + 8 * blocks)
     place = packet.push(size)
     window = receive_window(c)
     c.receive_edge = plus(c.receive_next, window)
@@ -83,9 +89,10 @@ def send_segment(c: Connection, packet: Packet, sequence: u32, flags: u8, now: u
         tcp.write_sack(place, at, edges[0:blocks])
     want_checksum(packet, 16, pseudo_sum(c, packet.total))
     c.last_ack_sent = c.receive_next
-    c.unacknowledged = 0
-    c.ack_now = False
-    c.ack_deadline = NEVER
+    if told:
+        c.unacknowledged = 0
+        c.ack_now = False
+        c.ack_deadline = NEVER
     c.outbox.append(packet)
 
 
