@@ -22,6 +22,7 @@ ONLY_HERE = (
     r"/proc/buddyinfo|/proc/cgroups|/proc/vmstat",  # of kernels that are configured so
     r"/sys/devices/system/(cpu/cpu\d+/cache|cpu/enabled|cpu/cpu\d+/topology/(core|die|package)_).*",  # newer than 5.15
     r"/sys/devices/system/node.*|/sys/module|/sys/firmware|/sys/bus|/sys/block",  # of machines that have such things
+    r"/proc/self/(task/TID/)?net/(hosts|pnp)",  # what /etc/hosts and resolv.conf lead to
     r"/sys/kernel/(address_bits|cpu_byteorder|mm/transparent_hugepage.*)",
 )
 
@@ -32,6 +33,7 @@ OTHER_LINES = {
     r".*/environ|.*/cmdline|/proc/cmdline": "nothing was said",
     r".*/maps|.*/smaps": "the program has another path",
     r"/proc/cpuinfo": "another processor",
+    r"/proc/consoles|/proc/diskstats|/proc/misc": "other devices",
     r"/proc/sys/kernel/random/(uuid|boot_id)": "digits and letters as chance has it",
     r"/proc/version|/proc/sys/kernel/version": "another kernel",
     r"/sys/devices/system/clocksource/.*": "one clock source",

@@ -85,8 +85,8 @@ func meet(listener net.Listener, name string) {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-		go connection.Write(make([]byte, 1<<20))
-		count, err := io.CopyN(io.Discard, connection, 1<<20)
+		go connection.Write(make([]byte, 1<<13))
+		count, err := io.CopyN(io.Discard, connection, 1<<13)
 		connection.Close() // what the other one waits for before it ends, and its machine with it
 		fmt.Println(family, name, count, err)
 	}

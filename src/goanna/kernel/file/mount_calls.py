@@ -424,3 +424,19 @@ def take_all(entry: Entry) -> None:
         take_away(lowest)
         if lowest is entry.tree:
             return
+
+
+@metal
+def sys_pivot_root(new: u64, old: u64) -> i64:
+    """pivot_root(2): the root is the first file system of all, which Linux doesn't let go either (EINVAL)."""
+    if not capable(CAP_SYS_ADMIN):
+        return -EPERM
+    for index in range(2):
+        entry, error = entry_at(AT_FDCWD, new if index == 0 else old, True)
+        if entry is None:
+            return error
+        directory = entry.is_directory()
+        entry.drop()
+        if not directory:
+            return -ENOTDIR
+    return -EINVAL

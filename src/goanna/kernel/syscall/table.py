@@ -226,6 +226,7 @@ BODIES: dict[str, MetalFunction] = {
     "setns": namespace_calls.sys_setns,
     "mount": mount_calls.sys_mount,
     "umount2": mount_calls.sys_umount2,
+    "pivot_root": mount_calls.sys_pivot_root,
     "poll": poll.sys_poll,
     "select": poll.sys_select,
     "pselect6": poll.sys_pselect6,
