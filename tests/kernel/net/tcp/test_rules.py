@@ -114,6 +114,21 @@ def test_rfc_5961_5_2_acknowledgments_of_what_was_not_sent(stack):
 # Windows
 
 
+def test_rfc_9293_3_10_7_4_a_window_counts_from_the_acknowledgment_beside_it(stack):
+    """As on Linux: also if text that was lost brings both, whose sequence number is older than another's."""
+    host = stack()
+    host.say(ACK, b"b", at=1, window=10000)
+    host.got()
+    host.write(0, b"x" * 1000)
+    host.got()
+    host.mine += 1000
+    host.say(ACK, b"a", at=0, window=100)
+    host.at += 2
+    host.got()
+    host.write(0, b"y" * 1000)
+    assert all(at + length <= 100 for at, length in host.texts())
+
+
 @pytest.mark.slow(30)
 def test_rfc_9293_3_8_6_1_a_closed_window_is_probed(stack):
     host = stack()

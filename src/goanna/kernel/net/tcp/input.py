@@ -279,8 +279,9 @@ def remember_stamp(c: Connection, segment: tcp.Segment, now: u64) -> None:
 @metal
 def update_window(c: Connection, segment: tcp.Segment) -> None:
     """The window that the other side offers (3.10.7.4, fifth)."""
-    newer = before(c.window_sequence, segment.sequence)
-    if newer or (c.window_sequence == segment.sequence and at_most(c.window_ack, segment.acknowledgment)):
+    # An acknowledgment of more brings the window that goes with it, whatever text carries it: as on Linux.
+    newer = before(c.window_sequence, segment.sequence) or before(c.window_ack, segment.acknowledgment)
+    if newer or (c.window_sequence == segment.sequence and c.window_ack == segment.acknowledgment):
         window = c.scale_window(segment.window)
         if c.send_window < window and c.in_flight.empty():
             c.backoff = 0
