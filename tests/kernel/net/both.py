@@ -9,6 +9,7 @@ import threading
 from goanna.image.erofs import Folder
 from goanna.kernel.arch import SYSCALL_NUMBERS
 from goanna.kernel.arch.host import processors
+from tests.kernel.net import calls
 from tests.kernel.net.calls import (
     DATAGRAM,
     HEADER,
@@ -109,34 +110,15 @@ def perform(both, step):
             if made >= 0 and rest[1] == STREAM:  # when Nagle's algorithm sends is a matter of time
                 both.put(0xA00, struct.pack("i", 1))
                 both.call("setsockopt", made, TCP, 1, OPTION, 4)
-        case "bind" | "connect":
-            both.put(0x800, rest[1])
-            both.call(name, rest[0], NAME, len(rest[1]))
-        case "accept4":
-            both.put(0x900, struct.pack("i", 128))
-            both.call(name, rest[0], NAME, LENGTH, rest[1])
-        case "getsockname" | "getpeername":
-            both.put(0x900, struct.pack("i", rest[1]))
-            both.call(name, rest[0], NAME, LENGTH)
         case "sendto":
             address = rest[2] or b""
             both.put(0x800, address)
             both.call(name, rest[0], SOURCE, rest[1], NOSIGNAL, NAME if address else 0, len(address))
-        case "recvfrom":
-            both.put(0x900, struct.pack("i", rest[3] or 0))
-            both.call(name, rest[0], TARGET, rest[1], rest[2], *((0, 0) if rest[3] is None else (NAME, LENGTH)))
-        case "write" | "read":
-            both.call(name, rest[0], SOURCE if name == "write" else TARGET, rest[1])
         case "sendmsg":
             address = rest[2] or b""
             both.put(0x800, address)
             put_message(both, rest[1], NAME if address else 0, len(address), 0)
             both.call(name, rest[0], HEADER, NOSIGNAL)
-        case "recvmsg":
-            put_message(both, rest[1], 0 if rest[3] < 0 else NAME, max(rest[3], 0), rest[4])
-            both.put(0xF00, struct.pack("4Q", TARGET, rest[1] // 3, TARGET + 0x300, rest[1] - rest[1] // 3))
-            both.put(0xC00, bytes(64))
-            both.call(name, rest[0], HEADER, rest[2])
         case "getsockopt":
             both.put(0x900, struct.pack("i", rest[2]))
             both.call(name, rest[0], *rest[1], OPTION, LENGTH)
@@ -144,4 +126,20 @@ def perform(both, step):
             both.put(0xA00, struct.pack("iiii", rest[3], 1, 0, 0))
             both.call(name, rest[0], *rest[1], OPTION, rest[2])
         case _:
-            both.call(name, *rest)
+            calls.perform(both, step)
+
+
+def exchange(both, step):
+    """The same, where what is sent is said whole."""
+    name, *rest = step
+    match name:
+        case "send":
+            data, address = rest[1], rest[2] or b""
+            both.put(0x4000, data)
+            both.put(0x800, address)
+            both.call("sendto", rest[0], SOURCE, len(data), 0x4000, NAME if address else 0, len(address))
+        case "receive":
+            both.put(0x900, struct.pack("i", 128))
+            both.call("recvfrom", rest[0], TARGET, rest[1], rest[2], NAME, LENGTH)
+        case _:
+            perform(both, step)

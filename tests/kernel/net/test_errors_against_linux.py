@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kernel.net.both import INET, INET6, BothNetworks, both_networks, name4, name6, needs_network, perform
+from tests.kernel.net.both import INET, INET6, both_networks, name4, name6, needs_network, perform
 from tests.kernel.net.calls import (
     DATAGRAM,
     HEADER,
@@ -21,7 +21,7 @@ from tests.kernel.net.calls import (
     put_message,
 )
 from tests.kernel.net.host import ip4, ip6, udp_bytes
-from tests.kernel.net.test_raw_against_linux import icmp
+from tests.kernel.net.test_raw_against_linux import BothRaw, icmp
 
 pytestmark = needs_network
 RAW, ICMP, ICMP6 = 3, 1, 58
@@ -29,15 +29,10 @@ IP, IPV6, SOL_SOCKET = 0, 41, 1
 ERROR_QUEUE = 0x2000
 
 
-class BothErrors(BothNetworks):
+class BothErrors(BothRaw):
     """A raw packet's identification and checksum may be any, and those of a packet that it quotes."""
 
     masked = ((4, 6), (10, 12), (32, 34), (38, 40))
-
-    def reset(self):
-        super().reset()
-        self.set_linux("ipv4/ping_group_range", "0 2147483647")
-        self.set_linux("ipv6/auto_flowlabels", "0")
 
 
 @pytest.fixture(scope="module")

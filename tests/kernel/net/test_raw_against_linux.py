@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kernel.net.both import INET, INET6, BothNetworks, both_networks, name4, name6, needs_network, perform
-from tests.kernel.net.calls import DATAGRAM, LENGTH, NAME, NONBLOCK, OPTION, PEEK, POLLED, SOURCE, TARGET, TRUNC
+from tests.kernel.net.both import INET, INET6, BothNetworks, both_networks, exchange, name4, name6, needs_network
+from tests.kernel.net.calls import DATAGRAM, NONBLOCK, OPTION, PEEK, POLLED, TRUNC
 from tests.kernel.net.host import ip4, ip6, ones, udp_bytes
 
 pytestmark = needs_network
@@ -110,19 +110,11 @@ def act(both, step):
     match name:
         case "new":
             both.call("socket", rest[0][0], rest[0][1] | NONBLOCK, rest[0][2])
-        case "send":
-            data, address = rest[1], rest[2] or b""
-            both.put(0x4000, data)
-            both.put(0x800, address)
-            both.call("sendto", rest[0], SOURCE, len(data), 0x4000, NAME if address else 0, len(address))
-        case "receive":
-            both.put(0x900, struct.pack("i", 128))
-            both.call("recvfrom", rest[0], TARGET, rest[1], rest[2], NAME, LENGTH)
         case "set":
             both.put(0xA00, rest[2])
             both.call("setsockopt", rest[0], *rest[1], OPTION, len(rest[2]))
         case _:
-            perform(both, step)
+            exchange(both, step)
 
 
 @settings(max_examples=300, deadline=None)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goanna.image.erofs import File, Folder
+from tests.kernel.net import calls
 from tests.kernel.net.calls import (
     CLOEXEC,
     DATAGRAM,
@@ -22,7 +23,6 @@ from tests.kernel.net.calls import (
     POLLED,
     SOURCE,
     STREAM,
-    TARGET,
     TRUNC,
     WAITALL,
     put_message,
@@ -97,24 +97,10 @@ def perform(both, step):
             both.call(name, rest[0], rest[1] | NONBLOCK, rest[2])
         case "socketpair":
             both.call(name, 1, rest[0] | NONBLOCK, 0, PAIR)
-        case "bind" | "connect":
-            both.put(0x800, rest[1])
-            both.call(name, rest[0], NAME, len(rest[1]))
-        case "accept4":
-            both.put(0x900, struct.pack("i", 128))
-            both.call(name, rest[0], NAME, LENGTH, rest[1])
-        case "getsockname" | "getpeername":
-            both.put(0x900, struct.pack("i", rest[1]))
-            both.call(name, rest[0], NAME, LENGTH)
         case "sendto":
             address = rest[3] or b""
             both.put(0x800, address)
             both.call(name, rest[0], SOURCE, rest[1], rest[2] | NOSIGNAL, NAME if address else 0, len(address))
-        case "recvfrom":
-            both.put(0x900, struct.pack("i", rest[3] or 0))
-            both.call(name, rest[0], TARGET, rest[1], rest[2], *((0, 0) if rest[3] is None else (NAME, LENGTH)))
-        case "write" | "read":
-            both.call(name, rest[0], SOURCE if name == "write" else TARGET, rest[1])
         case "sendmsg":
             address = rest[3] or b""
             both.put(0x800, address)
@@ -122,11 +108,6 @@ def perform(both, step):
             both.put(0xC00, control)
             put_message(both, rest[1], NAME if address else 0, len(address), len(control))
             both.call(name, rest[0], HEADER, rest[2] | NOSIGNAL)
-        case "recvmsg":
-            put_message(both, rest[1], 0 if rest[3] < 0 else NAME, max(rest[3], 0), rest[4])
-            both.put(0xF00, struct.pack("4Q", TARGET, rest[1] // 3, TARGET + 0x300, rest[1] - rest[1] // 3))
-            both.put(0xC00, bytes(64))
-            both.call(name, rest[0], HEADER, rest[2])
         case "getsockopt":
             both.put(0x900, struct.pack("i", rest[2]))
             both.call(name, rest[0], 1, rest[1], OPTION, LENGTH)
@@ -137,7 +118,7 @@ def perform(both, step):
             both.put(0x800, rest[0] + b"\0")
             both.call(name, NAME)
         case _:
-            both.call(name, *rest)
+            calls.perform(both, step)
 
 
 @settings(max_examples=300, deadline=None)
