@@ -2,39 +2,50 @@
 come of them look the same.
 """
 
-import os
-import re
 import struct
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from goanna.image.erofs import File, Folder, Link
+from tests.kernel.file.mounts import (
+    AT_FDCWD,
+    BIND,
+    DETACH,
+    EACCES,
+    EAGAIN,
+    EBUSY,
+    EINVAL,
+    ELOOP,
+    ENODEV,
+    ENOENT,
+    ENOTDIR,
+    EPERM,
+    EROFS,
+    EXDEV,
+    EXPIRE,
+    MOVE,
+    NOATIME,
+    NODEV,
+    NODIRATIME,
+    NOEXEC,
+    NOFOLLOW,
+    NOSUID,
+    NOSYMFOLLOW,
+    PRIVATE,
+    RDONLY,
+    REC,
+    RELATIME,
+    REMOUNT,
+    SLAVE,
+    STRICTATIME,
+    UNBINDABLE,
+    Side,
+    both_text,
+    settle,
+    tree,
+)
 from tests.kernel.syscall.linux import REGION, Both, needs_linux, needs_own_tree
 
 pytestmark = [needs_linux, needs_own_tree]
-
-AT_FDCWD = -100
-RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, NOSYMFOLLOW, NOATIME, NODIRATIME = 1, 2, 4, 8, 32, 256, 1024, 2048
-BIND, MOVE, REC, UNBINDABLE, PRIVATE, SLAVE = 4096, 8192, 16384, 1 << 17, 1 << 18, 1 << 19
-RELATIME, STRICTATIME = 1 << 21, 1 << 24
-FORCE, DETACH, EXPIRE, NOFOLLOW = 1, 2, 4, 8
-EPERM, EBUSY, EINVAL, ENODEV, EROFS, EXDEV, EACCES, ENOENT, ENOTDIR, ELOOP, EAGAIN = (
-    -1, -16, -22, -19, -30, -18, -13, -2, -20, -40, -11,
-)  # fmt: skip
-
-
-def tree() -> Folder:
-    root = Folder()
-    for name in ("dev", "proc", "sys", "run", "tmp", "a", "b/c/d", "x/y"):
-        root.add(name, Folder())
-    root.add("a/file", File(data=b"below a"))
-    root.add("a/sub/deep", File(data=b"deep", mode=0o755))
-    root.add("b/c/d/leaf", File(data=b"leaf"))
-    root.add("file", File(data=b"a file"))
-    root.add("link", Link(target=b"a/sub"))
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -47,135 +58,6 @@ def both():
 @pytest.fixture(autouse=True)
 def fresh(both):
     settle(both)
-
-
-def settle(both) -> None:
-    """Take away what Linux has mounted, and begin again."""
-    while True:
-        places = [line.split()[4] for line in information(both.linux.process.pid)]
-        below = [place for place in places if place not in ("/", "/tmp")]
-        if not below:
-            break
-        both.linux.memory[:4096] = below[-1].encode().ljust(4096, b"\0")
-        assert both.linux.number(166, REGION, DETACH) == 0, below
-    both.reset()
-
-
-def both_text(both, text: bytes) -> int:
-    return both.put(0x3000, text + b"\0")
-
-
-def information(pid: int) -> list[str]:
-    with open(f"/proc/{pid}/mountinfo") as file:
-        return file.read().splitlines()
-
-
-class Side:
-    """Calls that must have the same answer on both sides; texts go to user memory."""
-
-    def __init__(self, both) -> None:
-        self.both = both
-
-    def call(self, name: str, *arguments: int | bytes | None) -> int:
-        passed, place = [], 0x1000
-        for each in arguments:
-            if isinstance(each, bytes):
-                passed.append(self.both.put(place, each + b"\0"))
-                place += 0x1100
-            else:
-                passed.append(0 if each is None else each)
-        ours, theirs = self.both.answers(name, *passed)
-        assert ours == theirs, f"{name}{arguments}: {ours}, on Linux {theirs}"
-        return ours
-
-    def mount(self, source, target, kind=None, flags=0, data=None) -> int:
-        return self.call("mount", source, target, kind, flags, data)
-
-    def umount(self, target: bytes, flags: int = 0) -> int:
-        return self.call("umount2", target, flags)
-
-    def open(self, path: bytes, flags: int = 0) -> int:
-        return self.call("openat", AT_FDCWD, path, flags, 0o644)
-
-    def make(self, path: bytes) -> int:
-        return self.call("mkdirat", AT_FDCWD, path, 0o755)
-
-    def remove(self, path: bytes, directory: bool = True) -> int:
-        return self.call("unlinkat", AT_FDCWD, path, 0x200 if directory else 0)
-
-    def working_directory(self) -> bytes:
-        length = self.call("getcwd", REGION, 4096)
-        assert self.both.memory(0, length) == self.both.linux.memory[:length]
-        return self.both.memory(0, length)[:-1]
-
-    def names(self, path: bytes) -> set[bytes]:
-        descriptor = self.open(path, 0o200000)
-        assert descriptor >= 0
-        found = (self.both.memory, lambda at, count: self.both.linux.memory[at : at + count])
-        answers = self.both.answers("getdents64", descriptor, REGION, 1 << 12)
-        listed = [listing(memory(0, count)) for memory, count in zip(found, answers, strict=True)]
-        assert listed[0] == listed[1]
-        self.call("close", descriptor)
-        return listed[0]
-
-    def flags(self, path: bytes) -> int:
-        """f_flags of statfs, without what says that it means something."""
-        assert self.call("statfs", path, REGION) == 0
-        ours, theirs = (struct.unpack_from("<Q", each, 80)[0] & ~0x20 for each in self.sides(120))
-        assert ours == theirs
-        return ours
-
-    def sides(self, count: int) -> tuple[bytes, bytes]:
-        return self.sides_at(0, count)
-
-    def sides_at(self, offset: int, count: int) -> tuple[bytes, bytes]:
-        return self.both.memory(offset, count), self.both.linux.memory[offset : offset + count]
-
-    def statx(self, path: bytes):
-        """Mount number and whether it is the top, from both sides."""
-        assert self.call("statx", AT_FDCWD, path, 0, 0xFFF | 0x1000, REGION) == 0
-        return [(struct.unpack_from("<Q", each, 144)[0], each[8 + 1] & 0x20) for each in self.sides(256)]
-
-    def table(self) -> list[str]:
-        """mountinfo but for what is numbered by chance, the same on both sides."""
-        ours = self.file(b"/proc/self/mountinfo").decode().splitlines()
-        theirs = information(self.both.linux.process.pid)
-        wanted = [comparable(ours), comparable(theirs)]
-        assert wanted[0] == wanted[1]
-        return wanted[0]
-
-    def file(self, path: bytes) -> bytes:
-        return self.both.machine.file(path)
-
-
-def listing(data: bytes) -> set[bytes]:
-    found, place = set(), 0
-    while place < len(data):
-        size = struct.unpack_from("H", data, place + 16)[0]
-        found.add(data[place + 19 : place + size].split(b"\0")[0])
-        place += size
-    return found
-
-
-OURS = re.compile(r"^/(dev|proc|sys|run|dev/shm|dev/pts)$")
-
-
-def comparable(lines: list[str]) -> list[str]:
-    """Root in the file system, place, options and kind of each mount that a test made, with its parent's place."""
-    places = {line.split()[0]: line.split()[4] for line in lines}
-    shown = []
-    for line in lines:
-        words = line.split()
-        if words[4] == "/" or (words[4] == "/tmp" and words[3] == "/") or OURS.match(words[4]):
-            continue
-        kind = words[words.index("-") + 1 :]
-        extra = words[6 : words.index("-")]
-        if kind[0] == "overlay" or not words[3].startswith("/"):
-            kind = ["tmpfs", "none", kind[2].split(",")[0]]
-        if kind[0] == "tmpfs":
-            kind[2] = re.sub(",inode64", "", kind[2])
-        shown.append(f"{places.get(words[1])} {words[3]} {words[4]} {words[5]} {extra} {kind[0]} {kind[2]}")
-    return shown
 
 
 @pytest.fixture
@@ -551,75 +433,3 @@ def test_only_the_privileged_mount(side):
     side.both.put(0x8010, struct.pack("<6I", *shared))
     assert side.call("capset", header, data) == 0
     assert side.umount(b"/a") == 0
-
-
-PLACES = [b"/a", b"/a/sub", b"/b", b"/b/c", b"/b/c/d", b"/x", b"/x/y", b"/x/y/sub", b"/x/y/c", b"/a/sub/..", b"/file",
-          b"/a/file", b"/link", b"/b/c/../c", b"/missing", b"/x/y/c/d", b"/a/made"]  # fmt: skip
-places = st.sampled_from(PLACES)
-mount_bits = st.sampled_from([0, RDONLY, NOSUID, NODEV | NOEXEC, NOATIME, STRICTATIME, RDONLY | NODIRATIME])
-STEPS = st.one_of(
-    st.tuples(st.just("new"), places, mount_bits, st.sampled_from([b"", b"size=8k", b"mode=711", b"size=1m"])),
-    st.tuples(st.just("bind"), places, places, st.sampled_from([0, REC])),
-    st.tuples(st.just("bind"), places, places, st.sampled_from([0, REC])),
-    st.tuples(st.just("move"), places, places),
-    st.tuples(st.just("kind"), places, st.sampled_from([PRIVATE, UNBINDABLE, SLAVE]), st.sampled_from([0, REC])),
-    st.tuples(st.just("change"), places, mount_bits),
-    st.tuples(st.just("remount"), places, mount_bits, st.sampled_from([b"", b"size=4k", b"mode=700"])),
-    st.tuples(st.just("umount"), places, st.sampled_from([0, 0, DETACH, EXPIRE, NOFOLLOW, FORCE])),
-    st.tuples(st.just("make"), places),
-    st.tuples(st.just("remove"), places),
-    st.tuples(st.just("rename"), places, places),
-    st.tuples(st.just("open"), places, st.sampled_from([0, 2, 0o102, 0o200000, 0o10000000])),
-    st.tuples(st.just("close"), st.integers(3, 6)),
-    st.tuples(st.just("chdir"), st.one_of(places, st.sampled_from([b"..", b"/", b"c", b"sub"]))),
-    st.tuples(st.just("list"), places),
-)
-
-
-def take(side: Side, step) -> None:
-    """One step, with the same outcome on both sides."""
-    match step:
-        case "new", place, flags, data:
-            side.mount(b"none", place, b"tmpfs", flags, data)
-        case "bind", source, place, flags:
-            side.mount(source, place, None, BIND | flags)
-        case "move", source, place:
-            side.mount(source, place, None, MOVE)
-        case "kind", place, kind, flags:
-            side.mount(None, place, None, kind | flags)
-        case "change", place, flags:
-            side.mount(None, place, None, REMOUNT | BIND | flags)
-        case "remount", place, flags, data:
-            side.mount(None, place, None, REMOUNT | flags, data)
-        case "umount", place, flags:
-            side.umount(place, flags)
-        case "make", place:
-            side.make(place)
-        case "remove", place:
-            side.remove(place)
-        case "rename", place, other:
-            side.call("renameat", AT_FDCWD, place, AT_FDCWD, other)
-        case "open", place, flags:
-            side.open(place, flags)
-        case "close", descriptor:
-            side.call("close", descriptor)
-        case "chdir", place:
-            if side.call("chdir", place) == 0:
-                side.working_directory()
-        case "list", place:
-            descriptor = side.open(place, 0o200000)
-            if descriptor >= 0:
-                side.call("close", descriptor)
-                side.names(place)
-                side.flags(place)
-
-
-@settings(max_examples=int(os.environ.get("GOANNA_MOUNT_EXAMPLES", "60")), deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
-@given(steps=st.lists(STEPS, min_size=3, max_size=25))
-def test_any_steps_lead_to_the_same_mounts(both, steps):
-    settle(both)
-    side = Side(both)
-    for step in steps:
-        take(side, step)
-        side.table()
